@@ -1,0 +1,3 @@
+"""keystead: a key manager that keeps keys under a root of trust and serves them over KMIP."""
+
+__version__ = "0.1.0"
