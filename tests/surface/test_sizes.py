@@ -1,0 +1,81 @@
+"""Files and functions stay small enough to be read in one go."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.surface.sources import FOLDERS, GENERATED, functions, place, python_files
+
+FILE_LINES_MAX = 600
+FILE_LINES_P90_MAX = 400
+FUNCTION_LINES_MAX = 60
+PARAMETERS_MAX = 5
+# A declaration is a row of a table that everything else is derived from; its parameters are the columns, named at each use.
+DECLARATIONS = {"src/keystead/gate/operation.py": {"operation"}}
+
+HAND_WRITTEN = [path for path in python_files(*FOLDERS) if not path.name.endswith(GENERATED)]
+
+
+def lines_of(path: Path) -> int:
+    return len(path.read_text().splitlines())
+
+
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """From `def` to the last line; a docstring does not count, or people would write shorter ones."""
+    first = function.body[0]
+    docstring = 0
+    if ast.get_docstring(function) is not None and first.end_lineno is not None:
+        docstring = first.end_lineno - first.lineno + 1
+    assert function.end_lineno is not None
+    return function.end_lineno - function.lineno + 1 - docstring
+
+
+def parameter_count(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
+    return len([name for name in names if name not in {"self", "cls"}])
+
+
+def test_no_file_is_too_long() -> None:
+    too_long = {place(path): lines_of(path) for path in HAND_WRITTEN if lines_of(path) > FILE_LINES_MAX}
+    assert not too_long, "a chapter that grows becomes a folder of the same name"
+
+
+def test_nine_files_of_ten_stay_well_below() -> None:
+    sizes = sorted(lines_of(path) for path in HAND_WRITTEN if path in python_files("src"))
+    assert sizes[len(sizes) * 9 // 10] <= FILE_LINES_P90_MAX
+
+
+def test_no_function_is_too_long() -> None:
+    too_long = {
+        place(path, function.lineno): code_lines(function)
+        for path in HAND_WRITTEN
+        for function in functions(path)
+        if code_lines(function) > FUNCTION_LINES_MAX
+    }
+    assert not too_long
+
+
+def test_no_function_has_too_many_parameters() -> None:
+    too_many = {
+        place(path, function.lineno): parameter_count(function)
+        for path in HAND_WRITTEN
+        for function in functions(path)
+        if parameter_count(function) > PARAMETERS_MAX and function.name not in DECLARATIONS.get(place(path), set())
+    }
+    assert not too_many, "what belongs together is a dataclass"
+
+
+@pytest.mark.parametrize(
+    ("source", "lines", "parameters"),
+    [
+        ("def f(a): return a", 1, 1),
+        ('def f(self, a, *, b):\n    """Two\n\n    lines."""\n    return a', 2, 2),
+        ("async def f(a, /, b, *c, d, **e):\n    return a", 2, 3),
+    ],
+)
+def test_the_measure_itself(source: str, lines: int, parameters: int) -> None:
+    function = ast.parse(source).body[0]
+    assert isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+    assert code_lines(function) == lines
+    assert parameter_count(function) == parameters
