@@ -1,0 +1,47 @@
+"""Who may do what with a managed object: one pure decision.
+
+Law: an asker who may not even see an object gets the same answer as for one that does not exist.
+
+Source: requirements KS-KEY-004, 005, 006; KS-AUTH-013; attacks.md classes 14 and 17.
+"""
+
+from keystead.core.permission import ALL, GRANTABLE, Principal, Right, Switches
+from keystead.core.records import ManagedObject
+
+
+def rights_on(principal: Principal, target: ManagedObject, switches: Switches) -> Right:
+    """Return every right the principal holds on the object, from ownership, globality and group grants."""
+    if principal.realm != target.realm:
+        return Right.NONE
+    if target.owner is None:
+        return ALL if switches.global_keys and principal.kind in ("user", "global") else Right.NONE
+    if principal.kind != "user":
+        return Right.NONE
+    if target.owner == principal.name:
+        return ALL
+    held = 0
+    for group in principal.groups:
+        held |= target.grants.get(group, 0)
+    return Right(held & GRANTABLE) | Right.SEE if held & GRANTABLE else Right.NONE
+
+
+def scopes_of(principal: Principal, switches: Switches) -> tuple[str, ...]:
+    """Return the index scopes in which the principal can find objects: own, each group, global.
+
+    An object is indexed once per scope that may see it (`scopes_for`), so that a search by one user never walks
+    another user's objects.
+    """
+    scopes: list[str] = []
+    if principal.kind == "user":
+        scopes.append("u:" + principal.name)
+        scopes.extend("g:" + group for group in sorted(principal.groups))
+    if switches.global_keys and principal.kind in ("user", "global"):
+        scopes.append("*")
+    return tuple(scopes)
+
+
+def scopes_for(target: ManagedObject) -> tuple[str, ...]:
+    """Return the index scopes under which an object is listed; the inverse of `scopes_of`."""
+    if target.owner is None:
+        return ("*",)
+    return ("u:" + target.owner, *("g:" + g for g in sorted(target.grants) if target.grants[g] & GRANTABLE))

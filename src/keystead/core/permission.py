@@ -1,0 +1,109 @@
+"""Rights of users on keys, access of administrators to areas, and who is who.
+
+User rights and administrator rights are different fields and never mix (KS-GEN-012).
+
+Source: requirements KS-KEY-004 to 006, 021 to 023; KS-AUTH-013; section C of the catalogue.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntFlag
+
+
+class Right(IntFlag):
+    """What a user may do with a key. Owners hold all; a group's grant is a mask of the grantable ones."""
+
+    NONE = 0
+    SEE = 1  # know that it exists, read attributes
+    ENCRYPT = 2
+    DECRYPT = 4
+    SIGN = 8
+    VERIFY = 16
+    MAC = 32
+    MAC_VERIFY = 64
+    EXPORT = 128  # Get the key bytes
+    MODIFY = 256  # attributes, dates, state; owner only
+    DELETE = 512  # Destroy; owner only
+    DERIVE = 1024
+    CREATE = 2048  # make new objects: no target, a matter of the listener's switches
+
+
+GRANTABLE = (
+    Right.SEE | Right.ENCRYPT | Right.DECRYPT | Right.SIGN | Right.VERIFY | Right.MAC | Right.MAC_VERIFY
+    | Right.EXPORT | Right.DERIVE
+)
+"""What a group may be granted (KS-KEY-021, 022); changing and destroying stay with the owner."""
+
+ALL = Right(4095)
+
+
+class Access(IntFlag):
+    """Areas that an administrator may work in (section C of the catalogue)."""
+
+    NONE = 0
+    HIGH_ACCESS = 1
+    KEYS = 2
+    USERS = 4
+    CERTIFICATES = 8
+    AUTHORITIES = 16
+    ADVANCED_SECURITY = 32
+    KEY_SERVER = 64
+    MODULE = 128
+    SERVICES = 256
+    ANY = 512
+
+
+EVERY_ACCESS = Access(1023)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Whoever is asking.
+
+    Attributes:
+        kind: "user" (key user), "global" (client without a user), "administrator", "local" (root or the node's own
+            account over the local socket), "clock".
+        name: User or administrator name; "" for a global client.
+        realm: Decided by the listener.
+        groups: Of a user.
+        access: Of an administrator.
+        common_name: Of the client certificate, for the log.
+        address: Peer address for the log, "-" for local ones.
+    """
+
+    kind: str
+    name: str
+    realm: str = "root"
+    groups: frozenset[str] = frozenset()
+    access: Access = Access.NONE
+    common_name: str = ""
+    address: str = "-"
+
+    @property
+    def owner(self) -> str | None:
+        """Who will own what this principal makes: the user, or nobody (global), KS-KMIP-048."""
+        return self.name if self.kind == "user" else None
+
+
+CLOCK = Principal("clock", "clock")
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """Server-wide switches that decide what users may do at all; all off as delivered (AMB-39, LEG-05, 06, 07).
+
+    Attributes:
+        key_configuration: Clients may create, register, change and destroy keys (KS-KMIP-007).
+        key_export: Clients may Get key material (KS-KMIP-008).
+        global_keys: Objects without an owner may be made and used (LEG-05).
+        legacy_algorithms: LEG-06.
+        legacy_modes: LEG-07.
+        interop: KMIP's Interop operation; only under the mark of a `dev` store.
+    """
+
+    key_configuration: bool = False
+    key_export: bool = False
+    global_keys: bool = False
+    legacy_algorithms: bool = False
+    legacy_modes: bool = False
+    interop: bool = False
+    extras: frozenset[str] = field(default_factory=frozenset)

@@ -1,0 +1,283 @@
+"""The path of every request: admit the asker, load the targets, authorise, run, commit, audit, answer.
+
+Law: the handler gets exactly the objects that were authorised. A reply to a request that changes something leaves
+after the commit; a refusal is audited before it is told.
+
+Source: design.md laws 2 and 10; KMIP 1.4 section 6.1 (batches); requirements KS-KEY-004, KS-KMIP-007.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from keystead.core import permission
+from keystead.core.authorize import rights_on
+from keystead.core.changes import Change, Transaction
+from keystead.core.errors import Conflict, Internal, Invalid, KeysteadError, NotFound, NotSupported, Refused, WrongState
+from keystead.core.lifecycle import GONE, state_at
+from keystead.core.permission import Principal, Switches
+from keystead.core.records import ManagedObject
+from keystead.core.search import matches
+from keystead.gate.activity import ActivityLog
+from keystead.gate.committer import Committer
+from keystead.gate.identifiers import Clock, new_request_id
+from keystead.gate.objects import Objects
+from keystead.gate.operation import PLACEHOLDER, REGISTRY, Declaration
+from keystead.gate.refusals import Refusals
+from keystead.storage.store import Loaded, Query
+
+RETRY_COUNT_MAX = 5
+BATCH_COUNT_MAX = 1000
+
+log = logging.getLogger("keystead.gate")
+
+
+class Reply(NamedTuple):
+    """Answer to one request: a result, or the error that took its place."""
+
+    result: Any
+    error: KeysteadError | None = None
+
+
+Deliver = Callable[[list[Reply]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Requests of one message, run in order.
+
+    Attributes:
+        principal: Who is asking.
+        requests: Request objects; an error in place of a request that could not be read is answered as it is.
+        go_on: Run the remaining requests after one has failed (KMIP Batch Error Continuation Option "Continue").
+        number: Request id for the activity log.
+    """
+
+    principal: Principal
+    requests: Sequence[Any]
+    go_on: bool = False
+    number: int = 0
+
+
+class Desk:
+    """What a handler may reach for: objects as this batch sees them, sealing, fresh identifiers.
+
+    Args:
+        objects: Cache over the store.
+        keyring: Seals and opens key material (trust.keyring.Keyring).
+        services: Things of the node that few operations need, by name.
+    """
+
+    __slots__ = ("_changed", "keyring", "objects", "services")
+
+    def __init__(self, objects: Objects, keyring: Any, services: dict[str, Any]) -> None:
+        self.objects = objects
+        self.keyring = keyring
+        self.services = services
+        self._changed: dict[str, Loaded | None] = {}
+
+    def get(self, object_id: str) -> Loaded | None:
+        """Return an object as the requests before this one in the batch left it."""
+        if self._changed and object_id in self._changed:
+            return self._changed[object_id]
+        return self.objects.get(object_id)
+
+    def locate(self, query: Query) -> list[str]:
+        """Search the store, then correct the answer by what this batch has changed."""
+        found = self.objects.reader.locate(query)
+        if not self._changed:
+            return found
+        kept = [i for i in found if i not in self._changed]
+        new = [
+            i for i, loaded in self._changed.items()
+            if loaded is not None and isinstance(loaded.record, ManagedObject) and matches(loaded.record, query)
+        ]
+        return sorted({*kept, *new}, reverse=True)[: query.limit_count]
+
+    def note(self, change: Change) -> None:
+        """Let the following requests of the batch see a change that is not committed yet."""
+        for put in change.puts:
+            if isinstance(put.record, ManagedObject):
+                before = self.get(put.record.id)
+                material = put.material
+                if material is None and not put.erase_material and before is not None:
+                    material = before.material
+                self._changed[put.record.id] = Loaded(_stored(put.record), material)
+        for _, record_id, _ in change.purges:
+            self._changed[record_id] = None
+
+
+class Call:
+    """What a handler gets beside its request; only the gate makes one.
+
+    Attributes:
+        principal: Who is asking, already authorised.
+        now_us: The moment that decides states and dates, the same for the whole batch.
+        switches: Server-wide switches.
+        targets: Loaded objects in the order of the declaration (None for an optional one left out).
+        desk: Objects, keyring, identifiers.
+    """
+
+    __slots__ = ("desk", "now_us", "principal", "switches", "targets")
+
+    def __init__(
+        self, principal: Principal, now_us: int, switches: Switches, targets: tuple[Any, ...], desk: Desk
+    ) -> None:
+        self.principal = principal
+        self.now_us = now_us
+        self.switches = switches
+        self.targets = targets
+        self.desk = desk
+
+    @property
+    def target(self) -> ManagedObject:
+        """The record of the first target."""
+        record: ManagedObject = self.targets[0].record
+        return record
+
+
+class Gate:
+    """The one door of a process. Belongs to the thread that serves; commits happen on the committer's.
+
+    Args:
+        objects: Cache over the shared store.
+        committer: Applies transactions, answers on this thread.
+        keyring: Seals and opens material; in `admin` one that refuses.
+        activity: Activity log of this process.
+        clock: One source of time.
+    """
+
+    def __init__(
+        self, objects: Objects, committer: Committer, keyring: Any, activity: ActivityLog, clock: Clock
+    ) -> None:
+        self.objects = objects
+        self.committer = committer
+        self.keyring = keyring
+        self.activity = activity
+        self.clock = clock
+        self.switches = Switches()
+        self.services: dict[str, Any] = {}
+        self._refusals = Refusals()
+
+    def run(self, batch: Batch, deliver: Deliver) -> None:
+        """Run a batch and deliver one reply per request that was run, after everything is durable.
+
+        `deliver` is called before this returns when nothing had to be written, else later on the same thread.
+        """
+        self._attempt(batch, deliver, 0)
+
+    def _attempt(self, batch: Batch, deliver: Deliver, attempt: int) -> None:
+        now_us = self.clock.now_us()
+        desk = Desk(self.objects, self.keyring, self.services)
+        replies: list[Reply] = []
+        steps: list[tuple[str, Change]] = []
+        refusals: list[tuple[str, str, str]] = []
+        keys: list[str] = []
+        placeholder = PLACEHOLDER
+        for request in batch.requests:
+            declaration = REGISTRY.get(type(request))
+            key = "-"
+            try:
+                if declaration is None:
+                    raise request if isinstance(request, KeysteadError) else NotSupported("no such operation")
+                self._admit(declaration, batch.principal)
+                targets, key = self._targets(declaration, request, batch.principal, desk, placeholder)
+                outcome = declaration.handler(
+                    Call(batch.principal, now_us, self.switches, targets, desk), request
+                )
+                if type(outcome) is Change:
+                    steps.append((declaration.name, outcome))
+                    desk.note(outcome)
+                    outcome = outcome.result
+                if declaration.places is not None:
+                    placeholder = declaration.places(outcome) or placeholder
+                    key = placeholder or key
+                replies.append(Reply(outcome))
+            except KeysteadError as error:
+                replies.append(Reply(None, error))
+                if declaration is not None and isinstance(error, Refused):
+                    refusals.append((declaration.name, key, error.reason))
+            except Exception:
+                log.exception("request %d failed for a reason of ours", batch.number)
+                replies.append(Reply(None, Internal("internal error; the system log has details")))
+            keys.append(key)
+            if replies[-1].error is not None and not batch.go_on:
+                break
+        durable = self._refusals.due(batch.principal, refusals, now_us) if refusals else ()
+        if not steps and not durable:
+            self._answer(batch, replies, keys, deliver)
+            return
+        who = f"{batch.principal.kind}:{batch.principal.name}"
+        transaction = Transaction(
+            new_request_id(), who, batch.principal.address, now_us, tuple(steps), tuple(durable)
+        )
+
+        def done(error: KeysteadError | None) -> None:
+            if isinstance(error, Conflict) and attempt < RETRY_COUNT_MAX:
+                self.objects.refresh()
+                self._attempt(batch, deliver, attempt + 1)
+                return
+            answers = replies if error is None else [r if r.error is not None else Reply(None, error) for r in replies]
+            self._answer(batch, answers, keys, deliver)
+
+        self.committer.submit(transaction, done)
+
+    def _admit(self, declaration: Declaration, principal: Principal) -> None:
+        kind = principal.kind
+        if kind in ("user", "global"):
+            if declaration.user is None:
+                raise Refused("this operation is for administrators", "refused.permission")
+            if declaration.configuration and not self.switches.key_configuration:
+                raise Refused(
+                    "key configuration by clients is switched off; an administrator can set "
+                    "key_server.allow_key_configuration",
+                    "refused.switched_off",
+                )
+        elif kind != "clock":
+            if declaration.administrator is None:
+                raise Refused("this operation is for key users, not for administrators", "refused.permission")
+            if declaration.administrator & ~principal.access:
+                raise Refused("your administrator rights do not cover this operation", "refused.permission")
+
+    def _targets(
+        self, declaration: Declaration, request: Any, principal: Principal, desk: Desk, placeholder: str
+    ) -> tuple[tuple[Any, ...], str]:
+        found: list[Loaded | None] = []
+        first = "-"
+        for target in declaration.targets:
+            named: str | None = getattr(request, target.field)
+            if named is None and target.optional:
+                found.append(None)
+                continue
+            named = named or placeholder
+            if not named:
+                raise Invalid("name the object: there is no identifier and no earlier one in this batch", "invalid.missing")
+            loaded = desk.get(named)
+            held = (
+                rights_on(principal, loaded.record, self.switches)
+                if loaded is not None and isinstance(loaded.record, ManagedObject) else permission.Right.NONE
+            )
+            if loaded is None or not held:
+                raise NotFound("no such object among those you may use", "not_found.item")
+            if first == "-":
+                first = named
+            if target.right & ~held:
+                raise Refused("you may not do this with the object; ask its owner for a grant", "refused.permission")
+            if not target.destroyed and loaded.material is None and _gone(loaded.record):
+                raise WrongState("the object is destroyed", "wrong_state.object")
+            found.append(loaded)
+        return tuple(found), first
+
+    def _answer(self, batch: Batch, replies: list[Reply], keys: list[str], deliver: Deliver) -> None:
+        for request, reply, key in zip(batch.requests, replies, keys, strict=False):
+            self.activity.add(batch, REGISTRY.get(type(request)), request, reply, key)
+        deliver(replies)
+
+
+def _gone(record: Any) -> bool:
+    return state_at(record.dates, record.last_change_us) in GONE
+
+
+def _stored(record: ManagedObject) -> ManagedObject:
+    return record.changed(record.last_change_us, revision=record.revision + 1)

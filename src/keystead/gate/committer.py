@@ -1,0 +1,92 @@
+"""The committer: the one place of a process that opens write transactions. Group commit on a thread of its own.
+
+While one group is being flushed, the next gathers; eight clients share one flush.
+
+Source: performance.md section 8 rule 5; design.md section 6 ("transaction").
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from keystead.core.changes import Transaction
+from keystead.core.errors import KeysteadError, Unavailable
+from keystead.storage.store import Writer
+
+GROUP_COUNT_MAX = 256
+
+Done = Callable[[KeysteadError | None], None]
+Job = tuple[Transaction, Done]
+
+
+class Committer(Protocol):
+    """Takes transactions and reports each one's fate."""
+
+    def submit(self, transaction: Transaction, done: Done) -> None:
+        """Hand over a transaction; `done(None)` once it is durable, `done(error)` when it is not stored."""
+
+
+class InlineCommitter:
+    """Commits at once on the caller's thread: for one-off commands that serve nobody else meanwhile."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def submit(self, transaction: Transaction, done: Done) -> None:
+        """Commit alone and report before returning."""
+        done(self._writer.commit([transaction])[0])
+
+
+class GroupCommitter:
+    """Commits groups on a writer thread.
+
+    Args:
+        open_writer: Opens the writer; called on the writer thread.
+        post: Runs a callable on the serving thread (`loop.call_soon_threadsafe`).
+    """
+
+    def __init__(self, open_writer: Callable[[], Writer], post: Callable[[Callable[[], None]], object]) -> None:
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._open_writer = open_writer
+        self._post = post
+        self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
+        self._thread.start()
+
+    def submit(self, transaction: Transaction, done: Done) -> None:
+        """Queue for the next group."""
+        self._queue.put((transaction, done))
+
+    def close(self) -> None:
+        """Finish what is queued and stop."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        writer = self._open_writer()
+        running = True
+        while running:
+            first = self._queue.get()
+            group = [] if first is None else [first]
+            running = first is not None
+            while running and len(group) < GROUP_COUNT_MAX and not self._queue.empty():
+                job = self._queue.get()
+                running = job is not None
+                if job is not None:
+                    group.append(job)
+            if group:
+                self._commit(writer, group)
+        writer.close()
+
+    def _commit(self, writer: Writer, group: list[Job]) -> None:
+        outcomes: list[KeysteadError | None]
+        try:
+            outcomes = writer.commit([transaction for transaction, _ in group])
+        except Unavailable as error:
+            outcomes = [error] * len(group)
+
+        def tell() -> None:
+            for (_, done), outcome in zip(group, outcomes, strict=True):
+                done(outcome)
+
+        self._post(tell)

@@ -1,0 +1,40 @@
+"""Identifiers and time, made by the writer: UUID version 7 and one clock that never runs backwards.
+
+Source: RFC 9562 section 5.7; design.md sections 6 ("state") and 7 (ids).
+"""
+
+import os
+import time
+
+REQUEST_ID_BYTES = 16
+CLOCK_BACK_ALARM_US = 2_000_000
+
+
+class Clock:
+    """UTC microseconds that never precede what was returned before or the store's last commit."""
+
+    def __init__(self, not_before_us: int = 0) -> None:
+        self._last_us = not_before_us
+        self.set_back = False
+
+    def now_us(self) -> int:
+        """Return now; while the system clock stands before the last value, that value plus one is returned."""
+        now = time.time_ns() // 1000
+        if now <= self._last_us:
+            self.set_back = self.set_back or self._last_us - now > CLOCK_BACK_ALARM_US
+            now = self._last_us + 1
+        self._last_us = now
+        return now
+
+
+def new_id(now_us: int) -> str:
+    """Return a UUID version 7 as text: 48 bits of milliseconds, 12 bits for a cell number (0), 62 random bits."""
+    value = ((now_us // 1000) & ((1 << 48) - 1)) << 80 | 0x7 << 76 | 0b10 << 62
+    value |= int.from_bytes(os.urandom(8), "big") >> 2
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def new_request_id() -> bytes:
+    """Return 16 random bytes that name one transaction for ever."""
+    return os.urandom(REQUEST_ID_BYTES)

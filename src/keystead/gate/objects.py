@@ -1,0 +1,76 @@
+"""Objects at hand: managed objects and users in memory, evicted by what the journal says has changed.
+
+Law: nothing here is trusted for longer than one turn of the serving loop. `refresh` runs once per turn, before any
+request of the turn is looked at; it asks the store whether anything was committed and forgets exactly that.
+
+Source: performance.md section 8 rule 3; design.md section 4; attacks.md class 21.
+"""
+
+from collections.abc import Callable
+
+from keystead.core.records import KIND_OBJECT, ManagedObject, Record
+from keystead.storage.store import Loaded, Reader
+
+ENTRIES_COUNT_MAX = 50_000
+
+
+class Objects:
+    """A bounded cache over one reader; belongs to the reader's thread.
+
+    Args:
+        reader: Verified reads.
+        on_change: Called with the kinds other than managed objects that changed (users, settings, …).
+    """
+
+    def __init__(self, reader: Reader, on_change: Callable[[frozenset[str]], None] | None = None) -> None:
+        self.reader = reader
+        self._entries: dict[str, Loaded] = {}
+        self._on_change = on_change
+        self._version = reader.data_version()
+        self._sequence = reader.changes_since(0)[0]
+
+    def refresh(self) -> None:
+        """Forget what anyone changed since the last call; a few microseconds when nothing did."""
+        version = self.reader.data_version()
+        if version == self._version:
+            return
+        self._version = version
+        self._sequence, changed = self.reader.changes_since(self._sequence)
+        if changed is None:
+            self._entries.clear()
+            kinds = frozenset({"user", "group", "settings", "realm", "authority"})
+        else:
+            for kind, record_id in changed:
+                if kind == KIND_OBJECT:
+                    self._entries.pop(record_id, None)
+            kinds = frozenset(kind for kind, _ in changed if kind != KIND_OBJECT)
+        if kinds and self._on_change is not None:
+            self._on_change(kinds)
+
+    def get(self, object_id: str) -> Loaded | None:
+        """Return a managed object with its sealed material, or None."""
+        entry = self._entries.get(object_id)
+        if entry is None:
+            entry = self.reader.object(object_id)
+            if entry is not None:
+                if len(self._entries) >= ENTRIES_COUNT_MAX:
+                    del self._entries[next(iter(self._entries))]
+                self._entries[object_id] = entry
+        return entry
+
+    def record(self, kind: str, handle: str, realm: str = "root") -> Record | None:
+        """Return another record by handle, read from the store each time."""
+        loaded = self.reader.by_handle(realm, kind, handle)
+        return loaded.record if loaded is not None and isinstance(loaded.record, Record) else None
+
+    def forget(self) -> None:
+        """Drop everything (the module was locked)."""
+        self._entries.clear()
+
+
+def as_object(loaded: Loaded) -> ManagedObject:
+    """Narrow a loaded record to a managed object."""
+    record = loaded.record
+    if not isinstance(record, ManagedObject):
+        raise TypeError("not a managed object")
+    return record

@@ -1,0 +1,98 @@
+"""Declaring an operation: what it is called, who may ask it, on which objects, what it logs.
+
+Law: decorators declare, they never wrap. A handler is a plain function `(Call, Request) -> result | Change`.
+
+Source: design.md section 3.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from keystead.core.permission import Access, Right
+
+PLACEHOLDER = ""
+"""Target of a request that means "the object of the item before" (KMIP's ID Placeholder, KMIP 1.4 section 4)."""
+
+Handler = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An object that an operation works on.
+
+    Attributes:
+        right: What the asker must hold on it.
+        field: Attribute of the request with its id.
+        destroyed: Also objects whose material is gone (reading their attributes).
+        optional: The request may leave it out (None).
+    """
+
+    right: Right
+    field: str = "target"
+    destroyed: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """One operation.
+
+    Attributes:
+        name: Stable dotted name, e.g. "key.create".
+        title: Request type in the activity log; KMIP's operation name where there is one (KS-LOG-031).
+        handler: Runs it.
+        user: Right that a user needs to ask at all; NONE = any user; None = not for users.
+        administrator: Access that an administrator needs; None = not for administrators.
+        targets: Objects, in the order they are loaded and authorised.
+        configuration: Only while clients may configure keys (KS-KMIP-007).
+        material: Needs the unlocked module, so runs in the `keys` process.
+        detail: Detail field of the activity line from request and result (KS-LOG-013).
+        places: Id for the ID Placeholder from the result, or None.
+    """
+
+    request: type
+    name: str
+    title: str
+    handler: Handler
+    user: Right | None
+    administrator: Access | None
+    targets: tuple[Target, ...]
+    configuration: bool
+    material: bool
+    detail: Callable[[Any, Any], str] | None
+    places: Callable[[Any], str | None] | None
+
+
+REGISTRY: dict[type, Declaration] = {}
+"""Every declared operation by its request type; filled when `keystead.operations` is imported."""
+
+
+def operation(  # noqa: PLR0913  # a declaration is a record, its columns are keywords
+    request: type,
+    name: str,
+    title: str,
+    *,
+    user: Right | None = None,
+    administrator: Access | None = None,
+    targets: tuple[Target, ...] = (),
+    configuration: bool = False,
+    material: bool = False,
+    detail: Callable[[Any, Any], str] | None = None,
+    places: Callable[[Any], str | None] | None = None,
+) -> Callable[[Handler], Handler]:
+    """Declare the decorated function as the handler of `request`; returns it unchanged.
+
+    Raises:
+        ValueError: the request type or the name is taken.
+    """
+
+    def declare(handler: Handler) -> Handler:
+        if request in REGISTRY or any(d.name == name for d in REGISTRY.values()):
+            raise ValueError(f"operation {name} is declared twice")
+        REGISTRY[request] = Declaration(
+            request, name, title, handler, user, administrator, targets, configuration, material, detail, places
+        )
+        return handler
+
+    return declare

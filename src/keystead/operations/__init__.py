@@ -1,0 +1,1 @@
+"""What may be asked: one file per chapter, request, result and handler side by side."""

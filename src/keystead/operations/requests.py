@@ -1,0 +1,292 @@
+"""Requests and results of the operations on managed objects; handlers stand in the files beside.
+
+A target is an object's id; PLACEHOLDER ("") means the object of the item before in the same batch. Numbers of
+enumerations are KMIP's. Every protocol makes these same requests and reads these same results.
+
+Source: KMIP 1.4 section 4; KMIP 2.1 section 6.1; docs/adr/0002.
+"""
+
+from dataclasses import dataclass, field
+
+from keystead.core.attributes import Attribute, Value
+from keystead.core.records import ManagedObject
+from keystead.core.secret import Secret
+from keystead.gate.operation import PLACEHOLDER
+
+
+@dataclass(frozen=True, slots=True)
+class KeyBlock:
+    """Key material with its kind, on the way in (Register) or out (Get).
+
+    Attributes:
+        format: Key Format Type (1 Raw, 2 Opaque, 7 Transparent Symmetric Key, …).
+        material: The key bytes as `format` says; for a certificate or opaque object its bytes.
+        algorithm: Cryptographic Algorithm; 0 = none.
+        length_bits: Cryptographic Length; 0 = not given.
+        subtype: Secret Data Type, Opaque Data Type or Certificate Type of those objects.
+    """
+
+    format: int
+    material: Secret
+    algorithm: int = 0
+    length_bits: int = 0
+    subtype: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A new object: its id, and attributes set by the server that the client did not give."""
+
+    id: str
+    object_type: int
+    implicit: tuple[Attribute, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """An object that was changed."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Make a new symmetric key (KMIP 1.4 section 4.1)."""
+
+    object_type: int
+    attributes: tuple[Attribute, ...] = ()
+    templates: tuple[str, ...] = ()  # KMIP Names of templates (1.x, AMB-05)
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Take an object that was made elsewhere (KMIP 1.4 section 4.3). `block` is None for a template."""
+
+    object_type: int
+    block: KeyBlock | None
+    attributes: tuple[Attribute, ...] = ()
+    templates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """Fetch an object with its key bytes (KMIP 1.4 section 4.11). `format` None = as stored."""
+
+    target: str = PLACEHOLDER
+    format: int | None = None
+    wrapping: bool = False  # a Key Wrapping Specification was given
+    compression: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    """An object with its key bytes."""
+
+    id: str
+    object_type: int
+    block: KeyBlock | None
+    attributes: tuple[Attribute, ...] = ()  # of a template
+
+
+@dataclass(frozen=True, slots=True)
+class GetAttributes:
+    """Read attributes (KMIP 1.4 section 4.12); no names = all."""
+
+    target: str = PLACEHOLDER
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GetAttributeList:
+    """Read the names of all attributes of an object (KMIP 1.4 section 4.13)."""
+
+    target: str = PLACEHOLDER
+
+
+@dataclass(frozen=True, slots=True)
+class AttributesRead:
+    """Attribute instances of an object, server-made ones included; `record` for protocols that need the head."""
+
+    id: str
+    attributes: tuple[Attribute, ...]
+    record: ManagedObject
+
+
+@dataclass(frozen=True, slots=True)
+class AddAttribute:
+    """Add one instance of an attribute (KMIP 1.4 section 4.14)."""
+
+    name: str
+    value: Value
+    target: str = PLACEHOLDER
+
+
+@dataclass(frozen=True, slots=True)
+class ModifyAttribute:
+    """Change an existing instance (KMIP 1.4 section 4.15).
+
+    Attributes:
+        index: Of KMIP 1.x; None = not given (means 0, KS-KMIP-045).
+        current: Of KMIP 2.x: the value the instance has now; None = the only instance.
+    """
+
+    name: str
+    value: Value
+    index: int | None = None
+    current: Value | None = None
+    target: str = PLACEHOLDER
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAttribute:
+    """Remove an instance (KMIP 1.4 section 4.16); `current` names it by value in 2.x, all instances if None there.
+
+    Attributes:
+        every: All instances of the name (2.x Attribute Reference).
+    """
+
+    name: str
+    index: int | None = None
+    current: Value | None = None
+    every: bool = False
+    target: str = PLACEHOLDER
+
+
+@dataclass(frozen=True, slots=True)
+class SetAttribute:
+    """Set a single-instance attribute whether or not it is there (KMIP 2.1 section 6.1.52)."""
+
+    name: str
+    value: Value
+    target: str = PLACEHOLDER
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeChanged:
+    """The instance after an attribute operation; after a deletion the one that was deleted."""
+
+    id: str
+    attribute: Attribute
+
+
+@dataclass(frozen=True, slots=True)
+class Activate:
+    """Make a pre-active object active (KMIP 1.4 section 4.19)."""
+
+    target: str = PLACEHOLDER
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """Deactivate, or mark compromised (KMIP 1.4 section 4.20). `code` is the Revocation Reason Code."""
+
+    code: int
+    message: str = ""
+    occurrence_us: int | None = None
+    target: str = PLACEHOLDER
+
+
+@dataclass(frozen=True, slots=True)
+class Destroy:
+    """Erase the key material (KMIP 1.4 section 4.21)."""
+
+    target: str = PLACEHOLDER
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One attribute of a search; two date values of one name make a range (KMIP 1.4 section 4.9)."""
+
+    name: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Locate:
+    """Find objects (KMIP 1.4 section 4.9).
+
+    Attributes:
+        maximum_count: 0 = no more than the server's cap; None = not given.
+        offset_count: Of 1.3 and later.
+        storage_mask: Storage Status Mask; None = online; without the online bit nothing is found (KS-KMIP-044).
+        group_member: Object Group Member: 1 fresh, 2 default.
+    """
+
+    conditions: tuple[Condition, ...] = ()
+    maximum_count: int | None = None
+    offset_count: int = 0
+    storage_mask: int | None = None
+    group_member: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Ids, newest first; `total_count` when the whole number is known."""
+
+    ids: tuple[str, ...]
+    total_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CipherParameters:
+    """Cryptographic Parameters of Encrypt and Decrypt (KMIP 1.4 section 3.6); None = not given.
+
+    Lengths in bytes; `random_iv` asks the server to make the IV.
+    """
+
+    mode: int | None = None
+    padding: int | None = None
+    hashing: int | None = None
+    algorithm: int | None = None
+    random_iv: bool = False
+    iv_length_bits: int | None = None
+    tag_length_bytes: int | None = None
+    fixed_field_length_bits: int | None = None
+    invocation_field_length_bits: int | None = None
+    counter_length_bits: int | None = None
+    initial_counter: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypt:
+    """Encrypt data with a managed key (KMIP 1.4 section 4.29)."""
+
+    data: bytes = field(repr=False)
+    target: str = PLACEHOLDER
+    parameters: CipherParameters | None = None
+    iv: bytes | None = None
+    associated: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypted:
+    """Ciphertext; `iv` when the server made it, `tag` of authenticated modes. `algorithm` and `mode` for the log."""
+
+    id: str
+    data: bytes
+    iv: bytes | None = None
+    tag: bytes | None = None
+    algorithm: int = 0
+    mode: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decrypt:
+    """Decrypt data with a managed key (KMIP 1.4 section 4.30)."""
+
+    data: bytes = field(repr=False)
+    target: str = PLACEHOLDER
+    parameters: CipherParameters | None = None
+    iv: bytes | None = None
+    associated: bytes | None = field(default=None, repr=False)
+    tag: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decrypted:
+    """Clear data. `algorithm` and `mode` for the log."""
+
+    id: str
+    data: bytes = field(repr=False)
+    algorithm: int = 0
+    mode: int = 0

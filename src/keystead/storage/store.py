@@ -1,0 +1,144 @@
+"""The contract of a store: authenticated records, sealed materials, journal and audit leaves, in one transaction.
+
+A store is not trusted (design.md law 6): whoever opens one gives it keys (`StoreKeys`) with which every document is
+authenticated on the way in and checked on the way out. Readers are cheap and belong to one thread; one writer per
+process applies groups of transactions.
+
+Source: design.md sections 5 to 7; cluster.md section 3; requirements KS-GEN-006.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from keystead.core.attributes import Value
+from keystead.core.changes import SealedMaterial, Transaction
+from keystead.core.errors import KeysteadError
+from keystead.core.records import ManagedObject, Record
+
+LOCATE_COUNT_MAX = 1000  # answers without Maximum Items (KS-KMIP-043)
+CHANGES_COUNT_MAX = 10_000  # more than this since the last look: forget the whole cache
+
+
+@dataclass(frozen=True, slots=True)
+class StoreKeys:
+    """Keys that authenticate a store; derived from the node key, never stored beside it. 32 bytes each.
+
+    Attributes:
+        record: HMAC-SHA256 key of documents.
+        chain: HMAC-SHA256 key of the journal's chain and of the root.
+        audit: HMAC-SHA256 key of audit leaves.
+    """
+
+    record: bytes = field(repr=False)
+    chain: bytes = field(repr=False)
+    audit: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One condition of a search: an attribute instance equal to a value, or within dates.
+
+    Attributes:
+        name: Attribute name as in core.attributes ("Name", "Object Group", "State", "x-Vendor").
+        value: Equal to this; for a date attribute with `until`, the start of the range (inclusive).
+        until: End of the range (inclusive), only for date attributes.
+    """
+
+    name: str
+    value: Value
+    until: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A search for managed objects.
+
+    Attributes:
+        scopes: From authorize.scopes_of; nothing outside them is looked at.
+        matches: All must hold; empty = everything in the scopes.
+        now_us: Decides the state of objects whose dates have passed.
+        offset_count: Hits to leave out at the beginning.
+        limit_count: 1 to LOCATE_COUNT_MAX.
+        destroyed: Also objects in a destroyed state.
+    """
+
+    realm: str
+    scopes: tuple[str, ...]
+    matches: tuple[Match, ...]
+    now_us: int
+    offset_count: int = 0
+    limit_count: int = LOCATE_COUNT_MAX
+    destroyed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A record as loaded and verified, with the sealed material of a managed object (None when it has none)."""
+
+    record: ManagedObject | Record
+    material: SealedMaterial | None
+
+
+class Reader(Protocol):
+    """Consistent, verified reads. Not thread-safe: one per thread."""
+
+    def data_version(self) -> int:
+        """Return a number that changes whenever anyone committed; a few microseconds (PRAGMA data_version)."""
+
+    def changes_since(self, sequence: int) -> tuple[int, list[tuple[str, str]] | None]:
+        """Return the newest journal sequence and the (kind, id) changed after `sequence`; None = too many to list."""
+
+    def object(self, object_id: str) -> Loaded | None:
+        """Load a managed object. Raises Tampered when its document does not authenticate."""
+
+    def record(self, kind: str, record_id: str) -> Loaded | None:
+        """Load another record by id. Raises Tampered."""
+
+    def by_handle(self, realm: str, kind: str, handle: str) -> Loaded | None:
+        """Load by handle (unique per realm and kind). Raises Tampered."""
+
+    def list_records(self, kind: str, after_handle: str = "", limit_count: int = 1000) -> list[Loaded]:
+        """List records other than managed objects, by handle. Raises Tampered."""
+
+    def locate(self, query: Query) -> list[str]:
+        """Return ids, newest first. Candidates from the index are checked against what is stored before they count."""
+
+    def due_transitions(self, now_us: int, limit_count: int) -> list[str]:
+        """Return ids of managed objects whose stored state is behind their dates, oldest first."""
+
+    def outcome(self, request_id: bytes) -> bool:
+        """Tell whether the transaction with this request id was committed (settles unknown outcomes)."""
+
+    def close(self) -> None:
+        """Give the connection back."""
+
+
+class Writer(Protocol):
+    """Applies groups of transactions. One thread at a time."""
+
+    def commit(self, group: Sequence[Transaction]) -> list[KeysteadError | None]:
+        """Apply transactions in order, each in a savepoint, in one durable commit.
+
+        Returns: per transaction None (durable) or the error that kept it out: Conflict (a revision moved), Exists (a
+        handle or id is taken), Unavailable.
+
+        Raises:
+            Unavailable: the store failed; nothing of the group is known to be stored; ask `Reader.outcome`.
+        """
+
+    def close(self) -> None:
+        """Give the connection back."""
+
+
+class Store(Protocol):
+    """One store: the node's own or the shared one."""
+
+    def reader(self) -> Reader:
+        """Open a reader for the calling thread."""
+
+    def writer(self) -> Writer:
+        """Open the writer."""
+
+    def mark(self, name: str) -> str | None:
+        """Return a permanent mark of the store ("dev", "id", "format"), or None."""
