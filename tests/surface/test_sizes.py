@@ -11,7 +11,7 @@ FILE_LINES_MAX = 600
 FILE_LINES_P90_MAX = 400
 FUNCTION_LINES_MAX = 60
 PARAMETERS_MAX = 5
-# A declaration is a row of a table that everything else is derived from; its parameters are the columns, named at each use.
+# A declaration is a row of a table that everything else is derived from; its parameters are columns, named at each use.
 DECLARATIONS = {"src/keystead/gate/operation.py": {"operation"}}
 
 HAND_WRITTEN = [path for path in python_files(*FOLDERS) if not path.name.endswith(GENERATED)]
