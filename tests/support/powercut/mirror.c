@@ -168,7 +168,7 @@ static void copy_range(int from, int to, uint64_t offset, uint64_t length_bytes)
     }
 }
 
-/* Files that the program opened write-only are opened for reading too (shim.c); an inherited write-only one needs another descriptor. */
+/* The shim makes write-only descriptors readable; one that came in another way is opened once more. */
 static int readable(int fd, int *extra) {
     char link[32];
     *extra = -1;

@@ -46,16 +46,21 @@ static void remember_mapping(void *at, size_t length_bytes, int fd, off_t offset
 
 /* Opening ------------------------------------------------------------------------------------------------------------------ */
 
+/* The mirror reads what it copies through the program's own descriptor, so one that can only write is replaced by one that can do both. */
+static void make_readable(int fd, int flags) {
+    char link[32];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    int both = (int)syscall(SYS_openat, AT_FDCWD, link, (flags & ~(O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC)) | O_RDWR | O_CLOEXEC, 0);
+    if (both < 0) return;
+    syscall(SYS_dup3, both, fd, flags & O_CLOEXEC);
+    syscall(SYS_close, both);
+}
+
 static int opened(int dir_fd, const char *path, int flags, mode_t mode) {
-    int fd = -1, errno_before;
-    /* The mirror reads what it copies through the program's descriptor. */
-    if ((flags & O_ACCMODE) == O_WRONLY) fd = (int)syscall(SYS_openat, dir_fd, path, (flags & ~O_ACCMODE) | O_RDWR, mode);
-    if (fd < 0) fd = (int)syscall(SYS_openat, dir_fd, path, flags, mode);
-    errno_before = errno;
-    if (fd >= 0 && flags & O_TRUNC) {
-        Inode *inode = mirror_inode(fd);
-        if (inode) mirror_truncated(inode, 0);
-    }
+    int fd = (int)syscall(SYS_openat, dir_fd, path, flags, mode), errno_before = errno;
+    Inode *inode = fd >= 0 && (flags & O_ACCMODE) != O_RDONLY ? mirror_inode(fd) : NULL;
+    if (inode && flags & O_TRUNC) mirror_truncated(inode, 0);
+    if (inode && (flags & O_ACCMODE) == O_WRONLY) make_readable(fd, flags);
     errno = errno_before;
     return fd;
 }
