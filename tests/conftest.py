@@ -1,10 +1,16 @@
 """Fixtures for every test, and the record of requirement rows (tests/support/results.py)."""
 
+import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support import components, results
+
+# A busy machine is no counter-example. With CI=true the examples are the same in every run.
+hypothesis.settings.register_profile("keystead", deadline=None, derandomize=os.environ.get("CI") == "true")
+hypothesis.settings.load_profile("keystead")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
