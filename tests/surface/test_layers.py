@@ -1,6 +1,7 @@
 """Laws about who may do what: coroutines at the edges, blind excepts in two places, rules without the world."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,15 @@ def test_core_knows_nothing_of_the_world(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=in_package)
 def test_every_module_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(tree(path)), "a module begins with what it is and the laws of the file"
+
+
+CHAPTERS = [path for path in MODULES if in_package(path).startswith(("operations/", "settings/", "protocols/"))]
+
+
+@pytest.mark.parametrize("path", [path for path in CHAPTERS if path.name != "__init__.py"], ids=in_package)
+def test_every_chapter_names_its_source(path: Path) -> None:
+    docstring = ast.get_docstring(tree(path)) or ""
+    assert re.search(r"^(Source|Chapter): \S", docstring, re.MULTILINE), "the chapter, the clause, the requirement rows"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Files and functions stay small enough to be read in one go."""
+"""Files and functions stay small enough to be read in one go. (Ruff counts parameters, statements and branches.)"""
 
 import ast
 from pathlib import Path
@@ -10,9 +10,6 @@ from tests.surface.sources import FOLDERS, GENERATED, functions, place, python_f
 FILE_LINES_MAX = 600
 FILE_LINES_P90_MAX = 400
 FUNCTION_LINES_MAX = 60
-PARAMETERS_MAX = 5
-# A declaration is a row of a table that everything else is derived from; its parameters are columns, named at each use.
-DECLARATIONS = {"src/keystead/gate/operation.py": {"operation"}}
 
 HAND_WRITTEN = [path for path in python_files(*FOLDERS) if not path.name.endswith(GENERATED)]
 
@@ -29,11 +26,6 @@ def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
         docstring = first.end_lineno - first.lineno + 1
     assert function.end_lineno is not None
     return function.end_lineno - function.lineno + 1 - docstring
-
-
-def parameter_count(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
-    return len([name for name in names if name not in {"self", "cls"}])
 
 
 def test_no_file_is_too_long() -> None:
@@ -56,26 +48,15 @@ def test_no_function_is_too_long() -> None:
     assert not too_long
 
 
-def test_no_function_has_too_many_parameters() -> None:
-    too_many = {
-        place(path, function.lineno): parameter_count(function)
-        for path in HAND_WRITTEN
-        for function in functions(path)
-        if parameter_count(function) > PARAMETERS_MAX and function.name not in DECLARATIONS.get(place(path), set())
-    }
-    assert not too_many, "what belongs together is a dataclass"
-
-
 @pytest.mark.parametrize(
-    ("source", "lines", "parameters"),
+    ("source", "lines"),
     [
-        ("def f(a): return a", 1, 1),
-        ('def f(self, a, *, b):\n    """Two\n\n    lines."""\n    return a', 2, 2),
-        ("async def f(a, /, b, *c, d, **e):\n    return a", 2, 3),
+        ("def f(a): return a", 1),
+        ('def f(a):\n    """Two\n\n    lines."""\n    return a', 2),
+        ("async def f(a):\n    return (\n        a\n    )", 4),
     ],
 )
-def test_the_measure_itself(source: str, lines: int, parameters: int) -> None:
+def test_the_measure_itself(source: str, lines: int) -> None:
     function = ast.parse(source).body[0]
     assert isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
     assert code_lines(function) == lines
-    assert parameter_count(function) == parameters
