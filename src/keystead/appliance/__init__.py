@@ -1,0 +1,1 @@
+"""The machine around the node: what the operating system is asked for."""

@@ -1,0 +1,162 @@
+"""The keyring: seals and opens material under the realms' key-encryption keys, as the security module allows.
+
+Laws: a key-encryption key exists in clear only while the module is unlocked. Secure key cache off: it is unwrapped for
+each call and dropped. On: it is held masked in locked memory, and a bounded number of materials' ciphers stay ready.
+Locking the module or switching the cache drops everything before that call returns.
+
+Honest limits: dropping means that wrapped pages are overwritten; Python bytes and OpenSSL's contexts are freed, not
+provably erased. See docs/adr/0021.
+
+Source: requirements KS-GEN-006, KS-HSM-050 to 054; performance.md section 4; design.md section 6 ("secure key cache").
+"""
+
+import secrets
+import threading
+from collections.abc import Mapping
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from keystead.core.changes import SealedMaterial
+from keystead.core.errors import Internal
+from keystead.core.secret import Secret
+from keystead.trust.locked_memory import LockedSecret
+from keystead.trust.material import Place, binding, seal, subkey_cipher, unseal
+from keystead.trust.root import RootOfTrust
+from keystead.trust.sealing import frame
+
+REALM_KEY_BYTES = 32
+CIPHER_COUNT_MAX = 16_384  # about 2.4 KB each
+
+
+class _Held:
+    """What is held between calls while the secure key cache works; dropped as a whole."""
+
+    __slots__ = ("ciphers", "is_dropped", "realm_keys")
+
+    def __init__(self) -> None:
+        self.realm_keys: dict[str, LockedSecret] = {}
+        self.ciphers: dict[tuple[str, str, str, str, int], tuple[AESGCM, bytes]] = {}
+        self.is_dropped = False
+
+    def drop(self) -> None:
+        self.is_dropped = True
+        self.ciphers.clear()
+        for key in self.realm_keys.values():
+            key.wipe()
+        self.realm_keys.clear()
+
+
+class Keyring:
+    """Seals and opens material. Thread-safe.
+
+    Args:
+        root: The security module.
+        realm_keys: Realm -> its wrapped key-encryption key, as `new_realm_key` returned it.
+        cipher_count_max: Ready ciphers held at most; the oldest goes first.
+    """
+
+    def __init__(
+        self, root: RootOfTrust, realm_keys: Mapping[str, bytes], cipher_count_max: int = CIPHER_COUNT_MAX
+    ) -> None:
+        self._root = root
+        self._wrapped = dict(realm_keys)
+        self._cipher_count_max = cipher_count_max
+        self._lock = threading.Lock()  # never held while the module is asked: its watchers come here under its lock
+        self._held: _Held | None = None
+        root.watch(self._module_changed)
+        self._module_changed()
+
+    def new_realm_key(self, realm: str) -> bytes:
+        """Make a realm's key-encryption key. The caller stores it, then hands it to `add_realm`.
+
+        Returns: the key wrapped by the module, bound to the realm.
+
+        Raises:
+            Unavailable: locked.
+        """
+        return self._root.wrap_key(Secret(secrets.token_bytes(REALM_KEY_BYTES)), _realm_context(realm))
+
+    def add_realm(self, realm: str, wrapped: bytes) -> None:
+        """Take a realm's wrapped key-encryption key into use."""
+        with self._lock:
+            self._wrapped[realm] = wrapped
+
+    def seal(self, place: Place, secret: Secret) -> SealedMaterial:
+        """Seal material for its place.
+
+        Raises:
+            Unavailable: locked.
+        """
+        held = self._held
+        return seal(self._cipher(held, place), place, secret)
+
+    def open(self, realm: str, kind: str, object_id: str, material: SealedMaterial) -> Secret:
+        """Open material that was sealed for this place.
+
+        Raises:
+            Unavailable: locked. Tampered: sealed for another place, or changed.
+        """
+        held = self._held
+        place = (realm, kind, object_id, material.id, material.version)
+        if held is not None:
+            ready = held.ciphers.get(place)
+            if ready is not None:
+                return unseal(ready[0], ready[1], material.sealed)
+        full = Place(*place)
+        cipher, bound = self._cipher(held, full), binding(full)
+        secret = unseal(cipher, bound, material.sealed)
+        if held is not None:
+            self._keep(held, place, (cipher, bound))
+        return secret
+
+    def check(self) -> None:
+        """Test the path to the module: unwrap a realm's key-encryption key, past everything that is held.
+
+        Raises:
+            Unavailable: locked. Tampered, DeviceFault: the module does not do what it must.
+        """
+        for realm, wrapped in list(self._wrapped.items())[:1]:
+            self._root.unwrap_key(wrapped, _realm_context(realm))
+
+    def holds_keys(self) -> bool:
+        """Tell whether anything is held between calls."""
+        held = self._held
+        return held is not None and bool(held.realm_keys or held.ciphers)
+
+    def _cipher(self, held: _Held | None, place: Place) -> AESGCM:
+        realm = place.realm
+        if held is not None:
+            with self._lock:
+                key = held.realm_keys.get(realm)
+                if key is not None:
+                    return subkey_cipher(key.reveal(), place.material_id)
+        wrapped = self._wrapped.get(realm)
+        if wrapped is None:
+            raise Internal(f"the keyring has no key-encryption key for the realm {realm}")
+        unwrapped = self._root.unwrap_key(wrapped, _realm_context(realm))
+        if held is not None:
+            with self._lock:
+                if not held.is_dropped and realm not in held.realm_keys:
+                    held.realm_keys[realm] = LockedSecret(unwrapped)
+        return subkey_cipher(unwrapped.reveal(), place.material_id)
+
+    def _keep(self, held: _Held, place: tuple[str, str, str, str, int], ready: tuple[AESGCM, bytes]) -> None:
+        with self._lock:
+            if held.is_dropped:
+                return
+            ciphers = held.ciphers
+            if len(ciphers) >= self._cipher_count_max:
+                del ciphers[next(iter(ciphers))]
+            ciphers[place] = ready
+
+    def _module_changed(self) -> None:
+        """Drop everything; begin anew if the module is unlocked and the cache switched on."""
+        status = self._root.status()
+        with self._lock:
+            if self._held is not None:
+                self._held.drop()
+            self._held = _Held() if status.activated and status.key_cache else None
+
+
+def _realm_context(realm: str) -> bytes:
+    return frame(b"realm", realm.encode())
