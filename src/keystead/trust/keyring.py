@@ -123,6 +123,11 @@ class Keyring:
         held = self._held
         return held is not None and bool(held.realm_keys or held.ciphers)
 
+    def cipher_count(self) -> int:
+        """Tell how many ciphers are ready."""
+        held = self._held
+        return 0 if held is None else len(held.ciphers)
+
     def _cipher(self, held: _Held | None, place: Place) -> AESGCM:
         realm = place.realm
         if held is not None:

@@ -1,12 +1,12 @@
 """What the software module remembers, and the one file it stands in.
 
-Laws: the state is authenticated under a key of the node, so that nobody edits a failure counter without the node key;
-a save is durable and whole when it returns. An older copy put back is not noticed here: the store's anchor is for that.
+Laws: the state is sealed under a key of the node, so that without the node key nobody edits a failure counter or tries
+PINs on what is kept to recognise a secret; a save is durable and whole when it returns. An older copy put back is not
+noticed here (docs/adr/0020).
 
 Source: requirements KS-HSM-002, 011, 013, 017, 050 to 052; docs/adr/0020, 0022.
 """
 
-import hmac
 import os
 import secrets
 from dataclasses import asdict, dataclass, field
@@ -16,10 +16,12 @@ from typing import Any, Protocol
 import cbor2
 
 from keystead.core.errors import DeviceFault, Tampered
+from keystead.core.secret import Secret
+from keystead.trust.sealing import seal, unseal
 
 STATE_BYTES_MAX = 65_536
 _VERSION = 1
-_MAC_BYTES = 32
+_CONTEXT = b"module state"
 
 
 class ModuleState(Protocol):
@@ -46,11 +48,14 @@ class StateFile:
         """
         try:
             with self._path.open("rb") as file:
-                return file.read(STATE_BYTES_MAX + 1)
+                state = file.read(STATE_BYTES_MAX + 1)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise DeviceFault(f"the module's state cannot be read: {error.strerror}") from error
+        if len(state) > STATE_BYTES_MAX:
+            raise DeviceFault("the module's state is larger than any that was written")
+        return state
 
     def save(self, state: bytes) -> None:
         """Write beside the file, flush, rename over it, flush the folder.
@@ -129,22 +134,24 @@ class ModuleDocument:
     latest_us: int = 0
     partition: Partition | None = None
 
-    def to_bytes(self, mac_key: bytes) -> bytes:
-        """Encode as HMAC-SHA256 (32 bytes) and canonical CBOR."""
-        body = cbor2.dumps({"version": _VERSION, **asdict(self)}, canonical=True)
-        return hmac.digest(mac_key, body, "sha256") + body
+    def to_bytes(self, key: bytes) -> bytes:
+        """Encode as canonical CBOR, sealed."""
+        return seal(key, Secret(cbor2.dumps({"version": _VERSION, **asdict(self)}, canonical=True)), _CONTEXT)
 
     @classmethod
-    def from_bytes(cls, data: bytes, mac_key: bytes) -> "ModuleDocument":
-        """Check and decode.
+    def from_bytes(cls, data: bytes, key: bytes) -> "ModuleDocument":
+        """Unseal and decode.
 
         Raises:
-            Tampered: not written under this node's key.
+            Tampered: not written under this node's key, changed, or of a newer version.
         """
-        mac, body = data[:_MAC_BYTES], data[_MAC_BYTES:]
-        if len(data) > STATE_BYTES_MAX or not hmac.compare_digest(mac, hmac.digest(mac_key, body, "sha256")):
-            raise Tampered("the module's state was not written by this node: wrong node key, or the file was edited")
-        fields: dict[str, Any] = cbor2.loads(body)
+        try:
+            body = unseal(key, data, _CONTEXT)
+        except Tampered:
+            raise Tampered(
+                "the module's state was not written by this node: wrong node key, or the file was edited"
+            ) from None
+        fields: dict[str, Any] = cbor2.loads(body.reveal())
         if fields.pop("version") != _VERSION:
             raise Tampered("the module's state was written by a newer version; use that version")
         partition = fields.pop("partition")

@@ -93,9 +93,11 @@ class NodeKey:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not hang the start
         except OSError as error:
             raise Invalid(f"the node key cannot be read: {error.strerror}; name the file it is in") from None
-        with os.fdopen(descriptor, "rb") as file:
-            _check_guarded(os.fstat(file.fileno()))
-            return cls.from_text(file.read(FILE_BYTES_MAX + 1))
+        try:
+            _check_guarded(os.fstat(descriptor))
+            return cls.from_text(os.read(descriptor, FILE_BYTES_MAX + 1))
+        finally:
+            os.close(descriptor)
 
     @classmethod
     def from_text(cls, text: bytes) -> "NodeKey":

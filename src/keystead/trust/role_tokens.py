@@ -1,13 +1,14 @@
 """Role tokens: files that carry a role's secret, or a share of it, each masked by its own PIN.
 
 Laws: a token has no integrity tag over what the PIN masks. Every PIN gives a secret; only the module can tell a right
-one, and it counts (KS-HSM-011). The checksum covers the masked bytes and finds a damaged file, nothing else. Whoever
+one, and it counts (KS-HSM-011). The checksum covers what is stored and finds a damaged file, nothing else. Whoever
 reads a token learns nothing without its PIN; whoever holds the token *and* a copy of the module's state *and* the node
 key can guess PINs at the cost of one Argon2id each (docs/adr/0020).
 
 Source: requirements KS-HSM-009 to 016, 022 to 024; RFC 9106 (Argon2id); RFC 8949 section 4.2 (canonical CBOR).
 """
 
+import hashlib
 import secrets
 import unicodedata
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from keystead.core.errors import DeviceFault, Invalid
 from keystead.core.secret import Secret
 from keystead.trust.root import ROLE_SECRET_BYTES, Role
 from keystead.trust.sealing import derive
-from keystead.trust.shares import SET_ID_BYTES, Share, check_counts, checksum, combine, split
+from keystead.trust.shares import SET_ID_BYTES, Share, check_counts, combine, split
 
 PIN_DIGITS_MIN = 4
 PIN_DIGITS_MAX = 48  # KS-HSM-010
@@ -29,6 +30,7 @@ PASSPHRASE_CHARACTERS_MAX = 256  # LEG-27
 TOKEN_BYTES_MAX = 1024
 SALT_BYTES = 16
 SERIAL_BYTES = 8
+CHECKSUM_BYTES = 8
 _VERSION = 1
 _KIND = "keystead role token"
 
@@ -94,9 +96,8 @@ class RoleToken:
             "kdf": ["argon2id", self.cost.memory_kib, self.cost.iterations, self.cost.lanes],
             "salt": self.salt,
             "masked": self.share.value,
-            "checksum": checksum(self.share),
         }
-        return cbor2.dumps(fields, canonical=True)
+        return cbor2.dumps({**fields, "checksum": _checksum(fields)}, canonical=True)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "RoleToken":
@@ -249,6 +250,10 @@ def _decoded(data: bytes) -> dict[str, Any]:
     if fields.get("version") != _VERSION:
         raise Invalid("the role token was made by a newer version; use that version to read it")
     return fields
+
+
+def _checksum(fields: dict[str, Any]) -> bytes:
+    return hashlib.sha256(cbor2.dumps(fields, canonical=True)).digest()[:CHECKSUM_BYTES]
 
 
 def _token(fields: dict[str, Any]) -> RoleToken:

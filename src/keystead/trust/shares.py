@@ -2,13 +2,11 @@
 
 Laws: pure (randomness is an argument). Field arithmetic has no secret-dependent branch or table index; Python integers
 give no promise beyond that. A share carries no check of its clear value, so that a share under a PIN tells nobody
-whether the PIN was right (KS-HSM-011): `checksum` finds a damaged carrier and is taken over what is stored.
+whether the PIN was right (KS-HSM-011): its carrier has a checksum over what it stores.
 
 Source: A. Shamir, "How to share a secret" (1979); field polynomial 0x11B of FIPS 197; requirement KS-HSM-012.
 """
 
-import hashlib
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -18,7 +16,6 @@ from keystead.core.secret import Secret
 COUNT_MAX = 16  # KS-HSM-012: M 1 to 16, N from M to 16
 SET_ID_BYTES = 16
 SECRET_BYTES_MAX = 1024
-CHECKSUM_BYTES = 8
 _POLYNOMIAL = 0x1B
 
 
@@ -98,12 +95,6 @@ def combine(shares: Sequence[Share]) -> Secret:
     weights = [_weight_at_zero(index, indices) for index in indices]
     columns = zip(*(share.value for share in shares), strict=True)
     return Secret(bytes(_dot(weights, column) for column in columns))
-
-
-def checksum(share: Share) -> bytes:
-    """Return 8 bytes that find a damaged share; compute it over the share as it is stored, never over a clear one."""
-    head = struct.pack(">BBB", share.index, share.threshold, share.count)
-    return hashlib.sha256(b"keystead/1/share" + share.set_id + head + share.value).digest()[:CHECKSUM_BYTES]
 
 
 def _identity(share: Share) -> tuple[bytes, int, int, int]:
