@@ -28,8 +28,15 @@ class Right(IntFlag):
 
 
 GRANTABLE = (
-    Right.SEE | Right.ENCRYPT | Right.DECRYPT | Right.SIGN | Right.VERIFY | Right.MAC | Right.MAC_VERIFY
-    | Right.EXPORT | Right.DERIVE
+    Right.SEE
+    | Right.ENCRYPT
+    | Right.DECRYPT
+    | Right.SIGN
+    | Right.VERIFY
+    | Right.MAC
+    | Right.MAC_VERIFY
+    | Right.EXPORT
+    | Right.DERIVE
 )
 """What a group may be granted (KS-KEY-021, 022); changing and destroying stay with the owner."""
 

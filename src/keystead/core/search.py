@@ -32,8 +32,18 @@ _HEAD_NUMBERS = {
 }
 
 HEAD_NAMES = frozenset(
-    {*_HEAD_DATES, *_HEAD_NUMBERS, "State", "Unique Identifier", "Cryptographic Usage Mask", "Sensitive", "Extractable",
-     "Always Sensitive", "Never Extractable", "Fresh"}
+    {
+        *_HEAD_DATES,
+        *_HEAD_NUMBERS,
+        "State",
+        "Unique Identifier",
+        "Cryptographic Usage Mask",
+        "Sensitive",
+        "Extractable",
+        "Always Sensitive",
+        "Never Extractable",
+        "Fresh",
+    }
 )
 """Attributes that live in the head of an object, not in its multimap."""
 

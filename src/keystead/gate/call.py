@@ -90,7 +90,8 @@ class Desk:
             return found
         kept = [i for i in found if i not in self._changed]
         new = [
-            i for i, loaded in self._changed.items()
+            i
+            for i, loaded in self._changed.items()
             if loaded is not None and isinstance(loaded.record, ManagedObject) and matches(loaded.record, query)
         ]
         return sorted({*kept, *new}, reverse=True)[: query.limit_count]
@@ -183,9 +184,7 @@ class Gate:
                     raise request if isinstance(request, KeysteadError) else NotSupported("no such operation")
                 self._admit(declaration, batch.principal)
                 targets, key = self._targets(declaration, request, batch.principal, desk, placeholder)
-                outcome = declaration.handler(
-                    Call(batch.principal, now_us, self.switches, targets, desk), request
-                )
+                outcome = declaration.handler(Call(batch.principal, now_us, self.switches, targets, desk), request)
                 if type(outcome) is Change:
                     steps.append((declaration.name, outcome))
                     desk.note(outcome)
@@ -209,9 +208,7 @@ class Gate:
             self._answer(batch, replies, keys, deliver)
             return
         who = f"{batch.principal.kind}:{batch.principal.name}"
-        transaction = Transaction(
-            new_request_id(), who, batch.principal.address, now_us, tuple(steps), tuple(durable)
-        )
+        transaction = Transaction(new_request_id(), who, batch.principal.address, now_us, tuple(steps), tuple(durable))
 
         def done(error: KeysteadError | None) -> None:
             if isinstance(error, Conflict) and attempt < RETRY_COUNT_MAX:
@@ -252,11 +249,14 @@ class Gate:
                 continue
             named = named or placeholder
             if not named:
-                raise Invalid("name the object: there is no identifier and no earlier one in this batch", "invalid.missing")
+                raise Invalid(
+                    "name the object: there is no identifier and no earlier one in this batch", "invalid.missing"
+                )
             loaded = desk.get(named)
             held = (
                 rights_on(principal, loaded.record, self.switches)
-                if loaded is not None and isinstance(loaded.record, ManagedObject) else permission.Right.NONE
+                if loaded is not None and isinstance(loaded.record, ManagedObject)
+                else permission.Right.NONE
             )
             if loaded is None or not held:
                 raise NotFound("no such object among those you may use", "not_found.item")
