@@ -52,7 +52,7 @@ class Attribute(NamedTuple):
     """One instance of an attribute. `name` is the name of KMIP 1.x ("Object Group", "x-Vendor")."""
 
     name: str
-    index: int
+    index: int  # type: ignore[assignment]  # the field's own word; nobody asks an attribute for tuple.index()
     value: Value
 
 
