@@ -68,7 +68,7 @@ REGISTRY: dict[type, Declaration] = {}
 """Every declared operation by its request type; filled when `keystead.operations` is imported."""
 
 
-def operation(  # a declaration is a record, its columns are keywords
+def operation(  # noqa: PLR0913  # a declaration is a record, its columns are keywords
     request: type,
     name: str,
     title: str,
