@@ -40,11 +40,15 @@ class Invalid(KeysteadError):
         "invalid.attribute_value",
         "invalid.attribute_index",
         "invalid.attribute_single",
+        "invalid.attribute_multiple",
         "invalid.attribute_read_only",
         "invalid.algorithm",
         "invalid.key",
         "invalid.object_type",
         "invalid.namespace",
+        "invalid.cryptographic_parameters",
+        "invalid.missing_iv",
+        "invalid.not_quantum_safe",
     )
 
 
@@ -100,7 +104,7 @@ class Pending(KeysteadError):
 class WrongState(KeysteadError):
     """The object's life-cycle state (or the module's) does not allow the operation."""
 
-    reasons = ("wrong_state.object", "wrong_state.archived", "wrong_state.module")
+    reasons = ("wrong_state.object", "wrong_state.destroyed", "wrong_state.archived", "wrong_state.module")
 
 
 class NotSupported(KeysteadError):
