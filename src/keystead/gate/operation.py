@@ -7,7 +7,7 @@ Source: design.md section 3.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from keystead.core.permission import Access, Right
 
@@ -55,6 +55,22 @@ class Declaration:
     name: str
     title: str
     handler: Handler
+    user: Right | None = None
+    administrator: Access | None = None
+    targets: tuple[Target, ...] = ()
+    configuration: bool = False
+    material: bool = False
+    detail: Callable[[Any, Any], str] | None = None
+    places: Callable[[Any], str | None] | None = None
+
+
+REGISTRY: dict[type, Declaration] = {}
+"""Every declared operation by its request type; filled when `keystead.operations` is imported."""
+
+
+class Rules(TypedDict, total=False):
+    """The rules of a declaration, by keyword; meanings and defaults as in `Declaration`."""
+
     user: Right | None
     administrator: Access | None
     targets: tuple[Target, ...]
@@ -64,23 +80,7 @@ class Declaration:
     places: Callable[[Any], str | None] | None
 
 
-REGISTRY: dict[type, Declaration] = {}
-"""Every declared operation by its request type; filled when `keystead.operations` is imported."""
-
-
-def operation(  # noqa: PLR0913  # a declaration is a record, its columns are keywords
-    request: type,
-    name: str,
-    title: str,
-    *,
-    user: Right | None = None,
-    administrator: Access | None = None,
-    targets: tuple[Target, ...] = (),
-    configuration: bool = False,
-    material: bool = False,
-    detail: Callable[[Any, Any], str] | None = None,
-    places: Callable[[Any], str | None] | None = None,
-) -> Callable[[Handler], Handler]:
+def operation(request: type, name: str, title: str, **rules: Unpack[Rules]) -> Callable[[Handler], Handler]:
     """Declare the decorated function as the handler of `request`; returns it unchanged.
 
     Raises:
@@ -90,9 +90,7 @@ def operation(  # noqa: PLR0913  # a declaration is a record, its columns are ke
     def declare(handler: Handler) -> Handler:
         if request in REGISTRY or any(d.name == name for d in REGISTRY.values()):
             raise ValueError(f"operation {name} is declared twice")
-        REGISTRY[request] = Declaration(
-            request, name, title, handler, user, administrator, targets, configuration, material, detail, places
-        )
+        REGISTRY[request] = Declaration(request, name, title, handler, **rules)
         return handler
 
     return declare

@@ -1,0 +1,145 @@
+"""The `keystead` command: argument parsing only."""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Sequence
+
+import keystead
+from keystead.core.errors import KeysteadError
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="keystead", description="An open key manager.")
+    parser.add_argument("--version", action="version", version=f"keystead {keystead.__version__}")
+    verbs = parser.add_subparsers(dest="verb_group", required=True, metavar="COMMAND")
+    _production(verbs)
+    _dev(verbs)
+    _hsm(verbs)
+    _people(verbs)
+    _settings(verbs)
+    return parser
+
+
+def _verb(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, run: str
+) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(name, help=text, description=text)
+    verb.set_defaults(run=run)
+    return verb
+
+
+def _data(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--data", required=True, metavar="DIR", help="data folder of the node")
+
+
+def _production(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    init = _verb(verbs, "init", "make a production node", "production:init")
+    _data(init)
+    init.add_argument("--node-key", required=True, metavar="FILE", help="node key, outside the data folder")
+    init.add_argument("--tokens", required=True, metavar="DIR", help="folder for the role tokens, outside as well")
+    init.add_argument("--answers", metavar="FILE", help="PINs as lines `role = PIN` (- for standard input)")
+    init.add_argument("--name", action="append", metavar="HOST", help="DNS name or address of the server (repeat)")
+    init.add_argument("--address", default="0.0.0.0", help="address of the KMIP server")  # noqa: S104  # KS-KMIP-003
+    init.add_argument("--port", type=int, default=5696, help="port of the KMIP server")
+    init.add_argument("--health-port", type=int, metavar="PORT", help="answer health checks on this loopback port")
+    for role in ("security-officer", "domain", "crypto-user"):
+        init.add_argument(f"--{role}", metavar="M/N", help=f"split the {role} role M of N")
+    serve = _verb(verbs, "serve", "serve a production node in the foreground", "production:serve")
+    _data(serve)
+    serve.add_argument("--credentials", metavar="DIR", help="service manager's credentials: crypto-user.token, .pin")
+    _data(_verb(verbs, "verify", "check every row of the stores", "production:verify"))
+    _verb(verbs, "selftest", "run the known-answer self-tests", "production:selftest")
+
+
+def _dev(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    dev = _verb(verbs, "dev", "a throw-away node, INSECURE", "dev:dev")
+    _data(dev)
+    dev.add_argument("--ready-file", required=True, metavar="FILE", help="written once every service answers")
+    dev.add_argument("--store", metavar="URL", help="another store than the embedded one")
+    dev.add_argument("--set", action="append", metavar="SECTION.FIELD=VALUE", help="a setting of the new node (repeat)")
+
+
+def _hsm(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    hsm = verbs.add_parser("hsm", help="the security module").add_subparsers(dest="verb", required=True)
+    _data(_verb(hsm, "status", "show the state of the module", "local:hsm_status"))
+    login = _verb(hsm, "login", "log a role in with its tokens", "local:hsm_login")
+    login.add_argument("role", choices=("crypto-user", "security-officer"))
+    login.add_argument("--token", action="append", required=True, metavar="FILE", help="role token (repeat for M of N)")
+    login.add_argument("--answers", metavar="FILE", help="PINs as lines `role = PIN` (- for standard input)")
+    _data(login)
+    logout = _verb(hsm, "logout", "log a role out", "local:hsm_logout")
+    logout.add_argument("role", choices=("crypto-user", "security-officer"))
+    _data(logout)
+    for name in ("activate", "deactivate", "enable-key-cache", "disable-key-cache"):
+        _data(_verb(hsm, name, name.replace("-", " "), "local:hsm_switch"))
+
+
+def _people(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    user = verbs.add_parser("user", help="key users").add_subparsers(dest="verb", required=True)
+    create = _verb(user, "create", "create a key user", "local:user_create")
+    create.add_argument("name")
+    create.add_argument("--group", action="append", metavar="NAME", help="member of this group (repeat)")
+    _data(create)
+    _data(_verb(user, "list", "list key users", "local:user_list"))
+    certificate = _verb(verbs, "client-certificate", "certify a user's client", "local:client_certificate")
+    certificate.add_argument("user")
+    certificate.add_argument("--out", required=True, metavar="NAME", help="writes NAME.pem and NAME.key")
+    certificate.add_argument("--ca", metavar="FILE", help="also write the CA certificate")
+    certificate.add_argument("--request", metavar="FILE", help="PKCS#10 request in PEM; no key is made then")
+    certificate.add_argument("--days", type=int, default=365, help="validity")
+    _data(certificate)
+
+
+def _settings(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    settings = verbs.add_parser("settings", help="show and change settings").add_subparsers(dest="verb", required=True)
+    show = _verb(settings, "show", "print settings", "local:settings_show")
+    show.add_argument("section", nargs="?")
+    _data(show)
+    change = _verb(settings, "set", "change one setting", "local:settings_set")
+    change.add_argument("assignment", metavar="SECTION.FIELD=VALUE")
+    _data(change)
+
+
+def _child(words: Sequence[str]) -> int | None:
+    """Run one of the node's own processes when the words are the supervisor's."""
+    if words[:1] == ["_keys"]:
+        from keystead.node import keys  # noqa: PLC0415  # each process imports only its own
+
+        return keys.start(*words[1:])
+    if words[:1] == ["_admin"]:
+        from keystead.node import admin  # noqa: PLC0415
+
+        return admin.start(*words[1:])
+    return None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the words, run the command, return the exit status: 0 done, 1 refused or failed, 2 not understood."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.Formatter.converter = time.gmtime
+    try:
+        status = _child(words)
+        if status is not None:
+            return status
+        from importlib import import_module  # noqa: PLC0415  # a command imports what it needs, not everything
+
+        parsed = _parser().parse_args(words)
+        module, _, function = parsed.run.partition(":")
+        command = getattr(import_module(f"keystead.node.commands.{module}"), function)
+        return int(command(parsed))
+    except KeysteadError as error:
+        print(f"keystead: {error.message}", file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""The `admin` process: the local administrators' door and the health check; never an unsealed key.
+
+It runs the same gate over the same store with a committer of its own; what needs key material goes to the `keys`
+process as a request (docs/adr/0051).
+
+Source: design.md section 4.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+from pathlib import Path
+
+import uvloop
+
+import keystead.operations.all  # noqa: F401  # declares every operation
+from keystead.appliance.hardening import harden
+from keystead.core.errors import KeysteadError
+from keystead.gate.activity import ActivityLog
+from keystead.gate.call import Gate
+from keystead.gate.committer import GroupCommitter
+from keystead.gate.identifiers import Clock
+from keystead.gate.objects import Objects
+from keystead.node.folder import NodeConfig, listening_socket, read_config, unix_address
+from keystead.node.opening import Parts, open_parts, own_section, switches
+from keystead.protocols.health.server import HealthServer
+from keystead.protocols.local.server import Forwarder, LocalDoor
+from keystead.settings.services import Health
+
+log = logging.getLogger("keystead.admin")
+
+
+class AdminProcess:
+    """Everything of the process."""
+
+    def __init__(self, parts: Parts) -> None:
+        loop = asyncio.get_running_loop()
+        self._parts = parts
+        self.objects = Objects(parts.shared.reader(), self._changed)
+        self.committer = GroupCommitter(parts.shared.writer, loop.call_soon_threadsafe)
+        self.activity = ActivityLog(None)
+        self.gate = Gate(self.objects, self.committer, None, self.activity, Clock())
+        self.gate.switches = switches(self.objects, dev=parts.config.dev)
+        self.forward = Forwarder(unix_address(parts.config.keys_socket))
+        self.door = LocalDoor(self.gate, (self.objects.refresh, self.activity.flush), self.forward)
+        self.health = HealthServer(self._alive, self._ready)
+
+    async def start(self, health_port: int | None) -> int | None:
+        """Open the doors; return the port of the health check if it is enabled."""
+        await self.door.listen(listening_socket(self._parts.config.local_socket))
+        settings = own_section(self._parts.own, "health")
+        assert isinstance(settings, Health)  # noqa: S101  # narrowed for the type checker
+        if not settings.enabled:
+            return None
+        return await self.health.listen(settings.address, settings.port if health_port is None else health_port)
+
+    def stop(self) -> None:
+        """Close the doors and finish commits."""
+        self.door.close()
+        self.health.close()
+        self.committer.close()
+
+    def _changed(self, _kinds: frozenset[str]) -> None:
+        self.gate.switches = switches(self.objects, dev=self._parts.config.dev)
+
+    async def _alive(self) -> dict[str, bool]:
+        return {"store": self._store_answers()}
+
+    async def _ready(self) -> dict[str, bool]:
+        try:
+            answer = await self.forward({"operation": "module.check", "fields": {}})
+        except KeysteadError:
+            return {"store": self._store_answers(), "key_server": False, "security_module": False}
+        return {"store": self._store_answers(), "key_server": True, "security_module": answer.get("result") is True}
+
+    def _store_answers(self) -> bool:
+        try:
+            self.objects.refresh()
+        except (KeysteadError, OSError):
+            return False
+        return True
+
+
+async def _serve(config: NodeConfig, health_port: int | None, ready: int) -> int:
+    process = AdminProcess(open_parts(config))
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    port = await process.start(health_port)
+    harden()
+    os.write(ready, json.dumps({} if port is None else {"health": port}).encode() + b"\n")
+    os.close(ready)
+    await stopping.wait()
+    process.stop()
+    return 0
+
+
+def start(data: str, port: str, ready: str) -> int:
+    """Start from the supervisor's words (see supervisor.py)."""
+    try:
+        return uvloop.run(_serve(read_config(Path(data)), int(port) if port else None, int(ready)))
+    except KeysteadError as error:
+        log.error("%s", error.message)
+        return 1

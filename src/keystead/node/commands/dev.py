@@ -1,0 +1,122 @@
+"""`keystead dev`: a throw-away node in one folder, everything inside, nothing secret about it.
+
+It marks its stores for ever, binds loopback only and says INSECURE; `serve` refuses what it made.
+
+Source: docs/node-contract.md; design.md section 6 ("dev").
+"""
+
+import argparse
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import keystead
+from keystead.core.errors import Invalid, Refused
+from keystead.core.secret import Secret
+from keystead.node.creation import Beginning, RoleSecrets, create_node
+from keystead.node.folder import CONFIG_FILE, NodeConfig, read_config, unix_address, write_private
+from keystead.node.supervisor import Supervisor
+from keystead.node.unlocking import PIN_FILE, TOKEN_FILE
+from keystead.protocols.local.client import ask
+from keystead.settings import key_server, services  # declares the sections
+from keystead.settings.section import parse
+from keystead.trust.role_tokens import INSECURE_COST, imprint, new_role_secret, pin
+from keystead.trust.root import Role
+
+USERS = ("alice", "bob")
+_DECLARED = (key_server, services)
+OPEN_SETTINGS: dict[str, dict[str, Any]] = {
+    "key_server": {"allow_key_configuration": True, "allow_key_export": True},
+    "legacy": {"algorithms": True, "modes": True},
+    "kmip": {"address": "127.0.0.1", "port": 0},
+    "health": {"enabled": True, "address": "127.0.0.1", "port": 0},
+}
+
+
+def dev(words: argparse.Namespace) -> int:
+    """Make (or start again) a throw-away node, serve in the foreground, write the ready file."""
+    if words.store:
+        raise Refused("this version of keystead dev has the embedded store only; leave --store out")
+    data = Path(words.data).absolute()
+    print("INSECURE: a throw-away node; its keys, PINs and passwords lie in its folder.", flush=True)
+    if not (data / CONFIG_FILE).exists():
+        _create(data, words.set or ())
+    config = read_config(data)
+    if not config.dev:
+        raise Refused(f"{data} holds a production node; `keystead dev` keeps its hands off it")
+    supervisor = Supervisor(config, config.insecure, serving=False)
+    supervisor.start()
+    try:
+        _introduce(config)
+        _write_ready(Path(words.ready_file).absolute(), config, supervisor.ports())
+    except BaseException:
+        supervisor.stop()
+        raise
+    return supervisor.run()
+
+
+def _create(data: Path, given: tuple[str, ...]) -> None:
+    settings = {name: dict(fields) for name, fields in OPEN_SETTINGS.items()}
+    for word in given:
+        place, equals, value = word.partition("=")
+        section, dot, field = place.partition(".")
+        if not equals or not dot:
+            raise Invalid(f"--set takes SECTION.FIELD=VALUE, not {word!r}", "invalid.field")
+        settings.setdefault(section, {})[field] = parse(section, field, value)
+    config = NodeConfig(data, data / "insecure" / "node.key", dev=True)
+    role_secrets = RoleSecrets(new_role_secret(), new_role_secret(), new_role_secret())
+    create_node(config, Beginning(role_secrets, (), settings))
+    number = f"{secrets.randbelow(10**8):08d}"
+    token = imprint(Role.CRYPTO_USER, role_secrets.crypto_user, [pin(number)], 1, INSECURE_COST)[0]
+    write_private(config.insecure / TOKEN_FILE, token.to_bytes())
+    write_private(config.insecure / PIN_FILE, number.encode())
+
+
+def _introduce(config: NodeConfig) -> None:
+    """Let there be two users with a certificate each, unless they are there."""
+    address = unix_address(config.local_socket)
+    (config.data / "ca.pem").write_text(ask(address, "authority.show"))
+    if not ask(address, "module.show")["key_cache"]:
+        ask(address, "module.set_key_cache", enabled=True)
+    folder = config.data / "clients"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    existing = {user["name"] for user in ask(address, "user.list")}
+    for name in USERS:
+        if name not in existing:
+            ask(address, "user.create", name=name)
+        if not (folder / f"{name}.key").exists():
+            issued = ask(address, "certificate.issue", user=name)
+            write_private(folder / f"{name}.pem", issued["certificate"].encode())
+            write_private(folder / f"{name}.password", secrets.token_urlsafe(12).encode())
+            write_private(folder / f"{name}.key", Secret(issued["key"]).reveal())
+
+
+def _write_ready(file: Path, config: NodeConfig, ports: dict[str, int]) -> None:
+    clients = config.data / "clients"
+    password = config.insecure / "admin.password"
+    if not password.exists():
+        write_private(password, secrets.token_urlsafe(12).encode())
+    ready = {
+        "version": keystead.__version__,
+        "data": str(config.data),
+        "pid": os.getpid(),
+        "ca_certificate": str(config.data / "ca.pem"),
+        "kmip": {"host": "127.0.0.1", "port": ports["kmip"]},
+        "administrator": {"username": "admin", "password_file": str(password)},
+        "clients": [
+            {
+                "user": name,
+                "certificate": str(clients / f"{name}.pem"),
+                "key": str(clients / f"{name}.key"),
+                "password_file": str(clients / f"{name}.password"),
+            }
+            for name in USERS
+        ],
+    }
+    if "health" in ports:
+        ready["health"] = {"url": f"http://127.0.0.1:{ports['health']}/"}
+    beside = file.with_name(file.name + ".new")
+    beside.write_text(json.dumps(ready, indent=1) + "\n")
+    beside.replace(file)

@@ -1,0 +1,120 @@
+"""`keystead hsm | user | group | client-certificate | settings`: asking a running node at its local door.
+
+Source: design.md section 6 ("first door of the administrator"); requirements KS-HSM-016 to 020, 026, 050 to 053.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from keystead.core.errors import Invalid
+from keystead.core.secret import Secret
+from keystead.node.commands.answers import Answers
+from keystead.node.creation import make_file
+from keystead.node.folder import read_config, unix_address
+from keystead.protocols.local.client import ask
+from keystead.settings import key_server, services  # declares the sections
+from keystead.settings.section import parse
+from keystead.trust.role_tokens import RoleToken, unlock
+from keystead.trust.root import Role
+
+_DECLARED = (key_server, services)
+
+
+def _ask(words: argparse.Namespace, operation: str, **fields: Any) -> Any:
+    config = read_config(Path(words.data).absolute())
+    return ask(unix_address(config.local_socket), operation, **fields)
+
+
+def hsm_status(words: argparse.Namespace) -> int:
+    """Print the three lines of KS-HSM-020."""
+    status = _ask(words, "module.show")
+    state = "Activated" if status["activated"] else "Initialised, locked" if status["initialised"] else "Uninitialised"
+    print(f"HSM Status: {state} ({status['kind']} module)")
+    print(f"Crypto-user logged in: {'yes' if status['crypto_user_logged_in'] else 'no'}")
+    print(f"Secure key cache: {'Enabled' if status['key_cache'] else 'Disabled'}")
+    return 0
+
+
+def hsm_login(words: argparse.Namespace) -> int:
+    """Say which token is needed, unmask its secret with the PIN, log the role in (KS-HSM-026)."""
+    role = Role(words.role)
+    answers = Answers(words.answers)
+    presented = []
+    for index, file in enumerate(words.token, start=1):
+        token = RoleToken.from_bytes(Path(file).read_bytes())
+        name = role.value if len(words.token) == 1 else f"{role.value}-{index}"
+        presented.append((token, answers.pin(name, f"{role.value} token {token.describe()}")))
+    _ask(words, "module.login", role=role.value, secret=unlock(role, presented).reveal())
+    print(f"{role.value}: logged in")
+    return 0
+
+
+def hsm_logout(words: argparse.Namespace) -> int:
+    """Log a role out; the crypto user's logout locks the node."""
+    _ask(words, "module.logout", role=words.role)
+    print(f"{words.role}: logged out")
+    return 0
+
+
+def hsm_switch(words: argparse.Namespace) -> int:
+    """Activate, deactivate, enable or disable the secure key cache; says so when it was so already (KS-HSM-053)."""
+    operation, fields, done = {
+        "activate": ("module.activate", {}, "activated"),
+        "deactivate": ("module.deactivate", {}, "deactivated"),
+        "enable-key-cache": ("module.set_key_cache", {"enabled": True}, "secure key cache enabled"),
+        "disable-key-cache": ("module.set_key_cache", {"enabled": False}, "secure key cache disabled"),
+    }[words.verb]
+    changed = _ask(words, operation, **fields)["changed"]
+    print(done if changed else f"already in this state: {done}")
+    return 0
+
+
+def user_create(words: argparse.Namespace) -> int:
+    """Create a key user."""
+    _ask(words, "user.create", name=words.name, groups=words.group or [])
+    print(f"user {words.name} created")
+    return 0
+
+
+def user_list(words: argparse.Namespace) -> int:
+    """List key users."""
+    for user in _ask(words, "user.list"):
+        state = "disabled" if user["disabled"] else "enabled"
+        print(f"{user['name']}  {state}  groups: {', '.join(user['groups']) or '-'}")
+    return 0
+
+
+def client_certificate(words: argparse.Namespace) -> int:
+    """Certify a user's client; without a request the key is made and written to OUT.key, once."""
+    request = Path(words.request).read_text() if words.request else None
+    issued = _ask(words, "certificate.issue", user=words.user, request_pem=request, validity_days=words.days)
+    out = Path(words.out)
+    make_file(out.with_suffix(".pem"), issued["certificate"].encode())
+    if issued["key"] is not None:
+        make_file(out.with_suffix(".key"), Secret(issued["key"]).reveal())
+        print(f"private key: {out.with_suffix('.key')} (kept nowhere else)")
+    print(f"certificate: {out.with_suffix('.pem')}")
+    if words.ca:
+        Path(words.ca).write_text(issued["authority"])
+        print(f"CA certificate: {words.ca}")
+    return 0
+
+
+def settings_show(words: argparse.Namespace) -> int:
+    """Print settings, one a line."""
+    for section, fields in _ask(words, "settings.read", section=words.section or "").items():
+        for name, value in fields.items():
+            print(f"{section}.{name}={str(value).lower() if isinstance(value, bool) else value}")
+    return 0
+
+
+def settings_set(words: argparse.Namespace) -> int:
+    """Change one setting."""
+    place, equals, value = words.assignment.partition("=")
+    section, dot, field = place.partition(".")
+    if not equals or not dot:
+        raise Invalid(f"write SECTION.FIELD=VALUE, not {words.assignment!r}", "invalid.field")
+    _ask(words, "settings.change", section=section, field=field, value=parse(section, field, value))
+    print(f"{place} is now {value}")
+    return 0

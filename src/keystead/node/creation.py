@@ -1,0 +1,175 @@
+"""Making a new node: folder, node key, stores, security module, realm, local CA, server certificate.
+
+Everything is made in one run of one process before anything serves; a run that fails leaves a folder without a
+configuration file, which no command takes for a node.
+
+Source: design.md sections 5 and 6; requirements KS-GEN-010, KS-HSM-002, 006, KS-CAU-001, KS-KMIP-002.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from keystead.core.changes import Change, Put, SealedMaterial, Transaction
+from keystead.core.errors import Exists, KeysteadError
+from keystead.core.records import (
+    KIND_AUTHORITY,
+    KIND_REALM,
+    KIND_SERVER_KEY,
+    KIND_SETTINGS,
+    ROOT_REALM,
+    Record,
+)
+from keystead.core.secret import Secret
+from keystead.gate.identifiers import new_id, new_request_id
+from keystead.node.folder import NodeConfig, flush_folder, write_config
+from keystead.node.opening import MARK_DEV, OWN, SHARED, Parts, open_module, open_parts, store_keys
+from keystead.operations.certificates import CLIENT_AUTHORITY, material_reference
+from keystead.settings.section import SECTIONS
+from keystead.storage.sqlite import SqliteStore, create_store
+from keystead.trust import x509
+from keystead.trust.keyring import Keyring
+from keystead.trust.material import Place
+from keystead.trust.node_key import NodeKey
+from keystead.trust.root import PartitionRequest
+
+SERVER_KEY_PURPOSE = "server-key"
+
+
+@dataclass(frozen=True, slots=True)
+class RoleSecrets:
+    """The three secrets of the module's roles, 32 bytes each, from their tokens."""
+
+    security_officer: Secret
+    domain: Secret
+    crypto_user: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a new node begins with.
+
+    Attributes:
+        secrets: Of the module's roles.
+        names: DNS names and IP addresses of the server certificate.
+        settings: Section -> fields that differ from the defaults.
+    """
+
+    secrets: RoleSecrets
+    names: Sequence[str] = ()
+    settings: Mapping[str, Mapping[str, Any]] | None = None
+
+
+def create_node(config: NodeConfig, beginning: Beginning) -> Secret:
+    """Make a node in a folder that does not hold one.
+
+    Returns: the crypto user's generated password (KS-HSM-007), to be shown once.
+
+    Raises:
+        Exists: the folder holds something already.
+    """
+    if config.data.exists() and any(config.data.iterdir()):
+        raise Exists(f"{config.data} is not empty; choose a new folder")
+    for folder in (config.data, config.data / "logs", config.data / "run", *([config.insecure] if config.dev else [])):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    node_key = NodeKey.generate()
+    node_key.write(config.node_key)
+    marks = {MARK_DEV: "1"} if config.dev else {}
+    create_store(config.own_store, store_keys(node_key, OWN), marks)
+    create_store(config.shared_store, store_keys(node_key, SHARED), marks)
+    parts = open_parts(replace(config))
+    password = _furnish(parts, beginning)
+    flush_folder(config.data)
+    write_config(config)
+    return password
+
+
+def _furnish(parts: Parts, beginning: Beginning) -> Secret:
+    module = open_module(parts)
+    secrets = beginning.secrets
+    module.initialise(secrets.security_officer, secrets.domain)
+    password = module.create_partition(PartitionRequest(secrets.security_officer, secrets.domain, secrets.crypto_user))
+    keyring = Keyring(module, {})
+    wrapped = keyring.new_realm_key(ROOT_REALM)
+    keyring.add_realm(ROOT_REALM, wrapped)
+    now_us = time.time_ns() // 1000
+    authority, authority_key, sealed = _authority(keyring, now_us)
+    shared = [
+        Put(Record(KIND_REALM, f"realm.{ROOT_REALM}", ROOT_REALM, {"wrapped_key": wrapped})),
+        Put(authority, sealed),
+        *_settings(beginning, own=False),
+    ]
+    server_key = _server_key(parts, authority, authority_key, beginning.names)
+    store(parts.shared, shared, now_us)
+    store(parts.own, [Put(server_key), *_settings(beginning, own=True)], now_us)
+    module.logout_all()
+    return password
+
+
+def _authority(keyring: Keyring, now_us: int) -> tuple[Record, Secret, SealedMaterial]:
+    """Make the CA that signs client and server certificates; its key is sealed like any other material."""
+    key, certificate = x509.make_authority(f"keystead CA of {socket.gethostname()[:32] or 'this node'}")
+    authority_id, material_id = new_id(now_us), new_id(now_us)
+    sealed = keyring.seal(Place(ROOT_REALM, KIND_AUTHORITY, authority_id, material_id, 1), key)
+    record = Record(
+        KIND_AUTHORITY,
+        authority_id,
+        CLIENT_AUTHORITY,
+        {"certificate": certificate},
+        material=material_reference(sealed),
+    )
+    return record, key, sealed
+
+
+def _server_key(parts: Parts, authority: Record, authority_key: Secret, names: Sequence[str]) -> Record:
+    """Issue the server's certificate; its key is sealed under the node key, so that a locked node can say so."""
+    key, certificate = x509.issue_server(authority_key, str(authority.fields["certificate"]), names)
+    record_id = "server-key.kmip"
+    sealed = parts.node_key.seal(SERVER_KEY_PURPOSE, record_id.encode(), key)
+    return Record(KIND_SERVER_KEY, record_id, "kmip", {"certificate": certificate, "sealed_key": sealed})
+
+
+def _settings(beginning: Beginning, *, own: bool) -> list[Put]:
+    puts = []
+    for name, fields in (beginning.settings or {}).items():
+        if SECTIONS[name].own is own:
+            whole = asdict(replace(SECTIONS[name](), **fields))
+            puts.append(Put(Record(KIND_SETTINGS, f"settings.{name}", name, whole)))
+    return puts
+
+
+def store(target: SqliteStore, puts: Sequence[Put], now_us: int, operation: str = "node.create") -> None:
+    """Write records outside of a serving node, in one transaction.
+
+    Raises:
+        KeysteadError: what the store says.
+    """
+    who = f"local:uid-{os.geteuid()}"
+    transaction = Transaction(new_request_id(), who, "-", now_us, ((operation, Change(tuple(puts), None)),))
+    writer = target.writer()
+    try:
+        outcome: KeysteadError | None = writer.commit([transaction])[0]
+    finally:
+        writer.close()
+    if outcome is not None:
+        raise outcome
+
+
+def make_file(path: Path, data: bytes) -> None:
+    """Write a new file of mode 0600; never over one that exists.
+
+    Raises:
+        Exists: it exists.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise Exists(f"{path} exists already; choose another name") from None
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

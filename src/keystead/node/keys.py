@@ -1,0 +1,194 @@
+"""The `keys` process: holds the unsealed key-encryption keys, serves KMIP, and nothing else.
+
+Started by the supervisor; reports `{"kmip": port}` on its ready pipe, then serves until SIGTERM.
+
+Source: design.md section 4; performance.md section 8.
+"""
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import signal
+import ssl
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import uvloop
+
+import keystead.operations.all  # noqa: F401  # declares every operation
+from keystead.appliance.hardening import harden
+from keystead.core.errors import KeysteadError, Unavailable
+from keystead.core.permission import Principal
+from keystead.core.records import KIND_AUTHORITY, KIND_SERVER_KEY, ROOT_REALM, Record
+from keystead.gate.activity import ActivityLog
+from keystead.gate.admit import admit_user
+from keystead.gate.call import Gate
+from keystead.gate.committer import GroupCommitter
+from keystead.gate.identifiers import Clock
+from keystead.gate.objects import Objects
+from keystead.node.folder import NodeConfig, listening_socket, read_config
+from keystead.node.opening import Parts, open_module, open_parts, own_section, realm_keys, switches
+from keystead.node.unlocking import unlock_from
+from keystead.protocols.kmip.session import Session
+from keystead.protocols.listener import Peer, TlsListener, Turn, server_context
+from keystead.protocols.local.server import LocalDoor
+from keystead.settings.services import Kmip
+from keystead.trust import x509
+from keystead.trust.keyring import Keyring
+from keystead.trust.selftest import run_selftests
+
+SWITCH_INTERVAL_S = 0.0005
+TRANSITIONS_EVERY_S = 5.0
+SERVER_KEY_PURPOSE = "server-key"
+
+log = logging.getLogger("keystead.keys")
+
+
+@dataclass(frozen=True, slots=True)
+class KeysOptions:
+    """How the process was started.
+
+    Attributes:
+        port: Of KMIP; None = as the settings say.
+        unlock: Folder with the crypto user's token and PIN (service manager's credentials, or a `dev` node's own).
+        serving: Production rules hold.
+    """
+
+    port: int | None
+    unlock: Path | None
+    serving: bool
+
+
+class KeysProcess:
+    """Everything of the process, built in the order in which it is needed."""
+
+    def __init__(self, parts: Parts, options: KeysOptions) -> None:
+        self._parts = parts
+        self._options = options
+        self._loop = asyncio.get_running_loop()
+        self._generation = 0
+        self.objects = Objects(parts.shared.reader(), self._changed)
+        self.module = open_module(parts)
+        self.keyring = Keyring(self.module, partial(realm_keys, self.objects))
+        self.committer = GroupCommitter(parts.shared.writer, self._loop.call_soon_threadsafe)
+        self.activity = ActivityLog(parts.config.activity_log)
+        self.gate = Gate(self.objects, self.committer, self.keyring, self.activity, Clock())
+        self.gate.services["module"] = self.module
+        self.gate.switches = switches(self.objects, dev=parts.config.dev)
+        self.turn = Turn(self._loop, self.objects.refresh, self.activity.flush)
+        self.door = LocalDoor(self.gate, (self.objects.refresh, self.activity.flush))
+        self.listener = TlsListener(
+            self._context(), self.turn, self._session, partial(x509.identity, field="CN"), self._refused
+        )
+
+    async def start(self) -> int:
+        """Unlock if that is possible without a person, open the doors, return the KMIP port."""
+        if self._options.unlock is not None:
+            unlock_from(self._options.unlock, self.module)
+        await self.door.listen(listening_socket(self._parts.config.keys_socket))
+        kmip = own_section(self._parts.own, "kmip")
+        assert isinstance(kmip, Kmip)  # noqa: S101  # narrowed for the type checker
+        port = kmip.port if self._options.port is None else self._options.port
+        return await self.listener.listen(kmip.address, port)
+
+    async def stop(self) -> None:
+        """Close the doors, finish commits, lock."""
+        self.door.close()
+        await self.listener.close()
+        self.committer.close()
+        self.activity.close()
+
+    def _changed(self, kinds: frozenset[str]) -> None:
+        """Users, settings or realms changed: every connection looks its principal up again."""
+        self._generation += 1
+        self.gate.switches = switches(self.objects, dev=self._parts.config.dev)
+        if "realm" in kinds:
+            self.keyring.forget()
+
+    def _session(self, peer: Peer) -> Session:
+        return Session(self.gate, self._admission(peer))
+
+    def _admission(self, peer: Peer) -> Callable[[], Principal]:
+        """Return a function that tells who the peer is now; looked up anew only after something changed."""
+        known: Principal | None = None
+        generation = -1
+
+        def admit() -> Principal:
+            nonlocal known, generation
+            if known is None or generation != self._generation:
+                identity = peer.identity
+                known = admit_user(self.objects, identity.user, identity.common_name, peer.address)
+                generation = self._generation
+            return known
+
+        return admit
+
+    def _refused(self, address: str, why: str) -> None:
+        log.warning("connection from %s refused: %s", address, why)
+
+    def _context(self) -> ssl.SSLContext:
+        reader = self._parts.own.reader()
+        loaded = reader.by_handle(ROOT_REALM, KIND_SERVER_KEY, "kmip")
+        reader.close()
+        authority = self.objects.record(KIND_AUTHORITY, "clients")
+        if loaded is None or authority is None or not isinstance(loaded.record, Record):
+            raise Unavailable("the server certificate is missing; restore the node's own store", "unavailable.store")
+        fields = loaded.record.fields
+        key = self._parts.node_key.unseal(SERVER_KEY_PURPOSE, loaded.record.id.encode(), bytes(fields["sealed_key"]))
+        descriptor = os.memfd_create("server-key")
+        try:
+            os.write(descriptor, fields["certificate"].encode() + key.reveal())
+            file = f"/proc/self/fd/{descriptor}"
+            return server_context(file, file, str(authority.fields["certificate"]))
+        finally:
+            os.close(descriptor)
+
+
+def main(config: NodeConfig, options: KeysOptions, ready: int) -> int:
+    """Run the process until it is told to stop.
+
+    Args:
+        config: Of the node.
+        options: From the supervisor.
+        ready: Descriptor to report on.
+    """
+    failed = [result for result in run_selftests() if not result.ok]
+    if failed:
+        log.error("self-test failed: %s; the node does not serve", ", ".join(result.name for result in failed))
+        return 70
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        return uvloop.run(_serve(config, options, ready))
+    except KeysteadError as error:
+        log.error("%s", error.message)
+        return 1
+
+
+async def _serve(config: NodeConfig, options: KeysOptions, ready: int) -> int:
+    process = KeysProcess(open_parts(config, serving=options.serving), options)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    port = await process.start()
+    report = harden()
+    log.info("serving KMIP on port %d; memory: %s", port, report)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    os.write(ready, json.dumps({"kmip": port}).encode() + b"\n")
+    os.close(ready)
+    await stopping.wait()
+    await process.stop()
+    return 0
+
+
+def start(data: str, port: str, unlock: str, serving: str, ready: str) -> int:
+    """Start from the supervisor's words (see supervisor.py)."""
+    options = KeysOptions(int(port) if port else None, Path(unlock) if unlock else None, serving == "serving")
+    return main(read_config(Path(data)), options, int(ready))

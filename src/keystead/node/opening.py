@@ -1,0 +1,115 @@
+"""Opening a node's parts from its data folder: node key, both stores, the security module, settings.
+
+Source: design.md sections 5 and 6.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from keystead.core.errors import Refused
+from keystead.core.permission import Switches
+from keystead.core.records import KIND_REALM, KIND_SETTINGS, ROOT_REALM
+from keystead.gate.objects import Objects
+from keystead.node.folder import NodeConfig
+from keystead.settings import key_server, services  # declares the sections
+from keystead.settings.section import Section, read
+from keystead.storage.sqlite import SqliteStore, open_store
+from keystead.storage.store import StoreKeys
+from keystead.trust.module_state import StateFile
+from keystead.trust.node_key import NodeKey
+from keystead.trust.software import ModuleSettings, SoftwareModule
+
+MARK_DEV = "dev"
+SHARED = "shared"
+OWN = "own"
+MODULE_PURPOSE = "software-module"
+_DECLARED = (key_server, services)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A node's opened stores with the key that authenticates them."""
+
+    config: NodeConfig
+    node_key: NodeKey
+    shared: SqliteStore
+    own: SqliteStore
+
+
+def store_keys(node_key: NodeKey, store: str) -> StoreKeys:
+    """Derive the keys that authenticate one of the stores."""
+    derived = node_key.store_keys(store)
+    return StoreKeys(derived.record, derived.chain, derived.audit)
+
+
+def open_parts(config: NodeConfig, *, serving: bool = False) -> Parts:
+    """Open everything that needs no module.
+
+    Args:
+        config: Of the node.
+        serving: Refuse what a production node must not serve from (`keystead serve`).
+
+    Raises:
+        Refused: the store was made by `keystead dev`, or an insecure option is set.
+        Unavailable, Tampered, NotFound: as the node key and the stores say.
+    """
+    node_key = NodeKey.read(config.node_key, None if config.dev else config.data)
+    own = open_store(config.own_store, store_keys(node_key, OWN))
+    store_settings = own_section(own, "store")
+    flush_not = bool(getattr(store_settings, "insecure_no_flush", False))
+    shared = open_store(config.shared_store, store_keys(node_key, SHARED), insecure_no_flush=flush_not)
+    if serving and (config.dev or shared.mark(MARK_DEV) is not None or own.mark(MARK_DEV) is not None):
+        raise Refused(
+            "this store was made by `keystead dev` and can never serve production; make one with `keystead init`",
+            "refused.feature",
+        )
+    if serving and flush_not:
+        raise Refused("store.insecure_no_flush is set; a production node must flush", "refused.feature")
+    return Parts(config, node_key, shared, own)
+
+
+def own_section(own: SqliteStore, name: str) -> Section:
+    """Read a section of the node's own settings."""
+    reader = own.reader()
+    try:
+        loaded = reader.by_handle(ROOT_REALM, KIND_SETTINGS, name)
+        return read(name, _fields(loaded.record) if loaded is not None else {})
+    finally:
+        reader.close()
+
+
+def open_module(parts: Parts) -> SoftwareModule:
+    """Open the built-in software module; it starts locked."""
+    return SoftwareModule(StateFile(parts.config.module_state), parts.node_key.derive(MODULE_PURPOSE), ModuleSettings())
+
+
+def realm_keys(objects: Objects) -> dict[str, bytes]:
+    """Return realm -> wrapped key-encryption key."""
+    record = objects.record(KIND_REALM, ROOT_REALM)
+    return {} if record is None else {ROOT_REALM: bytes(record.fields["wrapped_key"])}
+
+
+def switches(objects: Objects, *, dev: bool) -> Switches:
+    """Read the server-wide switches as they stand now."""
+    server = read("key_server", _settings(objects, "key_server"))
+    legacy = read("legacy", _settings(objects, "legacy"))
+    assert isinstance(server, key_server.KeyServer)  # noqa: S101  # narrowed for the type checker
+    assert isinstance(legacy, key_server.Legacy)  # noqa: S101
+    return Switches(
+        key_configuration=server.allow_key_configuration,
+        key_export=server.allow_key_export,
+        global_keys=server.allow_global_keys,
+        legacy_algorithms=legacy.algorithms,
+        legacy_modes=legacy.modes,
+        interop=dev,
+    )
+
+
+def _settings(objects: Objects, name: str) -> Mapping[str, Any]:
+    record = objects.record(KIND_SETTINGS, name)
+    return {} if record is None else record.fields
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    return dict(record.fields)

@@ -1,0 +1,16 @@
+"""Imports every file of operations, so that all of them are declared."""
+
+from keystead.operations import (  # noqa: F401
+    attributes,
+    certificates,
+    ciphers,
+    create,
+    get,
+    information,
+    lifecycle,
+    locate,
+    module,
+    register,
+    settings,
+    users,
+)

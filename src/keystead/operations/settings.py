@@ -1,0 +1,68 @@
+"""Reading and changing settings: two operations serve every section.
+
+Source: design.md section 3; requirements KS-KMIP-007, 008; KS-LOG-001 (every change is audited).
+"""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from keystead.core.changes import Change, Put
+from keystead.core.errors import NotFound, Refused
+from keystead.core.permission import Access
+from keystead.core.records import KIND_SETTINGS, Record
+from keystead.gate.call import Call
+from keystead.gate.operation import operation
+from keystead.settings.section import SECTIONS, Section, checked, read
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSettings:
+    """Show sections; "" = all."""
+
+    section: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSetting:
+    """Set one field."""
+
+    section: str
+    field: str
+    value: Any
+
+
+@operation(ReadSettings, "settings.read", "SettingsRead", administrator=Access.ANY)
+def read_settings(call: Call, request: ReadSettings) -> dict[str, dict[str, Any]]:
+    """Return section name -> field -> value."""
+    if request.section and request.section not in SECTIONS:
+        raise NotFound(f"there is no section {request.section}; leave the name out to see all")
+    names = [request.section] if request.section else sorted(SECTIONS)
+    return {name: asdict(_current(call, name)[0]) for name in names}
+
+
+@operation(ChangeSetting, "settings.change", "SettingsChange", administrator=Access.ANY)
+def change_setting(call: Call, request: ChangeSetting) -> Change:
+    """Store a section with one field changed; it counts for the next request on every process of the node."""
+    if request.section not in SECTIONS:
+        raise NotFound(f"there is no section {request.section}; `keystead settings show` lists them")
+    declared = SECTIONS[request.section]
+    if declared.access & ~call.principal.access:
+        raise Refused(f"changing {request.section} needs another administrator right", "refused.permission")
+    if declared.own:
+        raise Refused(
+            f"{request.section} belongs to this node: change it with the node stopped, "
+            f"`keystead settings set --data DIR {request.section}.{request.field}=VALUE`",
+            "refused.feature",
+        )
+    current, record = _current(call, request.section)
+    changed = replace(current, **{request.field: checked(declared, request.field, request.value)})
+    put = Put(replace(record, fields=asdict(changed)))
+    detail = f"{request.section}.{request.field} from {getattr(current, request.field)} to {request.value}"
+    return Change((put,), {request.field: request.value}, detail=detail)
+
+
+def _current(call: Call, name: str) -> tuple[Section, Record]:
+    record = call.desk.objects.record(KIND_SETTINGS, name)
+    if record is None:
+        record = Record(KIND_SETTINGS, f"settings.{name}", name, {})
+    return read(name, dict(record.fields)), record

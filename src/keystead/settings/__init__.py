@@ -1,0 +1,1 @@
+"""Every setting, declared once: a file per chapter."""

@@ -1,0 +1,39 @@
+"""Where the node's services listen.
+
+Chapter: Key Server, Health Check. Rows: KS-KMIP-003, 004; KS-HCK-002; KS-PORT-001.
+"""
+
+from dataclasses import dataclass
+
+from keystead.core.permission import Access
+from keystead.settings.section import Section, described, section
+
+
+@section
+@dataclass(frozen=True, slots=True)
+class Kmip(Section):
+    """KMIP listener. TLS cannot be switched off (KS-KMIP-005), so there is no setting for it."""
+
+    name, title, access, own = "kmip", "KMIP server", Access.KEY_SERVER, True
+    address: str = described("Address to listen on; 0.0.0.0 = all", "0.0.0.0")  # noqa: S104  # KS-KMIP-003 [All]
+    port: int = described("Port", 5696, minimum=0, maximum=65535)
+
+
+@section
+@dataclass(frozen=True, slots=True)
+class Health(Section):
+    """Health check for load balancers; plain HTTP, off as delivered (KS-HCK-002)."""
+
+    name, title, access, own = "health", "Health check", Access.KEY_SERVER, True
+    enabled: bool = described("Answer health checks", False)
+    address: str = described("Address to listen on", "127.0.0.1")
+    port: int = described("Port", 9080, minimum=0, maximum=65535)
+
+
+@section
+@dataclass(frozen=True, slots=True)
+class StoreSection(Section):
+    """How the embedded store writes."""
+
+    name, title, access, own = "store", "Store", Access.SERVICES, True
+    insecure_no_flush: bool = described("Do not flush commits to disk: loses acknowledged keys; tests only", False)
