@@ -142,8 +142,30 @@ def test_ready_ciphers_are_bounded(module: SoftwareModule) -> None:
 
 
 def test_an_unknown_realm_is_a_mistake_of_ours(keyring: Keyring) -> None:
-    with pytest.raises(Internal, match="no key-encryption key"):
+    with pytest.raises(Internal, match="there is no key-encryption key"):
         keyring.seal(a_place()._replace(realm="nowhere"), SECRET)
+
+
+def test_realms_are_loaded_when_needed_and_forgotten_when_they_change(module: SoftwareModule) -> None:
+    module.set_key_cache(enabled=True)
+    wrapped = Keyring(module, {}).new_realm_key("root")
+    loads: list[str] = []
+
+    def load() -> dict[str, bytes]:
+        loads.append("load")
+        return {"root": wrapped}
+
+    keyring = Keyring(module, load)
+    assert not loads
+    place = a_place()
+    material = keyring.seal(place, SECRET)
+    opened(keyring, place, material)
+    assert len(loads) == 1
+    assert keyring.holds_keys()
+    keyring.forget()
+    assert not keyring.holds_keys()
+    assert opened(keyring, place, material) == SECRET.reveal()
+    assert len(loads) == 2
 
 
 def test_a_realms_key_serves_no_other_realm(keyring: Keyring) -> None:

@@ -12,12 +12,13 @@ Source: requirements KS-GEN-006, KS-HSM-050 to 054; performance.md section 4; de
 
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keystead.core.changes import SealedMaterial
 from keystead.core.errors import Internal
+from keystead.core.records import ROOT_REALM
 from keystead.core.secret import Secret
 from keystead.trust.locked_memory import LockedSecret
 from keystead.trust.material import Place, binding, seal, subkey_cipher, unseal
@@ -51,15 +52,20 @@ class Keyring:
 
     Args:
         root: The security module.
-        realm_keys: Realm -> its wrapped key-encryption key, as `new_realm_key` returned it.
+        realm_keys: Realm -> its wrapped key-encryption key, as `new_realm_key` returned it; or what loads them, asked
+            when a realm is not known.
         cipher_count_max: Ready ciphers held at most; the oldest goes first.
     """
 
     def __init__(
-        self, root: RootOfTrust, realm_keys: Mapping[str, bytes], cipher_count_max: int = CIPHER_COUNT_MAX
+        self,
+        root: RootOfTrust,
+        realm_keys: Mapping[str, bytes] | Callable[[], Mapping[str, bytes]],
+        cipher_count_max: int = CIPHER_COUNT_MAX,
     ) -> None:
         self._root = root
-        self._wrapped = dict(realm_keys)
+        self._load = realm_keys if callable(realm_keys) else dict
+        self._wrapped: dict[str, bytes] = {} if callable(realm_keys) else dict(realm_keys)
         self._cipher_count_max = cipher_count_max
         self._lock = threading.Lock()  # never held while the module is asked: its watchers come here under its lock
         self._held: _Held | None = None
@@ -80,6 +86,12 @@ class Keyring:
         """Take a realm's wrapped key-encryption key into use."""
         with self._lock:
             self._wrapped[realm] = wrapped
+
+    def forget(self) -> None:
+        """Drop every realm's key, because the realms changed; they are loaded again when needed."""
+        if self._load is not dict:
+            self._wrapped = {}
+        self._module_changed()
 
     def seal(self, place: Place, secret: Secret) -> SealedMaterial:
         """Seal material for its place.
@@ -110,13 +122,12 @@ class Keyring:
         return secret
 
     def check(self) -> None:
-        """Test the path to the module: unwrap a realm's key-encryption key, past everything that is held.
+        """Test the path to the module: unwrap the first realm's key-encryption key, past everything that is held.
 
         Raises:
             Unavailable: locked. Tampered, DeviceFault: the module does not do what it must.
         """
-        for realm, wrapped in list(self._wrapped.items())[:1]:
-            self._root.unwrap_key(wrapped, _realm_context(realm))
+        self._root.unwrap_key(self._wrapped_key(ROOT_REALM), _realm_context(ROOT_REALM))
 
     def holds_keys(self) -> bool:
         """Tell whether anything is held between calls."""
@@ -135,15 +146,20 @@ class Keyring:
                 key = held.realm_keys.get(realm)
                 if key is not None:
                     return subkey_cipher(key.reveal(), place.material_id)
-        wrapped = self._wrapped.get(realm)
-        if wrapped is None:
-            raise Internal(f"the keyring has no key-encryption key for the realm {realm}")
-        unwrapped = self._root.unwrap_key(wrapped, _realm_context(realm))
+        unwrapped = self._root.unwrap_key(self._wrapped_key(realm), _realm_context(realm))
         if held is not None:
             with self._lock:
                 if not held.is_dropped and realm not in held.realm_keys:
                     held.realm_keys[realm] = LockedSecret(unwrapped)
         return subkey_cipher(unwrapped.reveal(), place.material_id)
+
+    def _wrapped_key(self, realm: str) -> bytes:
+        if realm not in self._wrapped:
+            self._wrapped |= self._load()
+        try:
+            return self._wrapped[realm]
+        except KeyError:
+            raise Internal(f"there is no key-encryption key of the realm {realm}") from None
 
     def _keep(self, held: _Held, place: tuple[str, str, str, str, int], ready: tuple[AESGCM, bytes]) -> None:
         with self._lock:
