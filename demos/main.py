@@ -58,7 +58,9 @@ def live_with_a_key(node: DevNode) -> bytes:
         check(clear == b"attack at dawn" and secret != clear, "... and encrypted and decrypted a message with it.")
     with client(node, "bob") as bob:
         hidden = _refused(lambda: bob.get(key))
-        check(hidden and bob.locate(attributes=[_name("demo key")]) == [], "Bob asks for the same key: he cannot see it.")
+        check(
+            hidden and bob.locate(attributes=[_name("demo key")]) == [], "Bob asks for the same key: he cannot see it."
+        )
     return material
 
 
@@ -110,9 +112,19 @@ def production(folder: Path) -> None:
     data, keep = folder / "node", folder / "safe"
     (folder / "answers").write_text(PIN_LINES)
     (folder / "answers").chmod(0o600)
-    options = ["--node-key", str(keep / "node.key"), "--tokens", str(keep / "tokens"), "--answers", str(folder / "answers")]
+    options = [
+        "--node-key",
+        str(keep / "node.key"),
+        "--tokens",
+        str(keep / "tokens"),
+        "--answers",
+        str(folder / "answers"),
+    ]
     places = ["--address", "127.0.0.1", "--port", "0", "--health-port", "0"]
-    check(run("init", "--data", str(data), *options, *places).returncode == 0, "keystead init made it: tokens and node key outside its folder.")
+    check(
+        run("init", "--data", str(data), *options, *places).returncode == 0,
+        "keystead init made it: tokens and node key outside its folder.",
+    )
     at = ["--data", str(data)]
     with serve(data) as ports:
         run("user", "create", "carol", *at)
@@ -121,7 +133,10 @@ def production(folder: Path) -> None:
         locked = run("client-certificate", "carol", "--out", str(folder / "carol"), *at)
         check(locked.returncode != 0, f"Locked, it refuses: {locked.stderr.strip()}")
         login = ["--token", str(keep / "tokens" / "crypto-user-1.token"), "--answers", str(folder / "answers")]
-        check(run("hsm", "login", "crypto-user", *login, *at).returncode == 0, "The crypto user logs in with token and PIN: unlocked.")
+        check(
+            run("hsm", "login", "crypto-user", *login, *at).returncode == 0,
+            "The crypto user logs in with token and PIN: unlocked.",
+        )
         issued = run("client-certificate", "carol", "--out", str(folder / "carol"), "--ca", str(folder / "ca.pem"), *at)
         check(issued.returncode == 0, "The local CA certifies carol's client.")
         node = DevNode.connected(ports["kmip"], folder / "ca.pem", {"carol": folder / "carol"})

@@ -104,9 +104,7 @@ class Attributes:
 
     def replaced(self, name: str, index: int, value: Value) -> "Attributes":
         """Return a copy in which the instance with this index has another value; unchanged when there is none."""
-        return Attributes(
-            Attribute(name, index, value) if (a.name, a.index) == (name, index) else a for a in self
-        )
+        return Attributes(Attribute(name, index, value) if (a.name, a.index) == (name, index) else a for a in self)
 
     def removed(self, name: str, index: int | None = None) -> "Attributes":
         """Return a copy without one instance, or without all of them when `index` is None."""
