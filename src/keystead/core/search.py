@@ -6,7 +6,7 @@ Source: KMIP 1.4 section 4.9 (Locate); requirements KS-KMIP-043, 044.
 from typing import Any
 
 from keystead.core.attributes import ItemType, Value
-from keystead.core.lifecycle import GONE, State, state_at
+from keystead.core.lifecycle import GONE, state_at
 from keystead.core.records import ManagedObject
 
 TAG_NAME_VALUE = 0x420055
@@ -50,12 +50,13 @@ HEAD_NAMES = frozenset(
 
 def matches(record: ManagedObject, query: Any) -> bool:
     """Tell whether an object fulfils every condition of a query at the query's moment (scopes are the caller's)."""
-    if not query.destroyed and state_at(record.dates, query.now_us) in GONE and not _asks_for_gone(query):
+    if not query.destroyed and state_at(record.dates, query.now_us) in GONE and not asks_for_gone(query):
         return False
     return all(holds(record, match, query.now_us) for match in query.matches)
 
 
-def _asks_for_gone(query: Any) -> bool:
+def asks_for_gone(query: Any) -> bool:
+    """Tell whether a query names a destroyed state, which includes destroyed objects without saying so."""
     return any(m.name == "State" and m.value.content in {int(s) for s in GONE} for m in query.matches)
 
 
@@ -67,7 +68,7 @@ def holds(record: ManagedObject, match: Any, now_us: int) -> bool:
     if name in _HEAD_NUMBERS:
         return bool(_HEAD_NUMBERS[name](record) == wanted)
     if name == "State":
-        return state_at(record.dates, now_us) is State(wanted)
+        return bool(state_at(record.dates, now_us) == wanted)
     if name == "Unique Identifier":
         return bool(record.id == wanted)
     if name == "Cryptographic Usage Mask":

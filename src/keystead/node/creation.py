@@ -30,7 +30,8 @@ from keystead.node.folder import NodeConfig, flush_folder, write_config
 from keystead.node.opening import MARK_DEV, OWN, SHARED, Parts, open_module, open_parts, store_keys
 from keystead.operations.certificates import CLIENT_AUTHORITY, material_reference
 from keystead.settings.section import SECTIONS
-from keystead.storage.sqlite import SqliteStore, create_store
+from keystead.storage.creation import create_store
+from keystead.storage.sqlite import SqliteStore
 from keystead.trust import x509
 from keystead.trust.keyring import Keyring
 from keystead.trust.material import Place

@@ -14,10 +14,16 @@ from typing import Protocol
 from keystead.core.attributes import Value
 from keystead.core.changes import SealedMaterial, Transaction
 from keystead.core.errors import KeysteadError
-from keystead.core.records import ManagedObject, Record
+from keystead.core.records import ROOT_REALM, ManagedObject, Record
 
 LOCATE_COUNT_MAX = 1000  # answers without Maximum Items (KS-KMIP-043)
+LOCATE_OFFSET_MAX = 100_000  # hits that a search may leave out; each is checked like one that counts
+LOCATE_MISSES_COUNT_MAX = 10_000  # objects looked at in vain before a search is refused as too wide
+RESERVE_COUNT_MAX = 1 << 40
 CHANGES_COUNT_MAX = 10_000  # more than this since the last look: forget the whole cache
+
+KIND_COUNTER = "counter"
+"""Kind of the store's own records behind `Writer.reserve`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,27 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Anchor:
+    """Where a store stands: kept outside its folder, it shows a later rollback of the whole store.
+
+    Attributes:
+        store_id: Of the store, 16 bytes.
+        sequence: Newest journal row, 0 = none.
+        head: Chain value of that row, 32 bytes.
+        audit_sequence: Newest audit leaf, 0 = none.
+        audit_head: Digest of that leaf, 32 bytes.
+        at_us: Latest moment of any commit.
+    """
+
+    store_id: bytes
+    sequence: int
+    head: bytes
+    audit_sequence: int
+    audit_head: bytes
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """A record as loaded and verified, with the sealed material of a managed object (None when it has none)."""
 
@@ -98,11 +125,18 @@ class Reader(Protocol):
     def by_handle(self, realm: str, kind: str, handle: str) -> Loaded | None:
         """Load by handle (unique per realm and kind). Raises Tampered."""
 
-    def list_records(self, kind: str, after_handle: str = "", limit_count: int = 1000) -> list[Loaded]:
-        """List records other than managed objects, by handle. Raises Tampered."""
+    def list_records(
+        self, kind: str, after_handle: str = "", limit_count: int = 1000, realm: str = ROOT_REALM
+    ) -> list[Loaded]:
+        """List a realm's records other than managed objects, by handle. Raises Tampered."""
 
     def locate(self, query: Query) -> list[str]:
-        """Return ids, newest first. Candidates from the index are checked against what is stored before they count."""
+        """Return ids, newest first. Candidates from the index are checked against what is stored before they count.
+
+        Raises:
+            Tampered: a candidate does not authenticate.
+            TooLarge: nothing in the search is indexed and too many objects were looked at in vain.
+        """
 
     def due_transitions(self, now_us: int, limit_count: int) -> list[str]:
         """Return ids of managed objects whose stored state is behind their dates, oldest first."""
@@ -121,11 +155,26 @@ class Writer(Protocol):
         """Apply transactions in order, each in a savepoint, in one durable commit.
 
         Returns: per transaction None (durable) or the error that kept it out: Conflict (a revision moved), Exists (a
-        handle or id is taken), Unavailable.
+        handle or id is taken), Tampered (what it would replace, or the root, does not authenticate), Invalid (a
+        number does not fit), Internal (a mistake of ours).
 
         Raises:
             Unavailable: the store failed; nothing of the group is known to be stored; ask `Reader.outcome`.
         """
+
+    def reserve(self, name: str, count: int, at_us: int) -> int:
+        """Take `count` numbers of a counter for good and return the first; durable, never given twice.
+
+        Usage limits and invocation budgets are spent in memory from such leases: a crash loses numbers, never
+        repeats one.
+
+        Raises:
+            Unavailable: the store failed; the numbers count as taken.
+            Tampered: counter or root do not authenticate.
+        """
+
+    def tidy(self) -> None:
+        """Do housekeeping that is due; called between groups, when nobody waits for an answer. Raises Unavailable."""
 
     def close(self) -> None:
         """Give the connection back."""
@@ -142,3 +191,6 @@ class Store(Protocol):
 
     def mark(self, name: str) -> str | None:
         """Return a permanent mark of the store ("dev", "id", "format"), or None."""
+
+    def anchor(self) -> Anchor:
+        """Return where the store stands. Raises Tampered, Unavailable."""

@@ -1,0 +1,155 @@
+"""The attribute index: which rows a managed object leaves there, so that a search never walks what it cannot see.
+
+Two tables. `listing` has one row per scope that may see the object, with its whole head beside it: "everything I may
+see" is a walk along it, newest first, and conditions on the head (state, type, algorithm, dates, …) are decided on the
+row without touching the record. `attribute_index` has one row per scope and indexed value of the multimap. Both keep
+destroyed objects apart (`gone`), so that they never stand in the way of a search for living ones.
+
+Laws: rows are hints: every hit is checked against the authenticated record (core.search) before it counts; what an
+object leaves here is a function of its record and of the moment it was written, so that `keystead verify` can tell
+omitted and added rows.
+
+Source: design.md section 6 ("Locate"); KMIP 1.4 section 4.9; docs/adr/0011-attribute-index.md.
+"""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import NamedTuple
+
+from keystead.core.attributes import ItemType, Value
+from keystead.core.authorize import scopes_for
+from keystead.core.errors import Invalid
+from keystead.core.lifecycle import GONE, next_transition_at, state_at
+from keystead.core.records import ManagedObject
+from keystead.storage.documents import encode_content, protection_bits
+
+VALUE_BYTES_MAX = 64  # of an index row; a longer value stands there as its SHA-256
+INTEGER_MIN, INTEGER_MAX = -(1 << 63), (1 << 63) - 1
+
+_TEXTS = (ItemType.TEXT_STRING, ItemType.BYTE_STRING)
+_NUMBERS = frozenset(
+    {
+        *(ItemType.INTEGER, ItemType.LONG_INTEGER, ItemType.ENUMERATION, ItemType.BOOLEAN),
+        *(ItemType.DATE_TIME, ItemType.INTERVAL, ItemType.DATE_TIME_EXTENDED),
+    }
+)
+
+
+class ListingRow(NamedTuple):
+    """A row of `listing`; the fields are its columns, the first four its key."""
+
+    realm: str
+    scope: str
+    gone: int
+    object: bytes
+    object_type: int
+    state: int
+    next_us: int | None
+    algorithm: int
+    length_bits: int
+    format: int
+    usage_mask: int
+    flags: int
+    initial_us: int
+    last_change_us: int
+    activation_us: int | None
+    process_start_us: int | None
+    protect_stop_us: int | None
+    deactivation_us: int | None
+    destroy_us: int | None
+    compromise_us: int | None
+    compromise_occurrence_us: int | None
+    original_creation_us: int | None
+
+
+class AttributeRow(NamedTuple):
+    """A row of `attribute_index`; the fields are its columns and together its key."""
+
+    realm: str
+    scope: str
+    gone: int
+    name: str
+    value: bytes
+    object: bytes
+
+
+class IndexRows(NamedTuple):
+    """All rows of one object."""
+
+    listing: tuple[ListingRow, ...] = ()
+    attributes: frozenset[AttributeRow] = frozenset()
+
+
+NO_ROWS = IndexRows()
+
+
+def next_us_of(record: ManagedObject, at_us: int) -> int | None:
+    """Return when the stored state will fall behind the dates, None = never."""
+    return next_transition_at(record.dates, at_us)
+
+
+def rows_of(record: ManagedObject, key: bytes, at_us: int) -> IndexRows:
+    """Return the rows of an object as written at a moment.
+
+    Raises:
+        Invalid: a date or number is too far out to be kept (64 bits).
+    """
+    state = state_at(record.dates, at_us)
+    gone = int(state in GONE)
+    head = _head(record, at_us)
+    if any(cell is not None and not INTEGER_MIN <= cell <= INTEGER_MAX for cell in head):
+        raise Invalid("a date or number is out of range; give one that fits into 64 bits", "invalid.attribute_value")
+    scopes = scopes_for(record)
+    cells = [(a.name, value) for a in record.attributes for value in values_of(a.value)]
+    return IndexRows(
+        tuple(ListingRow._make((record.realm, scope, gone, key, *head)) for scope in scopes),
+        frozenset(AttributeRow(record.realm, scope, gone, *cell, key) for scope in scopes for cell in cells),
+    )
+
+
+def _head(record: ManagedObject, at_us: int) -> tuple[int | None, ...]:
+    shape, dates = record.shape, record.dates
+    return (
+        *(int(record.object_type), int(state_at(dates, at_us)), next_us_of(record, at_us)),
+        *(int(shape.algorithm), shape.length_bits, int(shape.format), int(shape.usage_mask)),
+        protection_bits(record.protection),
+        *(record.initial_us, record.last_change_us),
+        *(dates.activation_us, dates.process_start_us, dates.protect_stop_us, dates.deactivation_us),
+        *(dates.destroy_us, dates.compromise_us, record.compromise_occurrence_us, record.original_creation_us),
+    )
+
+
+def values_of(value: Value) -> Iterator[bytes]:
+    """Yield the index values of an attribute instance.
+
+    A structure has one for each of its text and byte fields, since a search may give only some of the fields (KMIP
+    1.4 section 4.9). One that has neither, such as Cryptographic Parameters, is not indexed.
+    """
+    if value.type != ItemType.STRUCTURE:
+        yield _bounded(bytes((value.type,)) + _content(value))
+        return
+    for tag, kind, content in value.content:
+        if kind in _TEXTS:
+            yield _bounded(tag.to_bytes(3, "big") + _content(Value(kind, content)))
+
+
+def wanted_value(value: Value) -> bytes | None:
+    """Return the index value to look for, None when the index cannot answer: a structure without texts.
+
+    Of several the last is taken: KMIP puts what tells things apart after what groups them (namespace, then data).
+    """
+    return next(reversed([*values_of(value)]), None)
+
+
+def _content(value: Value) -> bytes:
+    if value.type == ItemType.TEXT_STRING:
+        return str(value.content).encode()
+    if value.type == ItemType.BYTE_STRING:
+        return bytes(value.content)
+    if value.type in _NUMBERS and INTEGER_MIN <= value.content <= INTEGER_MAX:
+        return int(value.content - INTEGER_MIN).to_bytes(8, "big")  # in order, negative ones first
+    return encode_content(value)
+
+
+def _bounded(value: bytes) -> bytes:
+    return value if len(value) <= VALUE_BYTES_MAX else sha256(value).digest()

@@ -1,0 +1,77 @@
+"""Creating and upgrading store files: the only part of the stores that needs the schema tools, never imported to serve.
+
+Law: a store comes into being whole or not at all: it is made under another name, flushed, and renamed.
+
+Source: design.md section 7; docs/adr/0010-journal-chain-and-root.md.
+"""
+
+import os
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import cbor2
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from keystead.core.errors import Exists
+from keystead.storage import migrations
+from keystead.storage.journal import Root
+from keystead.storage.sealed import Seals
+from keystead.storage.sqlite_connections import FILE_MODE
+from keystead.storage.store import StoreKeys
+
+STORE_ID_BYTES = 16
+
+
+def create_store(path: Path, keys: StoreKeys, marks: Mapping[str, str]) -> None:
+    """Create an empty store, flushed together with its folder.
+
+    Args:
+        path: File that must not exist yet, in an existing folder.
+        keys: Everything in the store will be authenticated with these.
+        marks: Permanent marks, such as {"store": "shared", "dev": "yes"}; they can never be changed or removed.
+
+    Raises:
+        Exists: there is a file of this name.
+    """
+    if path.exists():
+        raise Exists("there is a store already; open it, or choose another folder")
+    unfinished = path.with_name(path.name + ".new")
+    unfinished.unlink(missing_ok=True)
+    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
+    upgrade_store(unfinished)
+    with closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
+        _begin(connection, Seals(keys, os.urandom(STORE_ID_BYTES)), marks)
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    _flush(unfinished)
+    unfinished.rename(path)
+    _flush(path.parent)
+
+
+def upgrade_store(path: Path) -> None:
+    """Bring the tables of a store to this version; records follow when they are next loaded. Nobody may use it."""
+    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(path), poolclass=NullPool)
+    with engine.begin() as bind:
+        migrations.upgrade(bind)
+
+
+def _begin(connection: sqlite3.Connection, seals: Seals, marks: Mapping[str, str]) -> None:
+    encoded = cbor2.dumps({**marks, "id": seals.store_id.hex()}, canonical=True)
+    mac = seals.marks_mac(encoded)
+    sealed = seals.seal_root(Root.first(seals, mac).packed(), mac)
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("INSERT INTO meta (name, value) VALUES ('store_id', ?)", (seals.store_id.hex(),))
+    connection.execute("INSERT INTO marks (id, marks, mac) VALUES (1, ?, ?)", (encoded, mac))
+    connection.execute("INSERT INTO root (id, sealed) VALUES (1, ?)", (sealed,))
+    connection.execute("COMMIT")
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,187 @@
+"""Documents: records as canonical CBOR (RFC 8949 section 4.2), compact and quick to read.
+
+Law: the encoding of a format number never changes; a new layout is a new number, and old ones stay readable. Kind, id
+and revision are not in the document: its MAC binds them (sealed.py).
+
+An object's attributes are a byte string inside the document and are decoded only when somebody asks for them. Arrays
+are flat, because every nested one costs as much to write as three numbers.
+
+Source: design.md sections 5 to 7; docs/adr/0010-journal-chain-and-root.md.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import cbor2
+
+from keystead.core.attributes import NONE, Attribute, Attributes, ItemType, Value
+from keystead.core.errors import Unavailable
+from keystead.core.lifecycle import Dates
+from keystead.core.records import KIND_OBJECT, KeyShape, ManagedObject, MaterialReference, Protection, Record
+
+FORMAT = 1
+_STRUCTURE = int(ItemType.STRUCTURE)
+_ITEM_TYPES: dict[int, ItemType | int] = {int(item): item for item in ItemType}
+_HEADS_REMEMBERED_COUNT_MAX = 1024
+
+Content = Any
+"""Content of a Value: int, bool, str, bytes, or a tuple of fields (core.attributes)."""
+
+
+class StoredAttributes(Attributes):
+    """Attributes as they stand in a document, decoded when first asked for."""
+
+    __slots__ = ("encoded",)
+
+    def __init__(self, encoded: bytes) -> None:
+        self.encoded = encoded  # the slot of the decoded form stays empty until __getattr__ is asked for it
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "_by_name":
+            raise AttributeError(name)
+        super().__init__(_read_attributes(self.encoded))
+        return self._by_name
+
+
+def kind_of(record: ManagedObject | Record) -> str:
+    """Return the kind that a record is stored under."""
+    return KIND_OBJECT if isinstance(record, ManagedObject) else record.kind
+
+
+def encode(record: ManagedObject | Record) -> bytes:
+    """Return the document of a record.
+
+    Raises:
+        ValueError, TypeError: a field holds what CBOR cannot carry (a mistake of ours).
+    """
+    head: list[Any] = [FORMAT, record.realm, record.handle, record.owner, *_reference_items(record.material)]
+    if isinstance(record, ManagedObject):
+        head.extend(_object_items(record))
+    else:
+        head.append(dict(record.fields))
+    return cbor2.dumps(head, canonical=True)
+
+
+def decode(kind: str, record_id: str, revision: int, document: bytes) -> ManagedObject | Record:
+    """Return the record of a document that has been authenticated.
+
+    Raises:
+        Unavailable: written by a newer version.
+    """
+    items = cbor2.loads(document)
+    if items[0] != FORMAT:
+        raise Unavailable(f"{kind} {record_id} was written by a newer version; upgrade this node", "unavailable.store")
+    _, realm, handle, owner, material_id, version, sealed_digest = items[:7]
+    material = None if material_id is None else MaterialReference(material_id, version, sealed_digest)
+    if kind == KIND_OBJECT:
+        return _object(record_id, revision, material, items)
+    return Record(kind, record_id, handle, items[7], realm, owner, material, revision)
+
+
+def _reference_items(material: MaterialReference | None) -> tuple[str | None, int, bytes | None]:
+    return (None, 0, None) if material is None else (material.id, material.version, material.sealed_digest)
+
+
+def _object_items(record: ManagedObject) -> tuple[Any, ...]:
+    shape, dates = record.shape, record.dates
+    code, message = record.revocation or (None, None)
+    return (
+        int(record.object_type),
+        *(record.initial_us, record.last_change_us),
+        *(int(shape.algorithm), shape.length_bits, int(shape.format), int(shape.usage_mask), int(shape.subtype)),
+        *(dates.activation_us, dates.deactivation_us, dates.compromise_us, dates.destroy_us),
+        *(dates.process_start_us, dates.protect_stop_us),
+        protection_bits(record.protection),
+        record.digest,
+        record.compromise_occurrence_us,
+        *(code if code is None else int(code), message),
+        record.original_creation_us,
+        {name: int(mask) for name, mask in record.grants.items()},
+        encode_attributes(record.attributes),
+    )
+
+
+def _object(record_id: str, revision: int, material: MaterialReference | None, items: Sequence[Any]) -> ManagedObject:
+    _, realm, handle, owner, _, _, _, object_type, initial_us, last_change_us = items[:10]
+    digest, occurrence_us, code, message, original_us, grants, attributes = items[22:]
+    return ManagedObject(
+        record_id,
+        realm,
+        object_type,
+        owner,
+        handle,
+        initial_us,
+        last_change_us,
+        _shape(*items[10:15]),
+        Dates(*items[15:21]),
+        protection(items[21]),
+        material,
+        digest,
+        occurrence_us,
+        None if code is None else (code, message),
+        original_us,
+        grants,
+        StoredAttributes(attributes) if attributes else NONE,
+        revision,
+    )
+
+
+# Few different ones exist, and building them anew is a third of what a cache miss costs.
+_shape = lru_cache(_HEADS_REMEMBERED_COUNT_MAX)(KeyShape)
+
+
+def protection_bits(held: Protection) -> int:
+    """Return the flags as a number, in the order of their declaration, lowest bit first."""
+    return (
+        held.deletable
+        | held.exportable << 1
+        | held.sensitive << 2
+        | held.always_sensitive << 3
+        | held.extractable << 4
+        | held.never_extractable << 5
+        | held.fresh << 6
+    )
+
+
+@lru_cache(1 << 7)
+def protection(bits: int) -> Protection:
+    """Return what `protection_bits` was made from."""
+    return Protection(*(bool(bits >> place & 1) for place in range(7)))
+
+
+def encode_attributes(attributes: Attributes) -> bytes:
+    """Return attributes as one flat CBOR array: name, index, type, content, name, …; empty when there are none."""
+    if isinstance(attributes, StoredAttributes):
+        return attributes.encoded
+    items: list[Any] = []
+    for name, index, (item_type, content) in attributes:
+        items += (name, index, int(item_type), _written(int(item_type), content))
+    return cbor2.dumps(items, canonical=True) if items else b""
+
+
+def _read_attributes(encoded: bytes) -> Iterator[Attribute]:
+    items = iter(cbor2.loads(encoded))
+    for name, index, item_type, content in zip(items, items, items, items, strict=True):
+        yield Attribute(name, index, Value(_ITEM_TYPES.get(item_type, item_type), _read(item_type, content)))
+
+
+def _written(item_type: int, content: Content) -> Content:
+    if item_type != _STRUCTURE:
+        return content
+    items: list[Any] = []
+    for tag, field_type, value in content:
+        items += (int(tag), int(field_type), _written(int(field_type), value))
+    return items
+
+
+def _read(item_type: int, content: Content) -> Content:
+    if item_type != _STRUCTURE:
+        return content
+    items = iter(content)
+    return tuple((tag, kind, _read(kind, value)) for tag, kind, value in zip(items, items, items, strict=True))
+
+
+def encode_content(value: Value) -> bytes:
+    """Return a value's content in canonical form; equal contents give equal bytes."""
+    return cbor2.dumps(_written(int(value.type), value.content), canonical=True)

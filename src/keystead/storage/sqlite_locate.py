@@ -1,0 +1,151 @@
+"""Searches in an SQLite store: the index proposes, the authenticated record decides.
+
+A search walks one stream of candidates per scope and merges them, newest first. Within a scope the walk is driven by
+the rarest indexed condition, found by counting up to a bound that grows with what has been walked; the other indexed
+conditions and those on the head are tested in the same statement. Without an indexed condition the listing is walked.
+So the cost follows the smallest set that the index knows, and never the size of the store.
+
+Laws: a search writes nothing; it finds an object by its state at the query's moment also before the clock has applied
+a due transition; statements are made of this file's and conditions.py's constants, values are always parameters.
+
+Source: KMIP 1.4 section 4.9; requirements KS-KMIP-043, 044; docs/adr/0011-attribute-index.md.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from heapq import merge
+from itertools import groupby
+from typing import Any
+
+from keystead.core.authorize import scopes_for
+from keystead.core.errors import Invalid, TooLarge
+from keystead.core.records import KIND_OBJECT, ManagedObject
+from keystead.core.search import asks_for_gone, matches
+from keystead.storage.conditions import Test, equal_value, head_test, value_range
+from keystead.storage.sealed import key_of
+from keystead.storage.store import LOCATE_COUNT_MAX, LOCATE_MISSES_COUNT_MAX, LOCATE_OFFSET_MAX, Query
+
+_BOUNDS = (256, 4096, 65_536, 1 << 62)  # candidates of one scope looked at before the driver is chosen anew
+_NEWEST = b"\xff" * 17  # after every id
+
+_AT = "realm = ? AND scope = ? AND gone = ?"
+_EQUAL = f"{_AT} AND name = ? AND value = ?"
+_WITHIN = f"{_AT} AND name = ? AND value BETWEEN ? AND ?"
+_COUNT = f"SELECT count(*) FROM (SELECT 1 FROM attribute_index WHERE {_EQUAL} LIMIT ?)"  # noqa: S608 - constants
+_HAS_VALUE = f"EXISTS (SELECT 1 FROM attribute_index WHERE {_EQUAL} AND object = d.object)"  # noqa: S608 - constants
+_HAS_HEAD = f"EXISTS (SELECT 1 FROM listing WHERE {_AT} AND object = d.object AND %s)"  # noqa: S608 - constants
+_WALK = "SELECT object, {tests} FROM {table} AS d WHERE {driver} AND object < ? ORDER BY object DESC LIMIT ?"
+
+Place = tuple[str, str, int]
+"""Realm, scope and gone: where in the index a walk goes."""
+
+
+class Search:
+    """One search, inside a read transaction of its connection.
+
+    Args:
+        connection: Of the reader.
+        load: Returns the authenticated object of an id as stored, None when there is none.
+        query: What is asked.
+
+    Raises:
+        Invalid: offset or limit is out of range.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, load: Callable[[bytes], ManagedObject | None], query: Query
+    ) -> None:
+        if not (0 <= query.offset_count <= LOCATE_OFFSET_MAX and 1 <= query.limit_count <= LOCATE_COUNT_MAX):
+            raise Invalid(
+                f"a search leaves out at most {LOCATE_OFFSET_MAX} and returns 1 to {LOCATE_COUNT_MAX} objects"
+            )
+        self._connection = connection
+        self._load = load
+        self._query = query
+        self._values = [value for match in query.matches if (value := equal_value(match)) is not None]
+        self._ranges = [values for match in query.matches if (values := value_range(match)) is not None]
+        self._head = _all([test for match in query.matches if (test := head_test(match, query.now_us)) is not None])
+
+    def run(self) -> list[str]:
+        """Return the ids of the hits, newest first.
+
+        Raises:
+            Tampered: a candidate does not authenticate.
+            TooLarge: too many candidates were looked at in vain.
+        """
+        hits: list[str] = []
+        missed_count = 0
+        for key in self._candidates():
+            record = self._load(key)
+            if record is None or not self._is_hit(record):
+                missed_count += 1
+                if missed_count > LOCATE_MISSES_COUNT_MAX:
+                    raise TooLarge("the search is too wide; add a name, a group or another indexed attribute")
+                continue
+            hits.append(record.id)
+            if len(hits) == self._query.offset_count + self._query.limit_count:
+                break
+        return hits[self._query.offset_count :]
+
+    def _is_hit(self, record: ManagedObject) -> bool:
+        query = self._query
+        seen = record.realm == query.realm and not set(query.scopes).isdisjoint(scopes_for(record))
+        return seen and matches(record, query)
+
+    def _candidates(self) -> Iterator[bytes]:
+        """Yield what the index proposes, newest first, each once."""
+        named = [match.value.content for match in self._query.matches if match.name == "Unique Identifier"]
+        if named:
+            key = key_of(KIND_OBJECT, str(named[0]))
+            return iter(()) if key is None else iter((key,))
+        parts = (0, 1) if self._query.destroyed or asks_for_gone(self._query) else (0,)
+        walks = [self._walk((self._query.realm, scope, gone)) for scope in self._query.scopes for gone in parts]
+        return (key for key, _ in groupby(merge(*walks, reverse=True)))
+
+    def _walk(self, place: Place) -> Iterator[bytes]:
+        """Yield the candidates at one place, newest first."""
+        below = _NEWEST
+        for bound in _BOUNDS:
+            walk = self._statement(place, bound)
+            looked_at = 0
+            for key, proposed in self._connection.execute(walk.sql, (*walk.parameters, below, bound)):
+                looked_at += 1
+                below = key
+                if proposed:
+                    yield key
+            if looked_at < bound:
+                return
+
+    def _statement(self, place: Place, bound: int) -> Test:
+        """Return the statement that walks the driver and tests everything else; it ends in `below` and `bound`."""
+        head = self._head
+        if not self._values and not self._ranges:
+            return _statement("listing", Test(_AT, place), head)
+        tests = [] if head is None else [Test(_HAS_HEAD % head.sql, (*place, *head.parameters))]
+        if not self._values:
+            return _statement("attribute_index", Test(_WITHIN, (*place, *self._ranges[0])), _all(tests))
+        rarest, *others = self._by_count(place, bound)
+        tests += [Test(_HAS_VALUE, (*place, *value)) for value in others]
+        return _statement("attribute_index", Test(_EQUAL, (*place, *rarest)), _all(tests))
+
+    def _by_count(self, place: Place, bound: int) -> list[tuple[str, bytes]]:
+        """Return the indexed values, rarest first as far as counting up to `bound` tells."""
+        if len(self._values) == 1:
+            return self._values
+        counts = {
+            value: self._connection.execute(_COUNT, (*place, *value, bound)).fetchone()[0] for value in self._values
+        }
+        return sorted(counts, key=lambda value: int(counts[value]))
+
+
+def _all(tests: list[Test]) -> Test | None:
+    """Join tests that must all hold."""
+    if not tests:
+        return None
+    return Test(" AND ".join(test.sql for test in tests), tuple(cell for test in tests for cell in test.parameters))
+
+
+def _statement(table: str, driver: Test, tests: Test | None) -> Test:
+    sql = _WALK.format(tests=tests.sql if tests else "1", table=table, driver=driver.sql)
+    parameters: tuple[Any, ...] = tests.parameters if tests else ()
+    return Test(sql, (*parameters, *driver.parameters))

@@ -1,0 +1,151 @@
+"""The reader of an SQLite store: verified reads on one connection of one thread.
+
+Law: nothing leaves here that has not been authenticated: MAC first, then decoding, then the material against the digest
+in the document, then the hint that led here against the document.
+
+Source: performance.md section 8 rules 1 and 3; design.md law 6.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from keystead.core.changes import SealedMaterial
+from keystead.core.errors import Tampered
+from keystead.core.lifecycle import next_transition_at
+from keystead.core.records import KIND_OBJECT, ROOT_REALM, ManagedObject, Record
+from keystead.storage.documents import decode
+from keystead.storage.sealed import Seals, check_material, key_of, text_of
+from keystead.storage.sqlite_connections import connect, unavailable
+from keystead.storage.sqlite_locate import Search
+from keystead.storage.store import CHANGES_COUNT_MAX, Loaded, Query
+
+_LOADED = (
+    "SELECT r.id, r.revision, r.document, r.mac, r.at_us, m.id, m.version, m.sealed"
+    " FROM records AS r LEFT JOIN materials AS m ON m.kind = r.kind AND m.record = r.id"
+)
+_BY_ID = f"{_LOADED} WHERE r.kind = ? AND r.id = ?"
+_BY_HANDLE = f"{_LOADED} WHERE r.realm = ? AND r.kind = ? AND r.handle = ?"
+_LIST = f"{_LOADED} WHERE r.realm = ? AND r.kind = ? AND r.handle > ? ORDER BY r.handle LIMIT ?"
+_HEAD = "SELECT revision, document, mac FROM records WHERE kind = 'object' AND id = ?"
+_DUE = "SELECT id, revision, document, mac, at_us FROM records WHERE next_us <= ? ORDER BY next_us LIMIT ?"
+_NEWEST = "SELECT max(sequence) FROM journal"
+_CHANGES = "SELECT DISTINCT kind, id FROM journal WHERE sequence > ? AND sequence <= ?"
+_OUTCOME = "SELECT 1 FROM audit WHERE request_id = ? LIMIT 1"
+
+
+class SqliteReader:
+    """Implements store.Reader.
+
+    Args:
+        path: The store's file.
+        seals: Digests of this store.
+    """
+
+    def __init__(self, path: Path, seals: Seals) -> None:
+        self._seals = seals
+        self._connection = connect(path, read_only=True)
+
+    def data_version(self) -> int:
+        """Return a number that changes with every commit by anyone else (store.Reader.data_version)."""
+        return int(self._row("PRAGMA data_version")[0])
+
+    def changes_since(self, sequence: int) -> tuple[int, list[tuple[str, str]] | None]:
+        """Return the newest sequence and what changed since (store.Reader.changes_since)."""
+        newest = self._row(_NEWEST)[0] or 0
+        if newest - sequence > CHANGES_COUNT_MAX:
+            return newest, None
+        changed = self._rows(_CHANGES, (sequence, newest)) if newest > sequence else []
+        return newest, [(kind, text_of(kind, key)) for kind, key in changed]
+
+    def object(self, object_id: str) -> Loaded | None:
+        """Load a managed object (store.Reader.object)."""
+        return self.record(KIND_OBJECT, object_id)
+
+    def record(self, kind: str, record_id: str) -> Loaded | None:
+        """Load a record by id (store.Reader.record)."""
+        key = key_of(kind, record_id)
+        if key is None:
+            return None
+        row = self._row(_BY_ID, (kind, key))
+        return None if row is None else self._loaded(kind, row)
+
+    def by_handle(self, realm: str, kind: str, handle: str) -> Loaded | None:
+        """Load a record by handle (store.Reader.by_handle)."""
+        row = self._row(_BY_HANDLE, (realm, kind, handle))
+        if row is None:
+            return None
+        loaded = self._loaded(kind, row)
+        if (loaded.record.realm, loaded.record.handle) != (realm, handle):
+            raise Tampered(f"{kind} {loaded.record.id} stands under another name; run `keystead verify`")
+        return loaded
+
+    def list_records(
+        self, kind: str, after_handle: str = "", limit_count: int = 1000, realm: str = ROOT_REALM
+    ) -> list[Loaded]:
+        """List a realm's records of a kind by handle (store.Reader.list_records)."""
+        return [self._loaded(kind, row) for row in self._rows(_LIST, (realm, kind, after_handle, limit_count))]
+
+    def locate(self, query: Query) -> list[str]:
+        """Search for managed objects (store.Reader.locate)."""
+        try:
+            self._connection.execute("BEGIN")
+            try:
+                return Search(self._connection, self._head, query).run()
+            finally:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
+
+    def due_transitions(self, now_us: int, limit_count: int) -> list[str]:
+        """Return ids of objects whose stored state is behind their dates (store.Reader.due_transitions)."""
+        found: list[str] = []
+        for key, revision, document, mac, at_us in self._rows(_DUE, (now_us, limit_count)):
+            record = self._opened(key, revision, document, mac)
+            due_us = next_transition_at(record.dates, at_us)
+            if due_us is not None and due_us <= now_us:
+                found.append(record.id)
+        return found
+
+    def outcome(self, request_id: bytes) -> bool:
+        """Tell whether a transaction was committed (store.Reader.outcome)."""
+        return self._row(_OUTCOME, (request_id,)) is not None
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.close()
+
+    def _row(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
+        try:
+            return self._connection.execute(statement, parameters).fetchone()
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
+
+    def _rows(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
+        try:
+            return self._connection.execute(statement, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
+
+    def _loaded(self, kind: str, row: Any) -> Loaded:
+        key, revision, document, mac, _, material_id, version, sealed = row
+        self._seals.check_record(kind, key, revision, document, mac)
+        record = decode(kind, text_of(kind, key), revision, document)
+        if record.material is None:
+            return Loaded(record, None)
+        material = None if material_id is None else SealedMaterial(material_id, version, sealed)
+        check_material(kind, record.id, record.material, material)
+        return Loaded(record, material)
+
+    def _head(self, key: bytes) -> ManagedObject | None:
+        """Load an object without its material, inside a search."""
+        row = self._connection.execute(_HEAD, (key,)).fetchone()
+        return None if row is None else self._opened(key, *row)
+
+    def _opened(self, key: bytes, revision: int, document: bytes, mac: bytes) -> ManagedObject:
+        self._seals.check_record(KIND_OBJECT, key, revision, document, mac)
+        record = decode(KIND_OBJECT, text_of(KIND_OBJECT, key), revision, document)
+        if isinstance(record, Record):
+            raise TypeError("a managed object decodes to one")
+        return record

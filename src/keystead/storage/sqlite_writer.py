@@ -1,0 +1,203 @@
+"""The writer of an SQLite store: a group of transactions in one BEGIN IMMEDIATE … COMMIT, flushed once.
+
+Law: chain head and root are read inside the transaction, so that several processes extend one chain.
+
+Source: design.md sections 4 and 6; performance.md section 8 rule 5.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from keystead.core.changes import Change, Put, Transaction
+from keystead.core.errors import Internal, KeysteadError, Tampered
+from keystead.core.records import Record
+from keystead.storage.attribute_index import NO_ROWS, ListingRow
+from keystead.storage.documents import decode
+from keystead.storage.journal import Root
+from keystead.storage.planning import Name, Plan, Stored
+from keystead.storage.sealed import Seals
+from keystead.storage.sqlite_connections import WriterLock, connect, unavailable
+from keystead.storage.store import KIND_COUNTER, RESERVE_COUNT_MAX
+
+ROWS_BETWEEN_CHECKPOINTS = 6000
+
+_STORED = "SELECT revision, document, mac, realm, handle, at_us, next_us FROM records WHERE kind = ? AND id = ?"
+_HOLDER = "SELECT id FROM records WHERE realm = ? AND kind = ? AND handle = ?"
+_PUT_RECORD = (
+    "INSERT INTO records (kind, id, revision, document, mac, realm, handle, at_us, next_us)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET revision = excluded.revision,"
+    " document = excluded.document, mac = excluded.mac, realm = excluded.realm, handle = excluded.handle,"
+    " at_us = excluded.at_us, next_us = excluded.next_us"
+)
+_FREE_HANDLE = "DELETE FROM records WHERE realm = ? AND kind = ? AND handle = ?"
+_PUT_MATERIAL = "REPLACE INTO materials (kind, record, id, version, sealed) VALUES (?, ?, ?, ?, ?)"
+_ERASE_MATERIAL = "DELETE FROM materials WHERE kind = ? AND record = ?"
+_PUT_JOURNAL = (
+    "INSERT INTO journal (sequence, at_us, request_id, principal, origin, operation, action, kind, id, revision,"
+    " document, mac, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_PUT_LEAF = "INSERT INTO audit (sequence, request_id, leaf, digest) VALUES (?, ?, ?, ?)"
+_PUT_ROOT = "UPDATE root SET sealed = ? WHERE id = 1"
+_COLUMNS = ListingRow._fields
+_PUT_LISTING = f"REPLACE INTO listing ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - constants
+_DROP_LISTING = "DELETE FROM listing WHERE realm = ? AND scope = ? AND gone = ? AND object = ?"
+_PUT_ATTRIBUTE = (
+    "INSERT OR IGNORE INTO attribute_index (realm, scope, gone, name, value, object) VALUES (?, ?, ?, ?, ?, ?)"
+)
+_DROP_ATTRIBUTE = (
+    "DELETE FROM attribute_index WHERE realm = ? AND scope = ? AND gone = ? AND name = ? AND value = ? AND object = ?"
+)
+
+
+class SqliteWriter:
+    """Implements store.Writer. One thread at a time.
+
+    Args:
+        path: The store's file.
+        seals: Digests of this store.
+        marks_mac: Binds the root to the store's marks.
+        kinds: Kinds of record bound to this store.
+        flush: False = nothing is flushed (`insecure_no_flush`).
+    """
+
+    def __init__(self, path: Path, seals: Seals, marks_mac: bytes, kinds: frozenset[str], *, flush: bool) -> None:
+        self._path = path
+        self._seals = seals
+        self._marks_mac = marks_mac
+        self._kinds = kinds | {KIND_COUNTER}
+        self._flush = flush
+        self._lock = WriterLock(path)
+        self._connection = connect(path, flush=flush)
+        self._known: tuple[bytes, Root] | None = None
+        self._rows_copied = self._connection.total_changes
+
+    def commit(self, group: Sequence[Transaction]) -> list[KeysteadError | None]:
+        """Apply transactions in order in one durable commit (store.Writer.commit)."""
+        outcomes: list[KeysteadError | None] = []
+
+        def take(plan: Plan) -> None:
+            outcomes.extend(plan.attempt(transaction) for transaction in group)
+
+        try:
+            self._write(take)
+        except Tampered as error:
+            return [error] * len(group)
+        return outcomes
+
+    def reserve(self, name: str, count: int, at_us: int) -> int:
+        """Take `count` numbers of a counter for good (store.Writer.reserve)."""
+        if not 1 <= count <= RESERVE_COUNT_MAX:
+            raise Internal(f"1 to {RESERVE_COUNT_MAX} numbers can be reserved at once")
+        first = 0
+
+        def take(plan: Plan) -> None:
+            nonlocal first
+            stored = plan.current((KIND_COUNTER, name.encode()))
+            counter = Record(KIND_COUNTER, name, name, {"value": 0})
+            if stored is not None:
+                found = decode(KIND_COUNTER, name, stored.revision, stored.document)
+                if isinstance(found, Record):
+                    counter = found
+            first = counter.fields["value"]
+            after = Record(KIND_COUNTER, name, name, {"value": first + count}, revision=counter.revision)
+            steps = (("counter.reserve", Change((Put(after),), None)),)
+            error = plan.attempt(Transaction(bytes(16), "store", "-", at_us, steps), audited=False)
+            if error is not None:
+                raise error
+
+        self._write(take)
+        return first
+
+    def tidy(self) -> None:
+        """Copy the WAL back into the file when enough has gathered (store.Writer.tidy)."""
+        if self._connection.total_changes - self._rows_copied < ROWS_BETWEEN_CHECKPOINTS:
+            return
+        try:
+            with self._lock.held():
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
+        self._rows_copied = self._connection.total_changes
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.close()
+        self._lock.close()
+
+    def stored(self, name: Name) -> Stored | None:
+        """Look a record up for the plan (planning.Lookup)."""
+        row = self._connection.execute(_STORED, name).fetchone()
+        return None if row is None else Stored(*row)
+
+    def holder(self, realm: str, kind: str, handle: str) -> bytes | None:
+        """Look the holder of a handle up for the plan (planning.Lookup)."""
+        row = self._connection.execute(_HOLDER, (realm, kind, handle)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def _write(self, take: Callable[[Plan], None]) -> None:
+        """Open a transaction, let `take` fill a plan, write its rows, commit."""
+        with self._lock.held():
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                plan = Plan(self, self._seals, self._root(), self._kinds)
+                take(plan)
+                if not (plan.journal or plan.leaves):
+                    return
+                sealed = self._seals.seal_root(plan.root.packed(), self._marks_mac)
+                for statement, rows in _rows_of(plan):
+                    self._connection.executemany(statement, rows)
+                self._connection.execute(_PUT_ROOT, (sealed,))
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise unavailable(error) from error
+            finally:
+                if self._connection.in_transaction:
+                    with suppress(sqlite3.Error):
+                        self._connection.execute("ROLLBACK")
+        self._known = (sealed, plan.root)
+
+    def _root(self) -> Root:
+        """Return where the store stands, opening the root row only when another process has moved it."""
+        sealed = self._connection.execute("SELECT sealed FROM root WHERE id = 1").fetchone()[0]
+        if self._known is None or self._known[0] != sealed:
+            self._known = (sealed, Root.unpacked(self._seals.open_root(sealed, self._marks_mac)))
+        return self._known[1]
+
+
+def _rows_of(plan: Plan) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
+    """Yield statements with their rows, in the order in which they must be written; tables without rows left out."""
+    if plan.freed:
+        yield _FREE_HANDLE, plan.freed
+    if plan.records:
+        yield _PUT_RECORD, [(*name, *stored) for name, stored in plan.records.items() if stored is not None]
+    if plan.materials:
+        yield from _material_rows(plan)
+    if plan.index:
+        yield from _index_rows(plan)
+    if plan.journal:
+        yield _PUT_JOURNAL, [(row.sequence, *row.by, *row[2:], chain) for row, chain in plan.journal]
+    if plan.leaves:
+        yield _PUT_LEAF, plan.leaves
+
+
+def _material_rows(plan: Plan) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
+    erased = [name for name, material in plan.materials.items() if material is None]
+    if erased:
+        yield _ERASE_MATERIAL, erased
+    yield (
+        _PUT_MATERIAL,
+        [(*name, m.id, m.version, m.sealed) for name, m in plan.materials.items() if m is not None],
+    )
+
+
+def _index_rows(plan: Plan) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
+    changed = [(old, new) for old, new in plan.index.values() if old is not NO_ROWS]
+    if changed:
+        kept = {row[:4] for _, new in changed for row in new.listing}
+        yield _DROP_LISTING, [row[:4] for old, _ in changed for row in old.listing if row[:4] not in kept]
+        yield _DROP_ATTRIBUTE, [row for old, new in changed for row in old.attributes - new.attributes]
+    yield _PUT_LISTING, [row for old, new in plan.index.values() for row in new.listing if row not in old.listing]
+    yield _PUT_ATTRIBUTE, [row for old, new in plan.index.values() for row in sorted(new.attributes - old.attributes)]
