@@ -1,11 +1,12 @@
 /* Mutual-TLS load client for TTLV servers and the echo server: one thread, epoll, one outstanding request per connection. Prints JSON.
  *
  *   load --port P --authority PEM --part CERTIFICATE,KEY,REQUESTS [--part ...] [--connections N] [--seconds S] [--warmup S]
- *        [--tls 1.2] [--busy] [--save FILE] [--mode steady | paced --rate R | reconnect | storm --newcomers N]
+ *        [--tls 1.2] [--busy] [--save FILE] [--mode steady | paced --rate R | fill | reconnect | storm --newcomers N]
  *
  * Connection i is part i modulo their number and starts at its own place in the part's requests.
  *   steady     closed loop: the next request follows the reply
  *   paced      open loop: R requests a second at even distances; latency counts from when a request was due, not from when it could be sent
+ *   fill       closed loop until each connection, one for each part, has sent its part once
  *   reconnect  connect, handshake, one request, close; N at a time
  *   storm      closed loop beside a second process that lets newcomers connect at once; only what overlaps the time from their first SYN
  *              to the reply to the last one's first request is counted (the server is certain to have finished its handshake then)
@@ -175,6 +176,23 @@ static void paced(void) {
     free(idle);
 }
 
+static void fill(void) {
+    struct epoll_event events[EVENTS];
+    int working = options.connections;
+    if (options.connections != part_count) give_up("--mode fill needs as many connections as parts");
+    for (int i = 0; i < options.connections; i++) connection_ask(&connections[i], now_ns());
+    while (working) {
+        int ready = wait_events(events, options.busy);
+        for (int i = 0; i < ready; i++) {
+            Connection *connection = events[i].data.ptr;
+            if (connection_continue(connection) != REPLY) continue;
+            count_reply(connection, now_ns());
+            if (connection->next_request) connection_ask(connection, now_ns()); /* 0: all were sent */
+            else working--;
+        }
+    }
+}
+
 /* Dials, asks once after the handshake, and calls done with each reply until done says that it is enough. */
 static void dial_and_ask(Connection *dialled, int count, int (*done)(Connection *connection)) {
     struct epoll_event events[EVENTS];
@@ -273,10 +291,12 @@ int main(int count, char **arguments) {
     end_ns = from_ns + (uint64_t)(options.seconds * SECOND_NS);
     if (!strcmp(options.mode, "steady")) closed_loop(until_end);
     else if (!strcmp(options.mode, "paced")) paced();
+    else if (!strcmp(options.mode, "fill")) fill();
     else if (!strcmp(options.mode, "reconnect")) dial_and_ask(connections, options.connections, dial_again);
     else if (!strcmp(options.mode, "storm")) stormy();
-    else give_up("--mode is steady, paced, reconnect or storm");
+    else give_up("--mode is steady, paced, fill, reconnect or storm");
     if (storm) report(storm->begun_ns, storm->ended_ns);
+    else if (!strcmp(options.mode, "fill")) report(samples[0].started_ns, now_ns());
     else report(from_ns, end_ns);
     return 0;
 }

@@ -45,13 +45,10 @@ def cpu_s(pid: int) -> float:
     return total_s
 
 
-def memory_bytes(pid: int) -> int:
-    """Proportional set size of the process and its descendants: shared pages count once."""
-    total_kb = 0
-    for member in family(pid):
-        lines = Path(f"/proc/{member}/smaps_rollup").read_text().splitlines()
-        total_kb += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total_kb * 1024
+def resident_bytes(pid: int) -> int:
+    """What the process holds in memory, shared libraries included."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) * 1024
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ Written by hand from the specification and independent of the server's codec, so
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 STRUCTURE, INTEGER, ENUMERATION, BOOLEAN, TEXT, OCTETS = 0x01, 0x02, 0x05, 0x06, 0x07, 0x08
@@ -26,6 +26,7 @@ NAME_VALUE, NAME_TYPE = 0x420055, 0x420054
 REVOCATION_REASON, REVOCATION_REASON_CODE = 0x420081, 0x420082
 CRYPTOGRAPHIC_PARAMETERS, BLOCK_CIPHER_MODE, PADDING_METHOD = 0x42002B, 0x420011, 0x42005F
 ALGORITHM, RANDOM_IV, TAG_LENGTH, DATA, KEY_MATERIAL = 0x420028, 0x4200C5, 0x4200CE, 0x4200C2, 0x420043
+UNIQUE_BATCH_ITEM_ID = 0x420093
 RESULT_STATUS, RESULT_REASON, RESULT_MESSAGE = 0x42007F, 0x42007E, 0x42007D
 
 CREATE, LOCATE, GET, GET_ATTRIBUTES, ACTIVATE, REVOKE, DESTROY, ENCRYPT = 0x01, 0x08, 0x0A, 0x0B, 0x12, 0x13, 0x14, 0x1F
@@ -65,9 +66,20 @@ def octets(tag: int, value: bytes) -> bytes:
 
 def request(operation: int, *payload: bytes) -> bytes:
     """One request of one batch item in KMIP 1.4."""
+    return batch([batch_item(operation, *payload)])
+
+
+def batch_item(operation: int, *payload: bytes, number: int | None = None) -> bytes:
+    """`number` makes the unique batch item id that each item of a larger batch needs."""
+    identifier = [octets(UNIQUE_BATCH_ITEM_ID, number.to_bytes(4, "big"))] if number is not None else []
+    return structure(BATCH_ITEM, enumeration(OPERATION, operation), *identifier, structure(REQUEST_PAYLOAD, *payload))
+
+
+def batch(items: Sequence[bytes]) -> bytes:
+    """One request of these batch items."""
     version = structure(VERSION, integer(VERSION_MAJOR, 1), integer(VERSION_MINOR, 4))
-    item = structure(BATCH_ITEM, enumeration(OPERATION, operation), structure(REQUEST_PAYLOAD, *payload))
-    return structure(REQUEST_MESSAGE, structure(REQUEST_HEADER, version, integer(BATCH_COUNT, 1)), item)
+    header = structure(REQUEST_HEADER, version, integer(BATCH_COUNT, len(items)))
+    return structure(REQUEST_MESSAGE, header, *items)
 
 
 def attribute(name: str, value: bytes) -> bytes:
@@ -85,16 +97,20 @@ def custom_attribute(name: str, value: str) -> bytes:
     return attribute(name, text(ATTRIBUTE_VALUE, value))
 
 
-def create(name: str | None = None, *further: bytes, length_bits: int = 256) -> bytes:
-    """Create an AES key for Encrypt and Decrypt, with further attributes."""
+def create(name: str | None = None, *further: bytes) -> bytes:
+    """Create an AES-256 key for Encrypt and Decrypt, with further attributes."""
+    return request(CREATE, *create_payload(name, *further))
+
+
+def create_payload(name: str | None, *further: bytes) -> tuple[bytes, bytes]:
     attributes = [
         attribute("Cryptographic Algorithm", enumeration(ATTRIBUTE_VALUE, AES)),
-        attribute("Cryptographic Length", integer(ATTRIBUTE_VALUE, length_bits)),
+        attribute("Cryptographic Length", integer(ATTRIBUTE_VALUE, 256)),
         attribute("Cryptographic Usage Mask", integer(ATTRIBUTE_VALUE, MASK_ENCRYPT | MASK_DECRYPT)),
         *([name_attribute(name)] if name is not None else []),
         *further,
     ]
-    return request(CREATE, enumeration(OBJECT_TYPE, SYMMETRIC_KEY), structure(TEMPLATE_ATTRIBUTE, *attributes))
+    return enumeration(OBJECT_TYPE, SYMMETRIC_KEY), structure(TEMPLATE_ATTRIBUTE, *attributes)
 
 
 def get(identifier: str) -> bytes:
