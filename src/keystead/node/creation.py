@@ -36,7 +36,7 @@ from keystead.trust import x509
 from keystead.trust.keyring import Keyring
 from keystead.trust.material import Place
 from keystead.trust.node_key import NodeKey
-from keystead.trust.root import PartitionRequest
+from keystead.trust.root import PartitionRequest, Role
 
 SERVER_KEY_PURPOSE = "server-key"
 
@@ -82,7 +82,7 @@ def create_node(config: NodeConfig, beginning: Beginning) -> Secret:
     marks = {MARK_DEV: "1"} if config.dev else {}
     create_store(config.own_store, store_keys(node_key, OWN), marks)
     create_store(config.shared_store, store_keys(node_key, SHARED), marks)
-    parts = open_parts(replace(config))
+    parts = open_parts(config)
     password = _furnish(parts, beginning)
     flush_folder(config.data)
     write_config(config)
@@ -107,7 +107,8 @@ def _furnish(parts: Parts, beginning: Beginning) -> Secret:
     server_key = _server_key(parts, authority, authority_key, beginning.names)
     store(parts.shared, shared, now_us)
     store(parts.own, [Put(server_key), *_settings(beginning, own=True)], now_us)
-    module.logout_all()
+    module.logout(Role.CRYPTO_USER)
+    module.logout(Role.SECURITY_OFFICER)
     return password
 
 

@@ -80,9 +80,11 @@ class NodeConfig:
 
 def write_config(config: NodeConfig) -> None:
     """Write the configuration file of a new node; the data folder exists and is empty."""
+    inside = config.node_key.is_relative_to(config.data)
+    node_key = config.node_key.relative_to(config.data) if inside else config.node_key
     text = (
         "# Made by keystead. The node key lies outside this folder on purpose: a copy of the folder alone is useless.\n"
-        f'node_key = "{config.node_key}"\n'
+        f'node_key = "{node_key}"\n'
         f"dev = {str(config.dev).lower()}\n"
     )
     write_private(config.data / CONFIG_FILE, text.encode())

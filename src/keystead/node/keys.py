@@ -32,7 +32,7 @@ from keystead.gate.committer import GroupCommitter
 from keystead.gate.identifiers import Clock
 from keystead.gate.objects import Objects
 from keystead.node.folder import NodeConfig, listening_socket, read_config
-from keystead.node.opening import Parts, open_module, open_parts, own_section, realm_keys, switches
+from keystead.node.opening import Parts, open_module, open_parts, own_section, realm_keys, switches, username_field
 from keystead.node.unlocking import unlock_from
 from keystead.protocols.kmip.session import Session
 from keystead.protocols.listener import Peer, TlsListener, Turn, server_context
@@ -82,9 +82,7 @@ class KeysProcess:
         self.gate.switches = switches(self.objects, dev=parts.config.dev)
         self.turn = Turn(self._loop, self.objects.refresh, self.activity.flush)
         self.door = LocalDoor(self.gate, (self.objects.refresh, self.activity.flush))
-        self.listener = TlsListener(
-            self._context(), self.turn, self._session, partial(x509.identity, field="CN"), self._refused
-        )
+        self.listener = TlsListener(self._context(), self.turn, self._session, self._identity, self._refused)
 
     async def start(self) -> int:
         """Unlock if that is possible without a person, open the doors, return the KMIP port."""
@@ -103,12 +101,10 @@ class KeysProcess:
         self.committer.close()
         self.activity.close()
 
-    def _changed(self, kinds: frozenset[str]) -> None:
-        """Users, settings or realms changed: every connection looks its principal up again."""
+    def _changed(self, _kinds: frozenset[str]) -> None:
+        """Users or settings changed: every connection looks its principal up again."""
         self._generation += 1
         self.gate.switches = switches(self.objects, dev=self._parts.config.dev)
-        if "realm" in kinds:
-            self.keyring.forget()
 
     def _session(self, peer: Peer) -> Session:
         return Session(self.gate, self._admission(peer))
@@ -127,6 +123,9 @@ class KeysProcess:
             return known
 
         return admit
+
+    def _identity(self, certificate: bytes) -> x509.ClientIdentity:
+        return x509.identity(certificate, username_field(self.objects))
 
     def _refused(self, address: str, why: str) -> None:
         log.warning("connection from %s refused: %s", address, why)

@@ -106,6 +106,11 @@ def switches(objects: Objects, *, dev: bool) -> Switches:
     )
 
 
+def username_field(objects: Objects) -> str:
+    """Return which field of a client certificate names the user (KS-KMIP-011)."""
+    return str(getattr(read("key_server", _settings(objects, "key_server")), "username_field", "CN"))
+
+
 def _settings(objects: Objects, name: str) -> Mapping[str, Any]:
     record = objects.record(KIND_SETTINGS, name)
     return {} if record is None else record.fields

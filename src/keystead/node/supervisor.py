@@ -12,6 +12,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -94,7 +95,7 @@ class Supervisor:
             Child("keys", lambda ports: [data, str(ports.get("kmip", "")), credentials, rules]),
             Child("admin", lambda ports: [data, str(ports.get("health", ""))]),
         ]
-        self._stopping = False
+        self._told = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop_soon)
 
@@ -119,10 +120,9 @@ class Supervisor:
 
     def run(self) -> int:
         """Look after the processes until a signal asks to stop; return the exit status."""
-        while not self._stopping:
-            time.sleep(POLL_S)
+        while not self._told.wait(POLL_S):
             for child in self._children:
-                if not self._stopping and child.process is not None and child.process.poll() is not None:
+                if child.process is not None and child.process.poll() is not None and not self._told.is_set():
                     self._restart(child)
         self.stop()
         return 0
@@ -146,12 +146,11 @@ class Supervisor:
         child.crashes_count = 0 if steady else child.crashes_count + 1
         delay_s = RESTART_DELAY_S[min(child.crashes_count, len(RESTART_DELAY_S) - 1)]
         log.error("the %s process ended with status %s; it is started again in %.1f s", child.role, status, delay_s)
-        time.sleep(delay_s)
-        if not self._stopping:
+        if not self._told.wait(delay_s):
             try:
                 child.await_ready(child.start(), time.monotonic() + READY_S_MAX)
             except Unavailable as error:
                 log.error("%s", error.message)
 
     def _stop_soon(self, _number: int, _frame: object) -> None:
-        self._stopping = True
+        self._told.set()

@@ -6,6 +6,7 @@ changed has no record and means its defaults.
 Source: design.md section 3; requirements as each section names.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, TypeVar
 
@@ -82,7 +83,7 @@ def checked(declared: type[Section] | None, field_name: str, value: bool | int |
     return value
 
 
-def read(name: str, stored: dict[str, Any]) -> Section:
+def read(name: str, stored: Mapping[str, Any]) -> Section:
     """Make a section from stored fields; unknown ones (of a newer version) are left out."""
     declared = SECTIONS[name]
     known = {f.name for f in fields(declared)}

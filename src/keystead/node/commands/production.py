@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from keystead.core.errors import Invalid, Refused
+from keystead.core.secret import Secret
 from keystead.gate.operation import REGISTRY
 from keystead.node.commands.answers import Answers
 from keystead.node.creation import Beginning, RoleSecrets, create_node, make_file
@@ -65,7 +66,7 @@ def _places(words: argparse.Namespace) -> dict[str, dict[str, object]]:
     return places
 
 
-def _make_tokens(role: Role, words: argparse.Namespace, answers: Answers, folder: Path) -> "object":
+def _make_tokens(role: Role, words: argparse.Namespace, answers: Answers, folder: Path) -> Secret:
     threshold, count = _split(getattr(words, role.value.replace("-", "_")) or "1/1")
     secret = new_role_secret()
     pins = []
