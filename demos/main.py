@@ -151,13 +151,13 @@ def production(folder: Path) -> None:
 
 
 def _name(text: str) -> object:
-    from kmip.core.factories.attributes import AttributeFactory  # noqa: PLC0415  # slow import, needed only here
+    from kmip.core.factories.attributes import AttributeFactory  # slow import, needed only here
 
     return AttributeFactory().create_attribute(enums.AttributeType.NAME, text)
 
 
 def _refused(ask: "object") -> bool:
-    from kmip.pie.exceptions import KmipOperationFailure  # noqa: PLC0415
+    from kmip.pie.exceptions import KmipOperationFailure
 
     try:
         ask()  # type: ignore[operator]  # a lambda

@@ -109,11 +109,11 @@ def _settings(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 def _child(words: Sequence[str]) -> int | None:
     """Run one of the node's own processes when the words are the supervisor's."""
     if words[:1] == ["_keys"]:
-        from keystead.node import keys  # noqa: PLC0415  # each process imports only its own
+        from keystead.node import keys  # each process imports only its own
 
         return keys.start(*words[1:])
     if words[:1] == ["_admin"]:
-        from keystead.node import admin  # noqa: PLC0415
+        from keystead.node import admin
 
         return admin.start(*words[1:])
     return None
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = _child(words)
         if status is not None:
             return status
-        from importlib import import_module  # noqa: PLC0415  # a command imports what it needs, not everything
+        from importlib import import_module  # a command imports what it needs, not everything
 
         parsed = _parser().parse_args(words)
         module, _, function = parsed.run.partition(":")
