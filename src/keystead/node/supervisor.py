@@ -12,7 +12,6 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -95,7 +94,7 @@ class Supervisor:
             Child("keys", lambda ports: [data, str(ports.get("kmip", "")), credentials, rules]),
             Child("admin", lambda ports: [data, str(ports.get("health", ""))]),
         ]
-        self._told = threading.Event()
+        self._told, self._tell = os.pipe()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop_soon)
 
@@ -120,9 +119,9 @@ class Supervisor:
 
     def run(self) -> int:
         """Look after the processes until a signal asks to stop; return the exit status."""
-        while not self._told.wait(POLL_S):
+        while not self._is_told(POLL_S):
             for child in self._children:
-                if child.process is not None and child.process.poll() is not None and not self._told.is_set():
+                if child.process is not None and child.process.poll() is not None and not self._is_told(0):
                     self._restart(child)
         self.stop()
         return 0
@@ -146,11 +145,15 @@ class Supervisor:
         child.crashes_count = 0 if steady else child.crashes_count + 1
         delay_s = RESTART_DELAY_S[min(child.crashes_count, len(RESTART_DELAY_S) - 1)]
         log.error("the %s process ended with status %s; it is started again in %.1f s", child.role, status, delay_s)
-        if not self._told.wait(delay_s):
+        if not self._is_told(delay_s):
             try:
                 child.await_ready(child.start(), time.monotonic() + READY_S_MAX)
             except Unavailable as error:
                 log.error("%s", error.message)
 
+    def _is_told(self, wait_s: float) -> bool:
+        """Wait for the word to stop; a pipe, as a signal handler may take no lock."""
+        return bool(select.select([self._told], [], [], wait_s)[0])
+
     def _stop_soon(self, _number: int, _frame: object) -> None:
-        self._told.set()
+        os.write(self._tell, b".")
