@@ -17,7 +17,8 @@ from pathlib import Path
 
 from kmip.core import enums
 from kmip.pie.client import ProxyKmipClient
-from story import DevNode, Failure, check, run, say, serve, title
+
+from demos.story import DevNode, Failure, check, run, say, serve, title
 
 KEYS_BEFORE_KILL = 60
 PIN_LINES = "security-officer = 48151623\ndomain = 42108151\ncrypto-user = 62342481\n"
