@@ -1,0 +1,150 @@
+"""Prepared messages: what is sent often is encoded once, with slots for what differs.
+
+A slot stands in the tree where a value would. A template keeps, for each combination of value sizes that it met, the
+message as one format: rendering is a look-up and one formatting.
+
+Rule 1: a rendered message is byte for byte what `ttlv.encode` makes of the tree with the values in it (tested).
+Rule 2: formats hold no value, only their sizes.
+
+Source: KMIP 2.1 section 10.1; design.md section 4.
+"""
+
+from dataclasses import dataclass
+from struct import Struct
+
+from keystead.core.errors import Internal
+from keystead.protocols.kmip.wire.nodes import BYTE_STRING, STRUCTURE, TEXT_STRING, Node
+from keystead.protocols.kmip.wire.ttlv import FOUR_BYTES, LONG_NUMBERS, PADDING, encode
+
+ENCODED_ITEMS = 0
+"""In place of a type: the slot takes any number of whole items, as `encode` makes them, instead of one value."""
+
+FORMATS_MAX = 256
+"""Size combinations that a template remembers; clients choose them. A new one costs about three microseconds."""
+
+_word = Struct(">I").pack
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Stands for a value in a template's tree.
+
+    Attributes:
+        size_bytes: The only size that a text or byte string may have; None allows any. Numbers have that of their type.
+    """
+
+    size_bytes: int | None = None
+
+
+class Template:
+    """A message with slots.
+
+    Args:
+        tree: A message in whose nodes `Slot` may stand for a value. Structures, booleans and big integers take none.
+
+    Raises:
+        Internal: a slot stands where none can be.
+    """
+
+    __slots__ = ("_formats", "_items", "_parts", "_sizes", "_strings", "_structures")
+
+    def __init__(self, tree: Node) -> None:
+        self._parts: list[bytes] = []
+        self._sizes: list[int | None] = []  # of each slot's value; None: any
+        self._items: list[int] = []  # slots of encoded items
+        self._strings: list[tuple[int, int]] = []  # slot of any size, the part that is its length
+        self._structures: list[tuple[int, int, list[int]]] = []  # part that is the length, its least, slots of any size
+        self._formats: dict[tuple[int, ...], bytes] = {}
+        self._lay(tree)
+
+    def render(self, *values: bytes) -> bytes:
+        """The message with these values.
+
+        Args:
+            values: One for each slot in the order of the message: the bytes of its TTLV value, without padding.
+
+        Raises:
+            Internal: not one value per slot, or one of another size than its slot allows.
+        """
+        sizes = (*map(len, values),)
+        message = self._formats.get(sizes)
+        if message is None:
+            message = self._format(sizes)
+            if len(self._formats) >= FORMATS_MAX:
+                self._formats.clear()
+            self._formats[sizes] = message
+        return message % values
+
+    def _format(self, sizes: tuple[int, ...]) -> bytes:
+        """The message for values of these sizes."""
+        if len(sizes) != len(self._sizes):
+            raise Internal("a template takes one value for each of its slots")
+        for size, allowed in zip(sizes, self._sizes, strict=True):
+            if allowed is not None and size != allowed:
+                raise Internal("a value has not the size of its slot; take a template of its size")
+        if any(sizes[slot] & 7 for slot in self._items):
+            raise Internal("encoded items have sizes of eight bytes")
+        parts = self._parts.copy()
+        for slot, part in self._strings:
+            parts[part] = _escaped(_word(sizes[slot]))
+            parts[part + 2] = PADDING[sizes[slot] & 7]
+        for part, least, slots in self._structures:
+            length = least
+            for slot in slots:
+                length += sizes[slot] + (-sizes[slot] & 7)
+            parts[part] = _escaped(_word(length))
+        return b"".join(parts)
+
+    def _lay(self, node: Node) -> tuple[int, list[int]]:
+        """Append one item's parts; the answer is its least size in bytes, and its slots of any size."""
+        tag, kind, value = node
+        if isinstance(value, Slot):
+            return self._lay_slot(tag, kind, value)
+        if kind != STRUCTURE:
+            item = encode(node)
+            self._parts.append(_escaped(item))
+            return len(item), []
+        part = self._lay_head(tag, kind)
+        laid = [self._lay(item) for item in value]
+        length = sum(size for size, _ in laid)
+        slots = [slot for _, within in laid for slot in within]
+        self._parts[part] = _escaped(_word(length))
+        if slots:
+            self._structures.append((part, length, slots))
+        return 8 + length, slots
+
+    def _lay_slot(self, tag: int, kind: int, slot: Slot) -> tuple[int, list[int]]:
+        number = len(self._sizes)
+        size = _size_of(kind, slot)
+        self._sizes.append(size)
+        if kind == ENCODED_ITEMS:
+            self._items.append(number)
+            self._parts.append(b"%b")
+            return 0, [number]
+        part = self._lay_head(tag, kind)
+        if size is None:
+            self._parts += [b"%b", b""]
+            self._strings.append((number, part))
+            return 8, [number]
+        self._parts[part] = _escaped(_word(size))
+        self._parts += [b"%b", PADDING[size & 7]]
+        return 8 + size + (-size & 7), []
+
+    def _lay_head(self, tag: int, kind: int) -> int:
+        """Append tag, type and room for the length; the answer is the length's part."""
+        self._parts += [_escaped(_word(tag << 8 | kind)), b""]
+        return len(self._parts) - 1
+
+
+def _size_of(kind: int, slot: Slot) -> int | None:
+    if kind in (TEXT_STRING, BYTE_STRING, ENCODED_ITEMS):
+        return slot.size_bytes
+    if kind in FOUR_BYTES:
+        return 4
+    if kind in LONG_NUMBERS:
+        return 8
+    raise Internal(f"type {kind} takes no slot; put a value there")
+
+
+def _escaped(part: bytes) -> bytes:
+    return part.replace(b"%", b"%%")
