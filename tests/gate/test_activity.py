@@ -1,0 +1,68 @@
+"""The activity log: eleven fields a line, nothing a client can forge."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from keystead.core.errors import NotFound
+from keystead.core.permission import Principal
+from keystead.gate.activity import ActivityLog, printable
+from keystead.gate.call import Batch, Reply
+from keystead.gate.operation import Declaration
+
+ALICE = Principal("user", "alice", common_name="alice's array", address="192.0.2.7")
+LINE = re.compile(
+    r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] (INFO|ERROR) (\S+) \[([^\]]*)\] (\S+) (\d+) (\S+) (\S+) \[([^\]]*)\] (\S+) \[([^\]]*)\]\n"
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request of its own, so that no real operation is needed."""
+
+
+DECLARED = Declaration(Asked, "test.asked", "Asked", lambda _c, _r: None, detail=lambda _q, _s: "AES 256")
+
+
+def written(path: Path, reply: Reply, key: str = "0198-id") -> str:
+    log = ActivityLog(path)
+    log.add(Batch(ALICE, (Asked(),), number=42), DECLARED, Asked(), reply, key)
+    log.close()
+    return path.read_text()
+
+
+@pytest.mark.row("KS-LOG-012", "KS-LOG-031")
+def test_a_line_has_the_eleven_fields(tmp_path: Path) -> None:
+    match = LINE.fullmatch(written(tmp_path / "activity.log", Reply("done")))
+    assert match is not None
+    assert match.groups() == (
+        "INFO", "192.0.2.7", "alice's array", "alice", "42", "Asked", "0198-id", "AES 256", "0", "Success",
+    )  # fmt: skip
+
+
+@pytest.mark.row("KS-LOG-012")
+def test_an_error_says_so_and_empty_fields_are_dashes(tmp_path: Path) -> None:
+    match = LINE.fullmatch(written(tmp_path / "activity.log", Reply(None, NotFound("no such object")), "-"))
+    assert match is not None
+    assert match.groups()[0] == "ERROR"
+    assert match.groups()[6:] == ("-", "-", "not_found.item", "no such object")
+
+
+def test_a_client_writes_no_lines_of_its_own(tmp_path: Path) -> None:
+    text = written(tmp_path / "activity.log", Reply("done"), "id\n[2026-01-01 00:00:00] INFO forged\x1b[2J")
+    assert text.count("\n") == 1
+    assert "\x1b" not in text
+    assert printable("a\r\nb\x00c\u202ed") == "a??b?c?d"
+    assert len(printable("\x07" * 5000)) <= 256
+
+
+def test_the_log_is_private_and_a_full_disk_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "activity.log"
+    written(path, Reply("done"))
+    assert path.stat().st_mode & 0o777 == 0o600
+    log = ActivityLog(Path("/dev/full"))
+    log.add(Batch(ALICE, (Asked(),)), DECLARED, Asked(), Reply("done"), "-")
+    log.flush()
+    assert log.lost_count == 1
