@@ -8,6 +8,7 @@ Source: performance.md section 8 rule 5; design.md section 6 ("transaction").
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from keystead.core.changes import Transaction
@@ -76,7 +77,13 @@ class GroupCommitter:
                     group.append(job)
             if group:
                 self._commit(writer, group)
+                self._tidy(writer)
         writer.close()
+
+    @staticmethod
+    def _tidy(writer: Writer) -> None:
+        with suppress(Unavailable):  # what is due stays due
+            writer.tidy()
 
     def _commit(self, writer: Writer, group: list[Job]) -> None:
         outcomes: list[KeysteadError | None]

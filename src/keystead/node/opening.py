@@ -43,22 +43,25 @@ def store_keys(node_key: NodeKey, store: str) -> StoreKeys:
     return StoreKeys(derived.record, derived.chain, derived.audit)
 
 
-def open_parts(config: NodeConfig, *, serving: bool = False) -> Parts:
+def open_parts(config: NodeConfig, *, serving: bool = False, check: bool = True) -> Parts:
     """Open everything that needs no module.
 
     Args:
         config: Of the node.
         serving: Refuse what a production node must not serve from (`keystead serve`).
+        check: Compare each store's root with its ends; False only for `keystead verify`, which tells more.
 
     Raises:
         Refused: the store was made by `keystead dev`, or an insecure option is set.
         Unavailable, Tampered, NotFound: as the node key and the stores say.
     """
     node_key = NodeKey.read(config.node_key, None if config.dev else config.data)
-    own = open_store(config.own_store, store_keys(node_key, OWN))
+    own = open_store(config.own_store, store_keys(node_key, OWN), check=check)
     store_settings = own_section(own, "store")
     flush_not = bool(getattr(store_settings, "insecure_no_flush", False))
-    shared = open_store(config.shared_store, store_keys(node_key, SHARED), insecure_no_flush=flush_not)
+    shared = open_store(
+        config.shared_store, store_keys(node_key, SHARED), insecure_no_flush=flush_not, check=check
+    )
     if serving and (config.dev or shared.mark(MARK_DEV) is not None or own.mark(MARK_DEV) is not None):
         raise Refused(
             "this store was made by `keystead dev` and can never serve production; make one with `keystead init`",

@@ -7,8 +7,8 @@ Source: design.md sections 5 to 7; requirements KS-GEN-006.
 """
 
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,36 +61,50 @@ class SqliteStore:
         return str(FORMAT) if name == "format" else self._marks.get(name)
 
     def anchor(self) -> Anchor:
-        """Return where the store stands, after comparing root, journal and audit trail (store.Store.anchor)."""
-        try:
-            with closing(connect(self._path, read_only=True)) as connection:
-                root = self.root(connection)
-        except sqlite3.Error as error:
-            raise unavailable(error) from error
+        """Return where the store stands (store.Store.anchor)."""
+        with self.connection() as connection:
+            root = self.read_root(connection)
         return Anchor(self.seals.store_id, root.sequence, root.head, root.audit_sequence, root.audit_head, root.at_us)
 
-    def root(self, connection: sqlite3.Connection) -> Root:
-        """Return the authenticated root and compare it with the ends of journal and audit trail.
+    def check(self) -> None:
+        """Compare the root with the ends of journal and audit trail; constant time.
 
         Raises:
-            Tampered: the root does not authenticate, or the ends are others than it says.
+            Tampered: the root does not authenticate, or the trails do not end where it says.
         """
-        connection.execute("BEGIN")
-        try:
-            sealed = connection.execute("SELECT sealed FROM root WHERE id = 1").fetchone()
+        with self.connection() as connection:
+            connection.execute("BEGIN")
+            root = self.read_root(connection)
             row = connection.execute(_NEWEST_ROW).fetchone()
             leaf = connection.execute(_NEWEST_LEAF).fetchone()
-        finally:
-            connection.execute("ROLLBACK")
-        if sealed is None:
-            raise Tampered("the store has lost its root; run `keystead verify`, restore it from a backup")
-        root = Root.unpacked(self.seals.open_root(sealed[0], self.marks_mac))
         first = Root.first(self.seals, self.marks_mac)
         if (row or (0, first.head)) != (root.sequence, root.head):
             raise Tampered("the journal does not end where the store's root says; run `keystead verify`")
         if (leaf or (0, first.audit_head)) != (root.audit_sequence, root.audit_head):
             raise Tampered("the audit trail does not end where the store's root says; run `keystead verify`")
-        return root
+
+    def read_root(self, connection: sqlite3.Connection) -> Root:
+        """Return the store's root as it stands in the connection's transaction.
+
+        Raises:
+            Tampered: it does not authenticate.
+        """
+        row = connection.execute("SELECT sealed FROM root WHERE id = 1").fetchone()
+        return Root.unpacked(self.seals.open_root(row[0] if row else b"", self.marks_mac))
+
+    def connection(self) -> AbstractContextManager[sqlite3.Connection]:
+        """Open a connection for reading and close it afterwards. Raises Unavailable when SQLite fails."""
+        return _opened(self._path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a connection for reading and close it afterwards. Raises Unavailable when SQLite fails."""
+    try:
+        with closing(connect(path, read_only=True)) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise unavailable(error) from error
 
 
 def open_store(
@@ -116,12 +130,9 @@ def open_store(
     """
     if not path.is_file():
         raise Unavailable("there is no store; run `keystead init` first", "unavailable.store")
-    try:
-        with closing(connect(path, read_only=True)) as connection:
-            meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
-            row = connection.execute("SELECT marks, mac FROM marks WHERE id = 1").fetchone()
-    except sqlite3.Error as error:
-        raise unavailable(error) from error
+    with _opened(path) as connection:
+        meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
+        row = connection.execute("SELECT marks, mac FROM marks WHERE id = 1").fetchone()
     if int(meta.get("min_reader", 0)) > FORMAT or int(meta.get("min_writer", 0)) > FORMAT:
         raise Unavailable("the store was written by a newer version; upgrade this node", "unavailable.store")
     try:
@@ -132,5 +143,5 @@ def open_store(
         raise Tampered("the store's marks do not authenticate: changed, or another node's store")
     store = SqliteStore(path, seals, cbor2.loads(row[0]), Options(frozenset(kinds), insecure_no_flush))
     if check:
-        store.anchor()
+        store.check()
     return store

@@ -1,0 +1,217 @@
+"""Walks all records in order of their ids, beside what the journal says last of each, and the index rows they leave.
+
+Everything is read as streams sorted by id, so that memory stays bounded: SQLite sorts the journal and the index in
+temporary files.
+
+Source: docs/adr/0010-journal-chain-and-root.md, docs/adr/0011-attribute-index.md.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from keystead.core.changes import SealedMaterial
+from keystead.core.errors import Tampered
+from keystead.core.records import KIND_OBJECT, ManagedObject, Record
+from keystead.storage.attribute_index import NO_ROWS, AttributeRow, IndexRows, ListingRow, next_us_of, rows_of
+from keystead.storage.documents import decode
+from keystead.storage.findings import REBUILD, Finding
+from keystead.storage.journal import ROOT_MODULUS, Action
+from keystead.storage.sealed import Seals, check_material, text_of
+
+_JOURNAL = "SELECT kind, id, action, revision, mac, at_us FROM journal ORDER BY kind, id, sequence"
+_RECORDS = (
+    "SELECT r.kind, r.id, r.realm, r.handle, r.revision, r.at_us, r.next_us, r.document, r.mac, m.id, m.version,"
+    " m.sealed FROM records AS r LEFT JOIN materials AS m ON m.kind = r.kind AND m.record = r.id ORDER BY r.kind, r.id"
+)
+_ORPHANS = (
+    "SELECT kind, record FROM materials AS m"
+    " WHERE NOT EXISTS (SELECT 1 FROM records AS r WHERE r.kind = m.kind AND r.id = m.record)"
+)
+_LISTING = f"SELECT {', '.join(ListingRow._fields)} FROM listing ORDER BY object"  # noqa: S608 - constants
+_ATTRIBUTES = f"SELECT {', '.join(AttributeRow._fields)} FROM attribute_index ORDER BY object"  # noqa: S608 - constants
+
+Key = TypeVar("Key", bound=Any)
+Name = tuple[str, bytes]
+
+
+class Entry(NamedTuple):
+    """What the journal says last of a record."""
+
+    action: int
+    revision: int
+    mac: bytes
+    at_us: int
+
+
+class Row(NamedTuple):
+    """A record's row with the material beside it."""
+
+    realm: str
+    handle: str
+    revision: int
+    at_us: int
+    next_us: int | None
+    document: bytes
+    mac: bytes
+    material: SealedMaterial | None
+
+
+class Stream(Generic[Key]):
+    """Rows sorted by a key, taken key by key beside another stream.
+
+    Args:
+        rows: Sorted rows.
+        key: Returns a row's key.
+    """
+
+    def __init__(self, rows: Iterator[Any], key: Callable[[Any], Key]) -> None:
+        self._groups = groupby(rows, key)
+        self.rows_count = 0
+        self._advance()
+
+    def _advance(self) -> None:
+        key, group = next(self._groups, (None, ()))
+        self.key: Key | None = key
+        self.group = list(group)
+        self.rows_count += len(self.group)
+
+    def before(self, key: Key | None) -> Iterator[tuple[Key, list[Any]]]:
+        """Yield and pass all groups before a key; None = all that are left."""
+        while self.key is not None and (key is None or self.key < key):
+            yield self.key, self.group
+            self._advance()
+
+    def at(self, key: Key) -> list[Any]:
+        """Return and pass the rows of a key; empty when there are none."""
+        if self.key != key:
+            return []
+        group = self.group
+        self._advance()
+        return group
+
+
+class RecordWalk:
+    """The walk over one store.
+
+    Args:
+        connection: In a read transaction.
+        seals: Digests of the store.
+
+    Attributes:
+        total: Sum of the root terms of all records, as they stand.
+        rows_count: Records and index rows seen.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, seals: Seals) -> None:
+        self._connection = connection
+        self._seals = seals
+        self._listing = Stream[bytes](connection.execute(_LISTING), itemgetter(3))
+        self._attributes = Stream[bytes](connection.execute(_ATTRIBUTES), itemgetter(5))
+        self.total = 0
+        self.record_count = 0
+
+    @property
+    def rows_count(self) -> int:
+        """Return how many records and index rows have been seen."""
+        return self.record_count + self._listing.rows_count + self._attributes.rows_count
+
+    def walk(self) -> Iterator[Finding | None]:
+        """Yield what is wrong, and None for each record that is right."""
+        journal = Stream[Name](self._connection.execute(_JOURNAL), itemgetter(0, 1))
+        for kind, key, *cells in self._connection.execute(_RECORDS):
+            *head, material_id, version, sealed = cells
+            row = Row._make((*head, None if material_id is None else SealedMaterial(material_id, version, sealed)))
+            for name, entries in journal.before((kind, key)):
+                yield from _absent(name, entries[-1])
+            entries = journal.at((kind, key))
+            yield from self._record((kind, key), row, Entry(*entries[-1][2:]) if entries else None) or (None,)
+        for name, entries in journal.before(None):
+            yield from _absent(name, entries[-1])
+        yield from self._index_before(None)
+        for kind, key in self._connection.execute(_ORPHANS):
+            yield Finding(
+                kind, text_of(kind, key), "has sealed material but no record: inserted, or its record deleted"
+            )
+
+    def _record(self, name: Name, row: Row, entry: Entry | None) -> list[Finding]:
+        kind, key = name
+        self.record_count += 1
+        self.total = (self.total + self._seals.root_term(kind, key, row.revision, row.mac)) % ROOT_MODULUS
+        authentic = self._seals.same(self._seals.record_mac(kind, key, row.revision, row.document), row.mac)
+        wrong = [*_against_journal(row, entry, authentic=authentic)]
+        rows = NO_ROWS
+        if authentic:
+            record = decode(kind, text_of(kind, key), row.revision, row.document)
+            wrong += _hints(record, row, entry)
+            wrong += _material(kind, record, row)
+            if isinstance(record, ManagedObject):
+                rows = rows_of(record, key, row.at_us)
+        found = [Finding(kind, text_of(kind, key), what) for what in wrong]
+        if kind == KIND_OBJECT:
+            found += self._index_before(key)
+            found += self._index_at(key, rows)
+        return found
+
+    def _index_before(self, key: bytes | None) -> Iterator[Finding]:
+        for stream in (self._listing, self._attributes):
+            for extra, rows in stream.before(key):
+                what = f"has {len(rows)} index rows, but there is no such object"
+                yield Finding(KIND_OBJECT, text_of(KIND_OBJECT, extra), what, REBUILD)
+
+    def _index_at(self, key: bytes, expected: IndexRows) -> Iterator[Finding]:
+        for stream, wanted in ((self._listing, expected.listing), (self._attributes, expected.attributes)):
+            present, wanted_rows = set(stream.at(key)), {tuple(row) for row in wanted}
+            omitted, added = len(wanted_rows - present), len(present - wanted_rows)
+            if omitted or added:
+                what = f"has {omitted} index rows too few and {added} that do not belong to it"
+                yield Finding(KIND_OBJECT, text_of(KIND_OBJECT, key), what, REBUILD)
+
+
+def _absent(name: Name, last: Any) -> Iterator[Finding]:
+    if last[2] != Action.PURGE:
+        what = f"was deleted: the journal's last word of it is revision {last[3]}"
+        yield Finding(name[0], text_of(*name), what)
+
+
+def _against_journal(row: Row, entry: Entry | None, *, authentic: bool) -> Iterator[str]:
+    """Compare a row with the journal's last word of it."""
+    if not authentic:
+        yield "does not authenticate: its document was changed or belongs to another record"
+    if entry is None:
+        yield "was inserted: the journal does not know it"
+    elif entry.action == Action.PURGE:
+        yield f"was put back: the journal says that revision {entry.revision} was removed"
+    elif row.revision < entry.revision:
+        yield f"was rolled back from revision {entry.revision} to {row.revision}"
+    elif row.revision > entry.revision:
+        yield f"is at revision {row.revision}, but the journal ends at {entry.revision}"
+    elif row.mac != entry.mac:
+        yield f"is not the revision {row.revision} that the journal has"
+
+
+def _hints(record: ManagedObject | Record, row: Row, entry: Entry | None) -> Iterator[str]:
+    """Compare what is beside a document with what is inside."""
+    if (record.realm, record.handle) != (row.realm, row.handle):
+        yield f"is filed under a false name or realm; it is {record.handle!r} in {record.realm!r}"
+    if entry is not None and row.at_us != entry.at_us:
+        yield "is filed under a false time"
+    if row.next_us != (next_us_of(record, row.at_us) if isinstance(record, ManagedObject) else None):
+        yield "is filed with a false date of its next transition"
+
+
+def _material(kind: str, record: ManagedObject | Record, row: Row) -> Iterator[str]:
+    if record.material is None:
+        if row.material is not None:
+            yield "has sealed material that it does not name"
+        return
+    try:
+        check_material(kind, record.id, record.material, row.material)
+    except Tampered:
+        yield (
+            "has lost its sealed material, or has another's"
+            if row.material is None
+            else ("has sealed material that was changed, moved here or rolled back")
+        )
