@@ -50,6 +50,7 @@ class Home(Enum):
 ALL = frozenset(int(kind) for kind in ObjectType)
 TEMPLATE = frozenset({int(ObjectType.TEMPLATE)})
 OPAQUE = frozenset({int(ObjectType.OPAQUE)})
+SECRET = frozenset({int(ObjectType.SECRET_DATA)})  # has an algorithm when its client says so
 CERTIFICATE = frozenset({int(ObjectType.CERTIFICATE)})
 PGP = frozenset({int(ObjectType.PGP_KEY)})
 CRYPTOGRAPHIC = ALL - TEMPLATE - OPAQUE
@@ -86,7 +87,7 @@ class AttributeRule(NamedTuple):
     until: Version | None = None
     multiple: bool = False
     kinds: frozenset[int] = ALL
-    kinds_2: frozenset[int] = ALL
+    kinds_2: frozenset[int] = ALL - TEMPLATE
     always: bool = False
 
     @property
@@ -141,8 +142,8 @@ _ROWS = (
     _Rule("Unique Identifier", _TEXT, _NO, _HEAD, always=True),
     _Rule("Name", _STRUCT, _FREE, _MAP, multiple=True),
     _Rule("Object Type", _ENUM, _NO, _HEAD, always=True),
-    _Rule("Cryptographic Algorithm", _ENUM, _BIRTH, _HEAD, kinds=KEYS | CERTIFICATE | TEMPLATE, always=True),
-    _Rule("Cryptographic Length", _INT, _BIRTH, _HEAD, kinds=KEYS | CERTIFICATE | TEMPLATE, always=True),
+    _Rule("Cryptographic Algorithm", _ENUM, _BIRTH, _HEAD, kinds=KEYS | SECRET | CERTIFICATE | TEMPLATE, always=True),
+    _Rule("Cryptographic Length", _INT, _BIRTH, _HEAD, kinds=KEYS | SECRET | CERTIFICATE | TEMPLATE, always=True),
     _Rule("Cryptographic Parameters", _STRUCT, _FREE, _MAP, multiple=True, kinds=KEYS | CERTIFICATE | TEMPLATE),
     _Rule("Cryptographic Domain Parameters", _STRUCT, _ONCE, _MAP, kinds=PAIR | TEMPLATE, kinds_2=PAIR),
     _of_certificates("Certificate Type", _ENUM),
@@ -190,7 +191,7 @@ _ROWS = (
     _Rule("Always Sensitive", _BOOL, _NO, _HEAD, since=_1_4, always=True),
     _Rule("Extractable", _BOOL, _KEPT, _HEAD, since=_1_4, always=True),
     _Rule("Never Extractable", _BOOL, _NO, _HEAD, since=_1_4, always=True),
-    _Rule("Key Format Type", _ENUM, _NO, _HEAD, since=_2_0, kinds_2=ALL - OPAQUE, always=True),
+    _Rule("Key Format Type", _ENUM, _BIRTH, _HEAD, since=_2_0, kinds_2=ALL - TEMPLATE - OPAQUE, always=True),
     _Rule("NIST Key Type", _ENUM, _ONCE, _MAP, since=_2_0, multiple=True),
     _Rule("Opaque Data Type", _ENUM, _NO, _HEAD, since=_2_0, kinds_2=OPAQUE, always=True),
     _Rule("Protection Level", _ENUM, _FREE, _MAP, since=_2_0),
