@@ -53,6 +53,7 @@ def _production(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     serve = _verb(verbs, "serve", "serve a production node in the foreground", "production:serve")
     _data(serve)
     serve.add_argument("--credentials", metavar="DIR", help="service manager's credentials: crypto-user.token, .pin")
+    serve.add_argument("--accept-rollback", action="store_true", help="accept stores older than the witness has seen")
     _data(_verb(verbs, "verify", "check every row of the stores", "production:verify"))
     _verb(verbs, "selftest", "run the known-answer self-tests", "production:selftest")
 

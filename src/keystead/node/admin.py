@@ -84,12 +84,12 @@ class AdminProcess:
 
 
 async def _serve(config: NodeConfig, health_port: int | None, ready: int) -> int:
+    harden(parent_pid=os.getppid())
     process = AdminProcess(open_parts(config))
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     port = await process.start(health_port)
-    harden()
     os.write(ready, json.dumps({} if port is None else {"health": port}).encode() + b"\n")
     os.close(ready)
     await stopping.wait()

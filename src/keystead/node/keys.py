@@ -23,17 +23,19 @@ import uvloop
 import keystead.operations.all  # noqa: F401  # declares every operation
 from keystead.appliance.hardening import harden
 from keystead.core.errors import KeysteadError, Unavailable
-from keystead.core.permission import Principal
+from keystead.core.permission import CLOCK, Principal
 from keystead.core.records import KIND_AUTHORITY, KIND_SERVER_KEY, ROOT_REALM, Record
 from keystead.gate.activity import ActivityLog
 from keystead.gate.admit import admit_user
-from keystead.gate.call import Gate
+from keystead.gate.call import Batch, Gate
 from keystead.gate.committer import GroupCommitter
 from keystead.gate.identifiers import Clock
 from keystead.gate.objects import Objects
 from keystead.node.folder import NodeConfig, listening_socket, read_config
 from keystead.node.opening import Parts, open_module, open_parts, own_section, realm_keys, switches, username_field
 from keystead.node.unlocking import unlock_from
+from keystead.node.witness import Witness, is_witnessed
+from keystead.operations.lifecycle import ApplyTransitions
 from keystead.protocols.kmip.session import Session
 from keystead.protocols.listener import Peer, TlsListener, Turn, server_context
 from keystead.protocols.local.server import LocalDoor
@@ -43,7 +45,9 @@ from keystead.trust.keyring import Keyring
 from keystead.trust.selftest import run_selftests
 
 SWITCH_INTERVAL_S = 0.0005
-TRANSITIONS_EVERY_S = 5.0
+WITNESS_EVERY_S = 1.0
+TRANSITIONS_EVERY_TICKS = 5
+KEEP_ALIVE_EVERY_TICKS = 60
 SERVER_KEY_PURPOSE = "server-key"
 
 log = logging.getLogger("keystead.keys")
@@ -100,6 +104,11 @@ class KeysProcess:
         await self.listener.close()
         self.committer.close()
         self.activity.close()
+
+    def apply_transitions(self) -> None:
+        """Let the clock bring stored states up to date, through the gate like everybody."""
+        self.objects.refresh()
+        self.gate.run(Batch(CLOCK, (ApplyTransitions(),)), lambda _replies: None)
 
     def _changed(self, _kinds: frozenset[str]) -> None:
         """Users or settings changed: every connection looks its principal up again."""
@@ -169,22 +178,46 @@ def main(config: NodeConfig, options: KeysOptions, ready: int) -> int:
 
 
 async def _serve(config: NodeConfig, options: KeysOptions, ready: int) -> int:
-    process = KeysProcess(open_parts(config, serving=options.serving), options)
+    report = harden(parent_pid=os.getppid())
+    parts = open_parts(config, serving=options.serving)
+    process = KeysProcess(parts, options)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     port = await process.start()
-    report = harden()
     log.info("serving KMIP on port %d; memory: %s", port, report)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     os.write(ready, json.dumps({"kmip": port}).encode() + b"\n")
     os.close(ready)
+    keeper = asyncio.create_task(_keep(process, parts))
     await stopping.wait()
+    keeper.cancel()
     await process.stop()
+    if is_witnessed(parts):
+        Witness(parts).write()
     return 0
+
+
+async def _keep(process: KeysProcess, parts: Parts) -> None:
+    """Do what time asks for: witness the stores, apply due transitions, keep the activation alive."""
+    witness = Witness(parts) if is_witnessed(parts) else None
+    loop = asyncio.get_running_loop()
+    ticks_count = 0
+    while True:
+        await asyncio.sleep(WITNESS_EVERY_S)
+        ticks_count += 1
+        try:
+            if witness is not None:
+                await loop.run_in_executor(None, witness.write)
+            if ticks_count % TRANSITIONS_EVERY_TICKS == 0:
+                process.apply_transitions()
+            if ticks_count % KEEP_ALIVE_EVERY_TICKS == 0:
+                await loop.run_in_executor(None, process.module.keep_alive)
+        except (KeysteadError, OSError) as error:
+            log.error("%s", error)
 
 
 def start(data: str, port: str, unlock: str, serving: str, ready: str) -> int:

@@ -16,7 +16,8 @@ from keystead.gate.operation import REGISTRY
 from keystead.node.commands.answers import Answers
 from keystead.node.creation import Beginning, RoleSecrets, create_node, make_file
 from keystead.node.folder import NodeConfig, read_config
-from keystead.node.opening import open_parts
+from keystead.node.opening import OWN, SHARED, open_parts
+from keystead.node.witness import Witness
 from keystead.node.supervisor import Supervisor
 from keystead.storage.verify import verify_store
 from keystead.trust.role_tokens import imprint, new_role_secret
@@ -89,7 +90,10 @@ def _split(text: str) -> tuple[int, int]:
 def serve(words: argparse.Namespace) -> int:
     """Serve a production node in the foreground; it is locked until the crypto user logs in."""
     config = read_config(Path(words.data).absolute())
-    open_parts(config, serving=True)  # says what is wrong before any process starts
+    parts = open_parts(config, serving=True)  # says what is wrong before any process starts
+    if words.accept_rollback:
+        Witness(parts).forget()
+    Witness(parts).compare()
     credentials = Path(words.credentials).absolute() if words.credentials else None
     if credentials is not None and credentials.is_relative_to(config.data):
         raise Refused("the credentials lie inside the data folder; a copied folder would unlock itself")
@@ -109,14 +113,15 @@ def verify(words: argparse.Namespace) -> int:
     """Walk both stores and name every row that was altered, moved, deleted, inserted or rolled back."""
     parts = open_parts(read_config(Path(words.data).absolute()), check=False)
     findings = []
-    for name, store in (("node.db", parts.own), ("store.db", parts.shared)):
+    seen = Witness(parts).read()
+    for name, store, anchor in (("node.db", parts.own, seen.get(OWN)), ("store.db", parts.shared, seen.get(SHARED))):
         started = time.monotonic()
 
         def progress(done: int, total: int, name: str = name) -> None:
             if sys.stderr.isatty():
                 print(f"\r{name}: {done} of {total} rows", end="", file=sys.stderr)
 
-        report = verify_store(store, progress)
+        report = verify_store(store, progress, anchor)
         print(
             f"{name}: {report.rows_count} rows checked in {time.monotonic() - started:.1f} s, "
             f"{len(report.findings) + report.omitted_count} findings; {report.note}"
