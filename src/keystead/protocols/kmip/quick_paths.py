@@ -1,0 +1,234 @@
+"""Quick paths of Get, Encrypt and Decrypt: no tree for a message of a shape seen before, a template for its answer.
+
+The generic path (messages) is the reference: a quick path is learned from a message that it has read, and the template
+is made by the same functions that write the generic answer, with slots in the place of values. So there is one place
+that says what a message means, and a differential test that both ways agree. Nothing of what was learned keeps a value
+of the message it was learned from.
+
+Source: design.md section 4; performance.md section 8 rule 4.
+"""
+
+from collections.abc import Callable, Hashable
+from dataclasses import fields, replace
+from struct import Struct
+from typing import Any, NamedTuple
+
+from keystead.core.secret import Secret
+from keystead.gate.call import Reply
+from keystead.operations.requests import Decrypt, Decrypted, Encrypt, Encrypted, Get, Got
+from keystead.protocols.kmip.messages import CORRELATION_SINCE, Incoming, Item, header_node, item_node
+from keystead.protocols.kmip.translate.key_blocks import STRUCTURED
+from keystead.protocols.kmip.wire import nodes
+from keystead.protocols.kmip.wire.shape_cache import ShapeCache
+from keystead.protocols.kmip.wire.shapes import Freedom, Path, Shape
+from keystead.protocols.kmip.wire.tags_table import Tag
+from keystead.protocols.kmip.wire.templates import Slot, Template
+
+TEMPLATES_MAX = 256
+"""Kinds of answers that are remembered; clients choose lengths of keys, hence some of them."""
+
+_HEADER: Path = (Tag.REQUEST_MESSAGE, Tag.REQUEST_HEADER)
+_ITEM: Path = (Tag.REQUEST_MESSAGE, Tag.BATCH_ITEM)
+_PAYLOAD: Path = (*_ITEM, Tag.REQUEST_PAYLOAD)
+_BATCH_ID: Path = (*_ITEM, Tag.UNIQUE_BATCH_ITEM_ID)
+
+FREE: dict[Path, Freedom] = {
+    (*_HEADER, Tag.CLIENT_CORRELATION_VALUE): Freedom.VALUE,
+    (*_HEADER, Tag.TIME_STAMP): Freedom.VALUE,
+    _BATCH_ID: Freedom.VALUE,
+    (*_PAYLOAD, Tag.UNIQUE_IDENTIFIER): Freedom.VALUE,
+    (*_PAYLOAD, Tag.DATA): Freedom.LENGTH,
+    (*_PAYLOAD, Tag.IV_COUNTER_NONCE): Freedom.VALUE,
+    (*_PAYLOAD, Tag.AUTHENTICATED_ENCRYPTION_ADDITIONAL_DATA): Freedom.VALUE,
+    (*_PAYLOAD, Tag.AUTHENTICATED_ENCRYPTION_TAG): Freedom.VALUE,
+}
+"""Leaves that differ between messages of one shape."""
+
+_FIELDS: dict[Path, str] = {
+    (*_PAYLOAD, Tag.UNIQUE_IDENTIFIER): "target",
+    (*_PAYLOAD, Tag.DATA): "data",
+    (*_PAYLOAD, Tag.IV_COUNTER_NONCE): "iv",
+    (*_PAYLOAD, Tag.AUTHENTICATED_ENCRYPTION_ADDITIONAL_DATA): "associated",
+    (*_PAYLOAD, Tag.AUTHENTICATED_ENCRYPTION_TAG): "tag",
+}
+"""Free leaf -> field of the request."""
+
+
+_seconds = Struct(">q").pack
+
+_SLOT: Any = Slot()  # stands in results and nodes, where a value of any type may
+
+
+class _SlotSecret(Secret):
+    """Stands for key bytes in the tree of a template."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(b"")
+
+    def reveal(self) -> Any:
+        """Return a slot."""
+        return _SLOT
+
+
+class _Recipe(NamedTuple):
+    """How results of an operation become answers.
+
+    Attributes:
+        kind: What decides which template a result needs; None = no template serves.
+        stand_in: A result like this one, with slots for its values.
+        values: The values for the slots, in their order.
+    """
+
+    kind: Callable[[Any], Hashable]
+    stand_in: Callable[[Any], Any]
+    values: Callable[[Any], list[bytes]]
+
+
+def _got_kind(result: Got) -> Hashable:
+    block = result.block
+    if block is None or block.format in STRUCTURED:
+        return None
+    return result.object_type, block.format, block.algorithm, block.length_bits, block.subtype
+
+
+def _got_stand_in(result: Got) -> Got:
+    block = result.block
+    slots = None if block is None else replace(block, material=_SlotSecret())
+    return Got(_SLOT, result.object_type, slots)
+
+
+def _got_values(result: Got) -> list[bytes]:
+    block = result.block
+    return [result.id.encode()] if block is None else [result.id.encode(), block.material.reveal()]
+
+
+def _encrypted_kind(result: Encrypted) -> Hashable:
+    return result.iv is None, result.tag is None
+
+
+def _encrypted_stand_in(result: Encrypted) -> Encrypted:
+    return Encrypted(_SLOT, _SLOT, None if result.iv is None else _SLOT, None if result.tag is None else _SLOT)
+
+
+def _encrypted_values(result: Encrypted) -> list[bytes]:
+    values = [result.id.encode(), result.data]
+    if result.iv is not None:
+        values.append(result.iv)
+    if result.tag is not None:
+        values.append(result.tag)
+    return values
+
+
+_RECIPES: dict[type, _Recipe] = {
+    Get: _Recipe(_got_kind, _got_stand_in, _got_values),
+    Encrypt: _Recipe(_encrypted_kind, _encrypted_stand_in, _encrypted_values),
+    Decrypt: _Recipe(
+        lambda _result: True,
+        lambda _result: Decrypted(_SLOT, _SLOT),
+        lambda result: [result.id.encode(), result.data],
+    ),
+}
+"""Request type -> recipe of its results. Operations that are not here take the generic path."""
+
+
+class QuickPath:
+    """What a learned shape means.
+
+    Args:
+        incoming: The message that the shape was made of, as the generic path has read it.
+        paths: The shape's free leaves, in the order of the values that a match gives.
+
+    Attributes:
+        dialect: In which to answer.
+        response_bytes_max: What the client can take.
+        operation: KMIP's Operation.
+        recipe: How to answer.
+    """
+
+    __slots__ = ("_batch_id", "_constants", "_places", "_type", "dialect", "operation", "recipe", "response_bytes_max")
+
+    def __init__(self, incoming: Incoming, paths: tuple[Path, ...]) -> None:
+        self.dialect = incoming.dialect
+        self.response_bytes_max = incoming.response_bytes_max
+        self.operation, _, request = incoming.items[0]
+        self._type = type(request)
+        self.recipe = _RECIPES[self._type]
+        names = [field.name for field in fields(request)]
+        free = {_FIELDS[path]: place for place, path in enumerate(paths) if path in _FIELDS}
+        self._constants = [None if name in free else getattr(request, name) for name in names]
+        self._places = tuple((names.index(name), place) for name, place in free.items())
+        self._batch_id = paths.index(_BATCH_ID) if _BATCH_ID in paths else None
+
+    def request(self, values: list[Any]) -> Any:
+        """Return the request of a message with these values in its free leaves."""
+        arguments = self._constants.copy()
+        for position, place in self._places:
+            arguments[position] = values[place]
+        return self._type(*arguments)
+
+    def batch_id(self, values: list[Any]) -> bytes | None:
+        """Return the Unique Batch Item ID of that message."""
+        return None if self._batch_id is None else values[self._batch_id]
+
+    def incoming(self, values: list[Any]) -> Incoming:
+        """Return what the generic path needs to answer that message."""
+        item = Item(self.operation, self.batch_id(values), None)
+        return Incoming(self.dialect, (item,), response_bytes_max=self.response_bytes_max)
+
+
+class QuickPaths:
+    """The quick paths that one server has learned; bounded, because clients choose what they send."""
+
+    def __init__(self) -> None:
+        self._shapes: ShapeCache[QuickPath] = ShapeCache(FREE)
+        self._templates: dict[Hashable, Template] = {}
+        self.match = self._shapes.match
+
+    def learn(self, message: bytes, incoming: Incoming) -> None:
+        """Consider a message that `match` did not serve and that the generic path has read."""
+        if len(incoming.items) == 1 and type(incoming.items[0].request) in _RECIPES:
+            self._shapes.learn(message, lambda shape: _quick_path(incoming, shape))
+
+    def answer(self, path: QuickPath, result: Any, batch_id: bytes | None, moment: tuple[int, str]) -> bytes | None:
+        """Return the answer to a message of a known shape; None when no template serves.
+
+        Args:
+            path: Of the shape.
+            result: Of its request.
+            batch_id: Its Unique Batch Item ID.
+            moment: Time stamp and Server Correlation Value for the header.
+        """
+        kind = path.recipe.kind(result)
+        version = path.dialect.version
+        key = (version, path.operation, batch_id is None, kind)
+        template = self._templates.get(key)
+        if template is None:
+            if kind is None or len(self._templates) >= TEMPLATES_MAX:
+                return None
+            template = self._templates[key] = _template(path, result, has_batch_id=batch_id is not None)
+        values = [_seconds(moment[0])]
+        if version >= CORRELATION_SINCE:
+            values.append(moment[1].encode())
+        if batch_id is not None:
+            values.append(batch_id)
+        message = template.render(*values, *path.recipe.values(result))
+        return message if len(message) <= path.response_bytes_max else None
+
+
+def _quick_path(incoming: Incoming, shape: Shape) -> QuickPath | None:
+    """Return the meaning of a shape; None when its message does not name its object by a text."""
+    is_named = bool(incoming.items[0].request.target)
+    return QuickPath(incoming, shape.paths) if is_named else None
+
+
+def _template(path: QuickPath, result: Any, *, has_batch_id: bool) -> Template:
+    item = Item(path.operation, _SLOT if has_batch_id else None, None)
+    return Template(
+        nodes.structure(
+            Tag.RESPONSE_MESSAGE,
+            header_node(path.dialect.version, _SLOT, _SLOT, 1),
+            item_node(item, Reply(path.recipe.stand_in(result)), path.dialect),
+        )
+    )

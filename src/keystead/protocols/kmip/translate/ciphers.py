@@ -1,0 +1,108 @@
+"""Payloads of Encrypt and Decrypt.
+
+Data in pieces (Correlation Value) is not offered; one request that is its own beginning and end is.
+
+Source: KMIP 1.4 sections 3.6, 4.29, 4.30; KMIP 2.1 sections 4.14, 6.1.11, 6.1.17.
+"""
+
+from typing import Any
+
+from keystead.core.errors import Invalid, Refused
+from keystead.operations.requests import CipherParameters, Decrypt, Decrypted, Encrypt, Encrypted
+from keystead.protocols.kmip.translate.fields import (
+    LAST,
+    Dialect,
+    Field,
+    Layout,
+    Values,
+    boolean,
+    byte_string,
+    enumeration,
+    ignored,
+    integer,
+)
+from keystead.protocols.kmip.translate.targets import TARGET
+from keystead.protocols.kmip.wire import nodes
+from keystead.protocols.kmip.wire.nodes import Node
+from keystead.protocols.kmip.wire.tags_table import Tag
+
+CRYPTOGRAPHIC_PARAMETERS = Layout(
+    Field(Tag.BLOCK_CIPHER_MODE, "mode", enumeration),
+    Field(Tag.PADDING_METHOD, "padding", enumeration),
+    Field(Tag.HASHING_ALGORITHM, "hashing", enumeration),
+    Field(Tag.KEY_ROLE_TYPE, "", ignored),
+    Field(Tag.DIGITAL_SIGNATURE_ALGORITHM, "signature", ignored),
+    Field(Tag.CRYPTOGRAPHIC_ALGORITHM, "algorithm", enumeration),
+    Field(Tag.RANDOM_IV, "random_iv", boolean),
+    Field(Tag.IV_LENGTH, "iv_length_bits", integer),
+    Field(Tag.TAG_LENGTH, "tag_length_bytes", integer),
+    Field(Tag.FIXED_FIELD_LENGTH, "fixed_field_length_bits", integer),
+    Field(Tag.INVOCATION_FIELD_LENGTH, "invocation_field_length_bits", integer),
+    Field(Tag.COUNTER_LENGTH, "counter_length_bits", integer),
+    Field(Tag.INITIAL_COUNTER_VALUE, "initial_counter", integer),
+    Field(Tag.SALT_LENGTH, "salt", ignored),
+    Field(Tag.MASK_GENERATOR, "mask_generator", ignored),
+    Field(Tag.MASK_GENERATOR_HASHING_ALGORITHM, "mask_hashing", ignored),
+    Field(Tag.P_SOURCE, "source", ignored),
+    Field(Tag.TRAILER_FIELD, "trailer", ignored),
+)
+_NAMED = frozenset(CipherParameters.__dataclass_fields__)
+
+
+def _read_parameters(node: Node) -> CipherParameters:
+    values = CRYPTOGRAPHIC_PARAMETERS.read(node, LAST)
+    return CipherParameters(**{name: value for name, value in values.items() if name in _NAMED})
+
+
+_CIPHER = (
+    TARGET,
+    Field(Tag.CRYPTOGRAPHIC_PARAMETERS, "parameters", _read_parameters),
+    Field(Tag.DATA, "data", byte_string),
+    Field(Tag.IV_COUNTER_NONCE, "iv", byte_string),
+    Field(Tag.CORRELATION_VALUE, "correlation", byte_string),
+    Field(Tag.INIT_INDICATOR, "is_first", boolean),
+    Field(Tag.FINAL_INDICATOR, "is_last", boolean),
+    Field(Tag.AUTHENTICATED_ENCRYPTION_ADDITIONAL_DATA, "associated", byte_string),
+)
+ENCRYPT = Layout(*_CIPHER)
+DECRYPT = Layout(*_CIPHER, Field(Tag.AUTHENTICATED_ENCRYPTION_TAG, "tag", byte_string))
+
+
+def _whole(values: Values) -> dict[str, Any]:
+    """The fields of a request that brings all data at once.
+
+    Raises:
+        Refused: it is one of several.
+        Invalid: it brings none.
+    """
+    in_pieces = values.pop("is_first", False) != values.pop("is_last", False)
+    if in_pieces or values.pop("correlation", None) is not None:
+        raise Refused("data in pieces is not supported; send all of it in one request", "refused.feature")
+    if "data" not in values:
+        raise Invalid("there is no Data to work on", "invalid.missing")
+    return values
+
+
+def make_encrypt(values: Values, _dialect: Dialect) -> Encrypt:
+    """Encrypt."""
+    return Encrypt(**_whole(values))
+
+
+def make_decrypt(values: Values, _dialect: Dialect) -> Decrypt:
+    """Decrypt."""
+    return Decrypt(**_whole(values))
+
+
+def answer_encrypted(result: Encrypted, _dialect: Dialect) -> list[Node]:
+    """Identifier, data, and what is needed to decrypt it again."""
+    items = [nodes.text(Tag.UNIQUE_IDENTIFIER, result.id), nodes.byte_string(Tag.DATA, result.data)]
+    if result.iv is not None:
+        items.append(nodes.byte_string(Tag.IV_COUNTER_NONCE, result.iv))
+    if result.tag is not None:
+        items.append(nodes.byte_string(Tag.AUTHENTICATED_ENCRYPTION_TAG, result.tag))
+    return items
+
+
+def answer_decrypted(result: Decrypted, _dialect: Dialect) -> list[Node]:
+    """Identifier and data."""
+    return [nodes.text(Tag.UNIQUE_IDENTIFIER, result.id), nodes.byte_string(Tag.DATA, result.data)]
