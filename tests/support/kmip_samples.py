@@ -16,7 +16,6 @@ from keystead.protocols.kmip.wire.tags_table import Tag, Version
 
 UNIQUE_IDENTIFIER = "0190b6a2-5c3e-7d4f-8a1b-2c3d4e5f6071"
 NONCE = bytes(range(12))
-AUTHENTICATION_TAG = bytes(range(16))
 NOW = 1_700_000_000
 
 ITEM = (Tag.REQUEST_MESSAGE, Tag.BATCH_ITEM)
@@ -103,13 +102,12 @@ def get_response(*, now: object = NOW, identifier: object = UNIQUE_IDENTIFIER, m
 
 
 def encrypt_response(*, now: object = NOW, data: object = bytes(64), nonce: object = NONCE) -> Node:
-    """Ciphertext, nonce and authentication tag; the arguments may also be a template's slots."""
+    """Ciphertext and nonce; the arguments may also be a template's slots."""
     return response(
         "Encrypt",
         unique_identifier(),
         (Tag.DATA, 8, data),
         (Tag.IV_COUNTER_NONCE, 8, nonce),
-        byte_string(Tag.AUTHENTICATED_ENCRYPTION_TAG, AUTHENTICATION_TAG),
         time_stamp=(Tag.TIME_STAMP, DATE_TIME, now),
     )
 

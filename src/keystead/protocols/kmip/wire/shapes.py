@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from struct import Struct
+from struct import error as StructError  # noqa: N812 - a class, and named like one
 from typing import Any
 
 from keystead.protocols.kmip.wire.nodes import (
@@ -117,8 +118,6 @@ class ElasticShape:
         "_head_constants_of",
         "_head_values_of",
         "_lengths_of",
-        "_size_min",
-        "_tail_bytes",
         "_tail_constants",
         "_tail_constants_of",
         "_tail_values_of",
@@ -133,7 +132,9 @@ class ElasticShape:
         lengths = [(start - 4, "I") for start in (*elastic.around, elastic.start)]
         self._lengths_of = _fields(lengths, 0, elastic.start).unpack_from
         size = len(message)
-        self._around = tuple(size - length for length in self._lengths_of(message)[:ELASTIC_DEPTH])
+        behind = elastic.start + elastic.length + (-elastic.length & 7)
+        ends = (*self._lengths_of(message)[:ELASTIC_DEPTH], behind)
+        self._around = tuple(size - end for end in ends)
 
         head = [(leaf.start, leaf.code) for leaf in leaves[:place]]
         self._head_bytes = elastic.start
@@ -141,36 +142,33 @@ class ElasticShape:
         self._head_constants = self._head_constants_of(message)
         self._head_values_of = _fields(head, 0, elastic.start).unpack_from
 
-        behind = elastic.start + elastic.length + (-elastic.length & 7)
         tail = [(leaf.start, leaf.code) for leaf in leaves[place + 1 :]]
-        self._tail_bytes = size - behind
         self._tail_constants_of = _gaps(tail, behind, size).unpack_from
         self._tail_constants = self._tail_constants_of(message, behind)
         self._tail_values_of = _fields(tail, behind, size).unpack_from
-        self._size_min = self._head_bytes + self._tail_bytes
 
     def match(self, message: bytes) -> list[Any] | None:
         """The free leaves' values, as `decode` would give them; None when the message is of another shape."""
         size = len(message)
-        if size < self._size_min or self._head_constants_of(message) != self._head_constants:
-            return None
-        outermost, item, payload, length = self._lengths_of(message)
-        start = self._head_bytes
-        stop = start + length
-        behind = stop + (-length & 7)
-        if (size - outermost, size - item, size - payload) != self._around or size - behind != self._tail_bytes:
-            return None
-        if message[stop:behind] != PADDING[length & 7]:
-            return None
-        values = [*self._head_values_of(message), message[start:stop]]
-        if self._tail_bytes:
-            if self._tail_constants_of(message, behind) != self._tail_constants:
-                return None
-            values += self._tail_values_of(message, behind)
         try:
+            if self._head_constants_of(message) != self._head_constants:
+                return None
+            outermost, item, payload, length = self._lengths_of(message)
+            start = self._head_bytes
+            stop = start + length
+            behind = stop + (-length & 7)
+            if (size - outermost, size - item, size - payload, size - behind) != self._around:
+                return None
+            if length & 7 and message[stop:behind] != PADDING[length & 7]:
+                return None
+            values = [*self._head_values_of(message), message[start:stop]]
+            if behind != size:
+                if self._tail_constants_of(message, behind) != self._tail_constants:
+                    return None
+                values += self._tail_values_of(message, behind)
             for i in self._texts:
                 values[i] = str(values[i], "utf-8")
-        except UnicodeDecodeError:
+        except (StructError, UnicodeDecodeError):  # shorter than the head; not a text
             return None
         return values
 
