@@ -36,7 +36,7 @@ from keystead.node.opening import Parts, open_module, open_parts, own_section, r
 from keystead.node.unlocking import unlock_from
 from keystead.node.witness import Witness, is_witnessed
 from keystead.operations.lifecycle import ApplyTransitions
-from keystead.protocols.kmip.session import Session
+from keystead.protocols.kmip.session import Endpoint, Session
 from keystead.protocols.listener import Peer, TlsListener, Turn, server_context
 from keystead.protocols.local.server import LocalDoor
 from keystead.settings.services import Kmip
@@ -84,6 +84,7 @@ class KeysProcess:
         self.gate = Gate(self.objects, self.committer, self.keyring, self.activity, Clock())
         self.gate.services["module"] = self.module
         self.gate.switches = switches(self.objects, dev=parts.config.dev)
+        self._endpoint = Endpoint(self.gate)
         self.turn = Turn(self._loop, self.objects.refresh, self.activity.flush)
         self.door = LocalDoor(self.gate, (self.objects.refresh, self.activity.flush))
         self.listener = TlsListener(self._context(), self.turn, self._session, self._identity, self._refused)
@@ -116,7 +117,7 @@ class KeysProcess:
         self.gate.switches = switches(self.objects, dev=self._parts.config.dev)
 
     def _session(self, peer: Peer) -> Session:
-        return Session(self.gate, self._admission(peer))
+        return Session(self._endpoint, self._admission(peer))
 
     def _admission(self, peer: Peer) -> Callable[[], Principal]:
         """Return a function that tells who the peer is now; looked up anew only after something changed."""
