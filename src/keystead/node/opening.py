@@ -59,9 +59,7 @@ def open_parts(config: NodeConfig, *, serving: bool = False, check: bool = True)
     own = open_store(config.own_store, store_keys(node_key, OWN), check=check)
     store_settings = own_section(own, "store")
     flush_not = bool(getattr(store_settings, "insecure_no_flush", False))
-    shared = open_store(
-        config.shared_store, store_keys(node_key, SHARED), insecure_no_flush=flush_not, check=check
-    )
+    shared = open_store(config.shared_store, store_keys(node_key, SHARED), insecure_no_flush=flush_not, check=check)
     if serving and (config.dev or shared.mark(MARK_DEV) is not None or own.mark(MARK_DEV) is not None):
         raise Refused(
             "this store was made by `keystead dev` and can never serve production; make one with `keystead init`",

@@ -17,8 +17,8 @@ from keystead.node.commands.answers import Answers
 from keystead.node.creation import Beginning, RoleSecrets, create_node, make_file
 from keystead.node.folder import NodeConfig, read_config
 from keystead.node.opening import OWN, SHARED, open_parts
-from keystead.node.witness import Witness
 from keystead.node.supervisor import Supervisor
+from keystead.node.witness import Witness
 from keystead.storage.verify import verify_store
 from keystead.trust.role_tokens import imprint, new_role_secret
 from keystead.trust.root import Role
