@@ -40,7 +40,7 @@ class Session(Protocol):
     """What a connection talks to: one per connection, sans-IO."""
 
     def messages(self, data: bytes) -> list[bytes]:
-        """Take received bytes, return the complete messages; raises a KeysteadError when framing is lost."""
+        """Take received bytes, return the complete messages; none once `failure` is set."""
 
     def handle(self, message: bytes, send: Callable[[bytes], None]) -> None:
         """Run one message; `send` is called exactly once with the whole response, now or later."""
@@ -51,6 +51,10 @@ class Session(Protocol):
     @property
     def pending_bytes(self) -> int:
         """How much of an incomplete message is held."""
+
+    @property
+    def failure(self) -> KeysteadError | None:
+        """Why no message can follow those returned so far: answer these, say so, close. None while all is well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,17 +269,15 @@ class Connection(asyncio.Protocol):
         except (ssl.SSLError, OSError):
             self._close()
             return
-        except KeysteadError as error:
-            self._last_words(session.refuse(error))
-            return
-        self._pump()
+        self._pump(session)
 
-    def _pump(self) -> None:
+    def _pump(self, session: Session) -> None:
         """Run queued messages one after the other; a reply that waits for a commit holds back the next message."""
         while self._queue and not self._busy and not self._paused and not self.closing:
             self._busy = True
-            assert self._session is not None  # noqa: S101  # process() checked
-            self._session.handle(self._queue.pop(0), self._reply)
+            session.handle(self._queue.pop(0), self._reply)
+        if session.failure is not None and not self._queue and not self._busy:
+            self._last_words(session.refuse(session.failure))
 
     def _reply(self, data: bytes) -> None:
         self._busy = False
@@ -290,7 +292,8 @@ class Connection(asyncio.Protocol):
             return
         if self._outgoing.pending:
             self._transport.write(self._outgoing.read())
-        if self._queue and not self._busy:
+        is_failed = self._session is not None and self._session.failure is not None
+        if (self._queue or is_failed) and not self._busy:
             self._listener.turn.wake(self)
 
     def _last_words(self, data: bytes) -> None:

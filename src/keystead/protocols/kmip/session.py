@@ -51,9 +51,6 @@ class Session:
     Args:
         endpoint: Of the server that was connected to.
         admit: Returns who is asking, called for each message; raises Unauthenticated when nobody may ask any more.
-
-    Attributes:
-        failure: Set when the stream cannot be read on: answer what was complete before, send `refuse(failure)`, close.
     """
 
     __slots__ = ("_admit", "_endpoint", "_framer", "_version")
@@ -71,19 +68,12 @@ class Session:
 
     @property
     def failure(self) -> KeysteadError | None:
-        """Why nothing more can be read from this connection; None while it can."""
+        """Why the stream cannot be read on: answer what came before, send `refuse(failure)`, close. None while it can."""
         return self._framer.failure
 
     def messages(self, data: bytes) -> list[bytes]:
-        """Take received bytes, return the messages that they complete.
-
-        Raises:
-            MalformedMessage: what comes next is no message, and none was completed before it.
-        """
-        complete = self._framer.feed(data)
-        if not complete and self._framer.failure is not None:
-            raise self._framer.failure
-        return complete
+        """Take received bytes, return the messages that they complete; none once `failure` is set."""
+        return self._framer.feed(data)
 
     def refuse(self, error: KeysteadError) -> bytes:
         """Return a last answer for a peer whose bytes are no messages, in the version that it spoke before."""
