@@ -19,8 +19,8 @@ from keystead.protocols.kmip.wire.ttlv import FOUR_BYTES, LONG_NUMBERS, PADDING,
 ENCODED_ITEMS = 0
 """In place of a type: the slot takes any number of whole items, as `encode` makes them, instead of one value."""
 
-FORMATS_MAX = 256
-"""Size combinations that a template remembers; clients choose them. A new one costs about three microseconds."""
+FORMATS_MAX = 512
+"""Size combinations that a template remembers; clients choose them. A new one costs about two microseconds."""
 
 _word = Struct(">I").pack
 
@@ -46,11 +46,12 @@ class Template:
         Internal: a slot stands where none can be.
     """
 
-    __slots__ = ("_formats", "_items", "_parts", "_sizes", "_strings", "_structures")
+    __slots__ = ("_fixed", "_formats", "_items", "_parts", "_slot_count", "_strings", "_structures")
 
     def __init__(self, tree: Node) -> None:
         self._parts: list[bytes] = []
-        self._sizes: list[int | None] = []  # of each slot's value; None: any
+        self._slot_count = 0
+        self._fixed: list[tuple[int, int]] = []  # slot of one size, that size
         self._items: list[int] = []  # slots of encoded items
         self._strings: list[tuple[int, int]] = []  # slot of any size, the part that is its length
         self._structures: list[tuple[int, int, list[int]]] = []  # part that is the length, its least, slots of any size
@@ -77,22 +78,23 @@ class Template:
 
     def _format(self, sizes: tuple[int, ...]) -> bytes:
         """The message for values of these sizes."""
-        if len(sizes) != len(self._sizes):
+        if len(sizes) != self._slot_count:
             raise Internal("a template takes one value for each of its slots")
-        for size, allowed in zip(sizes, self._sizes, strict=True):
-            if allowed is not None and size != allowed:
+        for slot, size in self._fixed:
+            if sizes[slot] != size:
                 raise Internal("a value has not the size of its slot; take a template of its size")
-        if any(sizes[slot] & 7 for slot in self._items):
-            raise Internal("encoded items have sizes of eight bytes")
+        for slot in self._items:
+            if sizes[slot] & 7:
+                raise Internal("encoded items have sizes of eight bytes")
         parts = self._parts.copy()
         for slot, part in self._strings:
-            parts[part] = _escaped(_word(sizes[slot]))
+            parts[part] = _word(sizes[slot]).replace(b"%", b"%%")
             parts[part + 2] = PADDING[sizes[slot] & 7]
         for part, least, slots in self._structures:
             length = least
             for slot in slots:
-                length += sizes[slot] + (-sizes[slot] & 7)
-            parts[part] = _escaped(_word(length))
+                length += sizes[slot] + 7 & -8
+            parts[part] = _word(length).replace(b"%", b"%%")
         return b"".join(parts)
 
     def _lay(self, node: Node) -> tuple[int, list[int]]:
@@ -114,18 +116,19 @@ class Template:
         return 8 + length, slots
 
     def _lay_slot(self, tag: int, kind: int, slot: Slot) -> tuple[int, list[int]]:
-        number = len(self._sizes)
-        size = _size_of(kind, slot)
-        self._sizes.append(size)
+        number = self._slot_count
+        self._slot_count += 1
         if kind == ENCODED_ITEMS:
             self._items.append(number)
             self._parts.append(b"%b")
             return 0, [number]
+        size = _size_of(kind, slot)
         part = self._lay_head(tag, kind)
         if size is None:
             self._parts += [b"%b", b""]
             self._strings.append((number, part))
             return 8, [number]
+        self._fixed.append((number, size))
         self._parts[part] = _escaped(_word(size))
         self._parts += [b"%b", PADDING[size & 7]]
         return 8 + size + (-size & 7), []
@@ -137,7 +140,7 @@ class Template:
 
 
 def _size_of(kind: int, slot: Slot) -> int | None:
-    if kind in (TEXT_STRING, BYTE_STRING, ENCODED_ITEMS):
+    if kind in (TEXT_STRING, BYTE_STRING):
         return slot.size_bytes
     if kind in FOUR_BYTES:
         return 4
