@@ -12,6 +12,7 @@ from tests.surface.sources import in_package, python_files, tree
 # Module below src/keystead, then the functions that call reveal(), each as often as it does.
 REVEAL_SITES: dict[str, tuple[str, ...]] = {
     # Inside the root of trust: sealing, unsealing, splitting and judging secrets.
+    "trust/ciphers.py": ("prepare",),
     "trust/keyring.py": ("Keyring._cipher", "Keyring._cipher"),
     "trust/locked_memory.py": ("LockedSecret.__init__",),
     "trust/material.py": ("seal",),
@@ -34,6 +35,8 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "node/commands/local.py": ("client_certificate", "hsm_login"),
     "node/commands/production.py": ("init",),
     "node/commands/dev.py": ("_introduce",),
+    # The witness's key, drawn from the node key, makes its authentication codes.
+    "node/witness.py": ("Witness.__init__",),
     # The server's own TLS key, through a memory file that OpenSSL reads.
     "node/keys.py": ("KeysProcess._context",),
 }
