@@ -13,6 +13,7 @@ Source: requirements KS-GEN-006, KS-HSM-050 to 054; performance.md section 4; de
 import secrets
 import threading
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -32,16 +33,18 @@ CIPHER_COUNT_MAX = 16_384  # about 2.4 KB each
 class _Held:
     """What is held between calls while the secure key cache works; dropped as a whole."""
 
-    __slots__ = ("ciphers", "is_dropped", "realm_keys")
+    __slots__ = ("ciphers", "is_dropped", "ready", "realm_keys")
 
     def __init__(self) -> None:
         self.realm_keys: dict[str, LockedSecret] = {}
         self.ciphers: dict[tuple[str, str, str, str, int], tuple[AESGCM, bytes]] = {}
+        self.ready: dict[Any, Any] = {}
         self.is_dropped = False
 
     def drop(self) -> None:
         self.is_dropped = True
         self.ciphers.clear()
+        self.ready.clear()
         for key in self.realm_keys.values():
             key.wipe()
         self.realm_keys.clear()
@@ -121,6 +124,16 @@ class Keyring:
             self._keep(held, place, (cipher, bound))
         return secret
 
+    @property
+    def ready(self) -> dict[Any, Any] | None:
+        """Prepared ciphers of served keys, kept by whoever made them; None while nothing may be held between calls.
+
+        The dictionary is emptied and forgotten when the module locks or the cache is switched, so ask for it each time
+        and keep it bounded.
+        """
+        held = self._held
+        return None if held is None else held.ready
+
     def check(self) -> None:
         """Test the path to the module: unwrap the first realm's key-encryption key, past everything that is held.
 
@@ -132,7 +145,7 @@ class Keyring:
     def holds_keys(self) -> bool:
         """Tell whether anything is held between calls."""
         held = self._held
-        return held is not None and bool(held.realm_keys or held.ciphers)
+        return held is not None and bool(held.realm_keys or held.ciphers or held.ready)
 
     def cipher_count(self) -> int:
         """Tell how many ciphers are ready."""
