@@ -1,0 +1,59 @@
+"""A production node for tests, made and driven by the commands of docs/first-key.md."""
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PINS = {"security-officer": "48151623", "domain": "42108151", "crypto-user": "62342481"}
+KEYSTEAD = [sys.executable, "-m", "keystead"]
+
+
+def keystead(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command."""
+    return subprocess.run(
+        [*KEYSTEAD, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def make(folder: Path, *more: str) -> Path:
+    """Make a production node in folder/data with node key and tokens beside it; returns its data folder."""
+    answers = folder / "answers"
+    answers.write_text("".join(f"{role} = {pin}\n" for role, pin in PINS.items()))
+    answers.chmod(0o600)
+    places = ["--address", "127.0.0.1", "--port", "0", "--health-port", "0"]
+    secrets = ["--node-key", str(folder / "safe" / "node.key"), "--tokens", str(folder / "tokens")]
+    made = keystead("init", "--data", folder / "data", *secrets, "--answers", answers, *places, *more)
+    assert made.returncode == 0, made.stderr
+    return folder / "data"
+
+
+@contextlib.contextmanager
+def serving(data: Path, *more: str) -> Iterator[dict[str, int]]:
+    """Serve it; yields service -> port."""
+    command = [*KEYSTEAD, "serve", "--data", str(data), *more]
+    log = (data.parent / "serve.log").open("ab")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, stdin=subprocess.DEVNULL)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("keystead serves: "), (data.parent / "serve.log").read_text()
+        words = line.removeprefix("keystead serves: ").strip().split(", ")
+        yield {word.split(" on port ")[0]: int(word.split(" on port ")[1]) for word in words}
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def unlock(data: Path) -> subprocess.CompletedProcess[str]:
+    """Log the crypto user in."""
+    token = data.parent / "tokens" / "crypto-user-1.token"
+    return keystead(
+        "hsm", "login", "crypto-user", "--token", token, "--answers", data.parent / "answers", "--data", data
+    )

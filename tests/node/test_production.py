@@ -1,0 +1,196 @@
+"""A production node: locked at start, unlocked by its crypto user, useless as a copy, strict by default."""
+
+import http.client
+import shutil
+import socket
+import sqlite3
+import ssl
+from pathlib import Path
+
+import pytest
+
+from tests.node.production import PINS, keystead, make, serving, unlock
+from tests.support.dev_node import DevNode
+from tests.support.kmip import messages
+from tests.support.kmip.sessions import Client, Session
+
+
+def ready(port: int) -> int:
+    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    asked.request("GET", "/ready")
+    return asked.getresponse().status
+
+
+def alive(port: int) -> int:
+    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    asked.request("GET", "/")
+    return asked.getresponse().status
+
+
+@pytest.mark.row("KS-HSM-005", "KS-HSM-020", "KS-HSM-026")
+def test_it_starts_locked_and_the_crypto_user_unlocks_it(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    with serving(data) as ports:
+        assert (alive(ports["health"]), ready(ports["health"])) == (200, 500)
+        assert "Crypto-user logged in: no" in keystead("hsm", "status", "--data", data).stdout
+        assert keystead("user", "create", "carol", "--data", data).returncode == 0
+        refused = keystead("client-certificate", "carol", "--out", tmp_path / "carol", "--data", data)
+        assert refused.returncode == 1
+        assert "locked" in refused.stderr
+        assert unlock(data).stdout == "crypto-user: logged in\n"
+        assert ready(ports["health"]) == 200
+        status = keystead("hsm", "status", "--data", data).stdout
+        assert status.splitlines()[1:] == ["Crypto-user logged in: yes", "Secure key cache: Disabled"]
+        assert keystead("hsm", "logout", "crypto-user", "--data", data).returncode == 0
+        assert ready(ports["health"]) == 500
+
+
+@pytest.mark.row("KS-HSM-011")
+def test_a_wrong_pin_is_a_wrong_token_and_counts(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    wrong = tmp_path / "wrong"
+    wrong.write_text("crypto-user = 11112222\n")
+    wrong.chmod(0o600)
+    token = tmp_path / "tokens" / "crypto-user-1.token"
+    with serving(data):
+        for _ in range(10):
+            ended = keystead("hsm", "login", "crypto-user", "--token", token, "--answers", wrong, "--data", data)
+            assert ended.returncode == 1
+        assert unlock(data).returncode == 1
+    with serving(data):
+        assert unlock(data).returncode == 1, "the counter is durable"
+
+
+@pytest.mark.row("KS-HSM-050", "KS-HSM-053")
+def test_the_secure_key_cache_is_off_until_switched_on(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    with serving(data):
+        unlock(data)
+        words = [
+            keystead("hsm", verb, "--data", data).stdout.strip()
+            for verb in ("enable-key-cache", "enable-key-cache", "disable-key-cache", "disable-key-cache")
+        ]
+    assert words == [
+        "secure key cache enabled",
+        "already in this state: secure key cache enabled",
+        "secure key cache disabled",
+        "already in this state: secure key cache disabled",
+    ]
+
+
+def client_of(data: Path, name: str) -> Client:
+    folder = data.parent
+    keystead("user", "create", name, "--data", data)
+    issued = keystead("client-certificate", name, "--out", folder / name, "--ca", folder / "ca.pem", "--data", data)
+    assert issued.returncode == 0, issued.stderr
+    return Client(folder / f"{name}.pem", folder / f"{name}.key", folder / "ca.pem")
+
+
+@pytest.mark.row("KS-KMIP-007", "KS-KMIP-008")
+def test_clients_may_neither_make_nor_fetch_keys_until_switched_on(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    with serving(data) as ports:
+        unlock(data)
+        with Session(ports["kmip"], client_of(data, "carol")) as carol:
+            with pytest.raises(Exception, match=r"(?i)permission|switched|refused|denied"):
+                carol.identifiers(messages.create())
+            keystead("settings", "set", "key_server.allow_key_configuration=true", "--data", data)
+            (key,) = carol.identifiers(messages.create())
+            with pytest.raises(Exception, match=r"(?i)permission|switched|refused|denied"):
+                carol.key(key)
+            keystead("settings", "set", "key_server.allow_key_export=true", "--data", data)
+            assert len(carol.key(key)) == 32
+
+
+def test_a_copied_folder_serves_nobody(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    copy = tmp_path / "elsewhere" / "data"
+    shutil.copytree(data, copy)
+    (tmp_path / "safe").rename(tmp_path / "gone")
+    ended = keystead("serve", "--data", copy)
+    assert ended.returncode == 1
+    assert "node key" in ended.stderr
+
+
+@pytest.mark.parametrize("inside", ["node-key", "tokens"])
+def test_init_keeps_the_secrets_out_of_the_data_folder(tmp_path: Path, inside: str) -> None:
+    data = tmp_path / "data"
+    places = {"node-key": tmp_path / "node.key", "tokens": tmp_path / "tokens"} | {inside: data / "x"}
+    ended = keystead("init", "--data", data, "--node-key", places["node-key"], "--tokens", places["tokens"])
+    assert ended.returncode == 1
+    assert "inside the data folder" in ended.stderr
+    assert not data.exists()
+
+
+def test_serve_refuses_what_dev_made(tmp_path: Path) -> None:
+    node = DevNode(tmp_path)
+    node.start()
+    node.stop()
+    ended = keystead("serve", "--data", node.data)
+    assert ended.returncode == 1
+    assert "keystead dev" in ended.stderr
+
+
+def test_stores_put_back_to_yesterday_are_noticed_at_start(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    with serving(data):
+        keystead("user", "create", "early", "--data", data)
+    yesterday = tmp_path / "yesterday"
+    shutil.copytree(data, yesterday)
+    with serving(data):
+        keystead("user", "create", "late", "--data", data)
+    shutil.rmtree(data)
+    shutil.copytree(yesterday, data)
+    ended = keystead("serve", "--data", data)
+    assert ended.returncode == 1
+    assert "put back" in ended.stderr
+    assert keystead("verify", "--data", data).returncode == 1
+    with serving(data, "--accept-rollback"):
+        assert "early" in keystead("user", "list", "--data", data).stdout
+
+
+def test_pins_and_passwords_are_written_nowhere(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    with serving(data):
+        unlock(data)
+    (tmp_path / "answers").unlink()
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            content = file.read_bytes()
+            assert not [role for role, pin in PINS.items() if pin.encode() in content], file
+
+
+@pytest.mark.row("KS-KMIP-005")
+def test_kmip_speaks_only_tls_with_a_client_certificate(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    with serving(data) as ports:
+        unlock(data)
+        client = client_of(data, "carol")
+        context = ssl.create_default_context(cafile=str(client.authority))
+        with pytest.raises(OSError, match=r"(?i)certificate|reset|closed"):
+            first_answer(context, ports["kmip"])
+
+
+def first_answer(context: ssl.SSLContext, port: int) -> bytes:
+    """Ask without a client certificate; TLS 1.3 tells of the refusal with the first read."""
+    with (
+        socket.create_connection(("127.0.0.1", port), 10) as raw,
+        context.wrap_socket(raw, server_hostname="127.0.0.1") as wrapped,
+    ):
+        wrapped.sendall(messages.create())
+        answer = wrapped.recv(10)
+    if not answer:
+        raise ConnectionResetError("closed")
+    return answer
+
+
+def test_a_whole_walk_finds_nothing_amiss_and_names_what_was_edited(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    assert keystead("verify", "--data", data).returncode == 0
+    with sqlite3.connect(data / "store.db") as connection:
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        (table,) = [name for name in tables if name.startswith("record")]
+        connection.execute(f"UPDATE {table} SET handle = 'mallory' WHERE handle = 'root'")
+    ended = keystead("verify", "--data", data)
+    assert ended.returncode == 1
+    assert "realm" in ended.stdout
