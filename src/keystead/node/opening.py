@@ -96,7 +96,7 @@ def switches(objects: Objects, *, dev: bool) -> Switches:
     server = read("key_server", _settings(objects, "key_server"))
     legacy = read("legacy", _settings(objects, "legacy"))
     assert isinstance(server, key_server.KeyServer)  # noqa: S101  # narrowed for the type checker
-    assert isinstance(legacy, key_server.Legacy)  # noqa: S101
+    assert isinstance(legacy, key_server.Legacy)  # noqa: S101  # likewise
     return Switches(
         key_configuration=server.allow_key_configuration,
         key_export=server.allow_key_export,

@@ -1,6 +1,6 @@
 """Imports every file of operations, so that all of them are declared."""
 
-from keystead.operations import (  # noqa: F401
+from keystead.operations import (  # noqa: F401  # importing declares
     attributes,
     certificates,
     ciphers,
