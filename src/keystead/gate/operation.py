@@ -48,7 +48,7 @@ class Declaration:
         configuration: Only while clients may configure keys (KS-KMIP-007).
         material: Needs the unlocked module, so runs in the `keys` process.
         detail: Detail field of the activity line from request and result (KS-LOG-013).
-        places: Id for the ID Placeholder from the result, or None.
+        places: Id for the ID Placeholder from the result; None leaves it, PLACEHOLDER empties it.
     """
 
     request: type
