@@ -196,10 +196,10 @@ class Gate:
                 replies.append(Reply(outcome))
             except KeysteadError as error:
                 replies.append(Reply(None, error))
-                if declaration is not None and isinstance(error, Refused):
-                    refusals.append((declaration.name, key, error.reason))
-                if declaration is not None and declaration.places is not None:
-                    placeholder = PLACEHOLDER  # what follows must not fall on the object of an item before
+                if declaration is not None:
+                    refusals += [(declaration.name, key, error.reason)] if isinstance(error, Refused) else []
+                    # What follows must not fall on the object of an item before.
+                    placeholder = placeholder if declaration.places is None else PLACEHOLDER
             except Exception:
                 log.exception("request %d failed for a reason of ours", batch.number)
                 replies.append(Reply(None, Internal("internal error; the system log has details")))
