@@ -18,14 +18,14 @@ from keystead.core.errors import Conflict, Internal, Invalid, KeysteadError, Not
 from keystead.core.lifecycle import GONE, state_at
 from keystead.core.permission import Principal, Switches
 from keystead.core.records import ManagedObject
-from keystead.core.search import matches
 from keystead.gate.activity import ActivityLog
 from keystead.gate.committer import Committer
+from keystead.gate.desk import Desk
 from keystead.gate.identifiers import Clock, new_request_id
 from keystead.gate.objects import Objects
 from keystead.gate.operation import PLACEHOLDER, REGISTRY, Declaration
 from keystead.gate.refusals import Refusals
-from keystead.storage.store import Loaded, Query
+from keystead.storage.store import Loaded
 
 RETRY_COUNT_MAX = 5
 BATCH_COUNT_MAX = 1000
@@ -58,55 +58,6 @@ class Batch:
     requests: Sequence[Any]
     go_on: bool = False
     number: int = 0
-
-
-class Desk:
-    """What a handler may reach for: objects as this batch sees them, sealing, fresh identifiers.
-
-    Args:
-        objects: Cache over the store.
-        keyring: Seals and opens key material (trust.keyring.Keyring).
-        services: Things of the node that few operations need, by name.
-    """
-
-    __slots__ = ("_changed", "keyring", "objects", "services")
-
-    def __init__(self, objects: Objects, keyring: Any, services: dict[str, Any]) -> None:
-        self.objects = objects
-        self.keyring = keyring
-        self.services = services
-        self._changed: dict[str, Loaded | None] = {}
-
-    def get(self, object_id: str) -> Loaded | None:
-        """Return an object as the requests before this one in the batch left it."""
-        if self._changed and object_id in self._changed:
-            return self._changed[object_id]
-        return self.objects.get(object_id)
-
-    def locate(self, query: Query) -> list[str]:
-        """Search the store, then correct the answer by what this batch has changed."""
-        found = self.objects.reader.locate(query)
-        if not self._changed:
-            return found
-        kept = [i for i in found if i not in self._changed]
-        new = [
-            i
-            for i, loaded in self._changed.items()
-            if loaded is not None and isinstance(loaded.record, ManagedObject) and matches(loaded.record, query)
-        ]
-        return sorted({*kept, *new}, reverse=True)[: query.limit_count]
-
-    def note(self, change: Change) -> None:
-        """Let the following requests of the batch see a change that is not committed yet."""
-        for put in change.puts:
-            if isinstance(put.record, ManagedObject):
-                before = self.get(put.record.id)
-                material = put.material
-                if material is None and not put.erase_material and before is not None:
-                    material = before.material
-                self._changed[put.record.id] = Loaded(_stored(put.record), material)
-        for _, record_id, _ in change.purges:
-            self._changed[record_id] = None
 
 
 class Call:
@@ -169,59 +120,57 @@ class Gate:
         self._attempt(batch, deliver, 0)
 
     def _attempt(self, batch: Batch, deliver: Deliver, attempt: int) -> None:
-        now_us = self.clock.now_us()
-        desk = Desk(self.objects, self.keyring, self.services)
-        replies: list[Reply] = []
-        steps: list[tuple[str, Change]] = []
-        refusals: list[tuple[str, str, str]] = []
-        keys: list[str] = []
-        placeholder = PLACEHOLDER
+        run = _Run(batch, self.clock.now_us(), Desk(self.objects, self.keyring, self.services))
         for request in batch.requests:
-            declaration = REGISTRY.get(type(request))
-            key = "-"
-            try:
-                if declaration is None:
-                    raise request if isinstance(request, KeysteadError) else NotSupported("no such operation")
-                self._admit(declaration, batch.principal)
-                targets, key = self._targets(declaration, request, batch.principal, desk, placeholder)
-                outcome = declaration.handler(Call(batch.principal, now_us, self.switches, targets, desk), request)
-                if type(outcome) is Change:
-                    steps.append((declaration.name, outcome))
-                    desk.note(outcome)
-                    outcome = outcome.result
-                if declaration.places is not None:
-                    placed = declaration.places(outcome)
-                    placeholder = placeholder if placed is None else placed
-                    key = placeholder or key
-                replies.append(Reply(outcome))
-            except KeysteadError as error:
-                replies.append(Reply(None, error))
-                if declaration is not None:
-                    refusals += [(declaration.name, key, error.reason)] if isinstance(error, Refused) else []
-                    # What follows must not fall on the object of an item before.
-                    placeholder = placeholder if declaration.places is None else PLACEHOLDER
-            except Exception:
-                log.exception("request %d failed for a reason of ours", batch.number)
-                replies.append(Reply(None, Internal("internal error; the system log has details")))
-            keys.append(key)
-            if replies[-1].error is not None and not batch.go_on:
+            if not self._one(run, request) and not batch.go_on:
                 break
-        durable = self._refusals.due(batch.principal, refusals, now_us) if refusals else ()
-        if not steps and not durable:
-            self._answer(batch, replies, keys, deliver)
+        refusals = self._refusals.due(batch.principal, run.refusals, run.now_us) if run.refusals else []
+        if not run.steps and not refusals:
+            self._answer(run, run.replies, deliver)
             return
-        who = f"{batch.principal.kind}:{batch.principal.name}"
-        transaction = Transaction(new_request_id(), who, batch.principal.address, now_us, tuple(steps), tuple(durable))
 
         def done(error: KeysteadError | None) -> None:
             if isinstance(error, Conflict) and attempt < RETRY_COUNT_MAX:
                 self.objects.refresh()
                 self._attempt(batch, deliver, attempt + 1)
                 return
-            answers = replies if error is None else [r if r.error is not None else Reply(None, error) for r in replies]
-            self._answer(batch, answers, keys, deliver)
+            failed = [] if error is None else [r if r.error is not None else Reply(None, error) for r in run.replies]
+            self._answer(run, failed or run.replies, deliver)
 
-        self.committer.submit(transaction, done)
+        self.committer.submit(_transaction(run, refusals), done)
+
+    def _one(self, run: "_Run", request: Any) -> bool:
+        """Run one request of a batch; False when it failed."""
+        declaration = REGISTRY.get(type(request))
+        key = "-"
+        try:
+            if declaration is None:
+                raise request if isinstance(request, KeysteadError) else NotSupported("no such operation")
+            self._admit(declaration, run.batch.principal)
+            targets, key = self._targets(declaration, request, run)
+            call = Call(run.batch.principal, run.now_us, self.switches, targets, run.desk)
+            outcome = declaration.handler(call, request)
+            if type(outcome) is Change:
+                run.steps.append((declaration.name, outcome))
+                run.desk.note(outcome)
+                outcome = outcome.result
+            if declaration.places is not None:
+                placed = declaration.places(outcome)
+                run.placeholder = run.placeholder if placed is None else placed
+                key = run.placeholder or key
+            reply = Reply(outcome)
+        except KeysteadError as error:
+            reply = Reply(None, error)
+            if declaration is not None:
+                run.refusals += [(declaration.name, key, error.reason)] if isinstance(error, Refused) else []
+                # What follows must not fall on the object of an item before.
+                run.placeholder = run.placeholder if declaration.places is None else PLACEHOLDER
+        except Exception:
+            log.exception("request %d failed for a reason of ours", run.batch.number)
+            reply = Reply(None, Internal("internal error; the system log has details"))
+        run.replies.append(reply)
+        run.keys.append(key)
+        return reply.error is None
 
     def _admit(self, declaration: Declaration, principal: Principal) -> None:
         kind = principal.kind
@@ -240,9 +189,8 @@ class Gate:
             if declaration.administrator & ~principal.access:
                 raise Refused("your administrator rights do not cover this operation", "refused.permission")
 
-    def _targets(
-        self, declaration: Declaration, request: Any, principal: Principal, desk: Desk, placeholder: str
-    ) -> tuple[tuple[Any, ...], str]:
+    def _targets(self, declaration: Declaration, request: Any, run: "_Run") -> tuple[tuple[Any, ...], str]:
+        """Load and authorise what the request names; also returns the first id for the log."""
         found: list[Loaded | None] = []
         first = "-"
         for target in declaration.targets:
@@ -250,13 +198,13 @@ class Gate:
             if named is None and target.optional:
                 found.append(None)
                 continue
-            named = named or placeholder
+            named = named or run.placeholder
             if not named:
                 raise Invalid(
                     "name the object: there is no identifier and no earlier one in this batch", "invalid.missing"
                 )
-            loaded = desk.get(named)
-            held = self._held(principal, loaded)
+            loaded = run.desk.get(named)
+            held = self._held(run.batch.principal, loaded)
             if loaded is None or not held:
                 raise NotFound("no such object among those you may use", "not_found.item")
             if first == "-":
@@ -276,15 +224,33 @@ class Gate:
             return permission.ALL if principal.realm == loaded.record.realm else permission.Right.NONE
         return rights_on(principal, loaded.record, self.switches)
 
-    def _answer(self, batch: Batch, replies: list[Reply], keys: list[str], deliver: Deliver) -> None:
-        for request, reply, key in zip(batch.requests, replies, keys, strict=False):
-            self.activity.add(batch, REGISTRY.get(type(request)), request, reply, key)
+    def _answer(self, run: "_Run", replies: list[Reply], deliver: Deliver) -> None:
+        for request, reply, key in zip(run.batch.requests, replies, run.keys, strict=False):
+            self.activity.add(run.batch, REGISTRY.get(type(request)), request, reply, key)
         deliver(replies)
+
+
+class _Run:
+    """A batch while it runs."""
+
+    __slots__ = ("batch", "desk", "keys", "now_us", "placeholder", "refusals", "replies", "steps")
+
+    def __init__(self, batch: Batch, now_us: int, desk: Desk) -> None:
+        self.batch = batch
+        self.now_us = now_us
+        self.desk = desk
+        self.replies: list[Reply] = []
+        self.keys: list[str] = []
+        self.steps: list[tuple[str, Change]] = []
+        self.refusals: list[tuple[str, str, str]] = []
+        self.placeholder = PLACEHOLDER
+
+
+def _transaction(run: _Run, refusals: Sequence[tuple[str, str, str]]) -> Transaction:
+    principal = run.batch.principal
+    who = f"{principal.kind}:{principal.name}"
+    return Transaction(new_request_id(), who, principal.address, run.now_us, tuple(run.steps), tuple(refusals))
 
 
 def _gone(record: Any) -> bool:
     return state_at(record.dates, record.last_change_us) in GONE
-
-
-def _stored(record: ManagedObject) -> ManagedObject:
-    return record.changed(record.last_change_us, revision=record.revision + 1)

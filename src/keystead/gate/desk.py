@@ -1,0 +1,65 @@
+"""The desk: what a handler may reach for while its batch runs, and how the batch sees its own uncommitted changes.
+
+Source: design.md section 6 ("transaction": each item sees the Changes before it as an overlay).
+"""
+
+from typing import Any
+
+from keystead.core.changes import Change
+from keystead.core.records import ManagedObject
+from keystead.core.search import matches
+from keystead.gate.objects import Objects
+from keystead.storage.store import Loaded, Query
+
+
+class Desk:
+    """What a handler may reach for: objects as this batch sees them, sealing, fresh identifiers.
+
+    Args:
+        objects: Cache over the store.
+        keyring: Seals and opens key material (trust.keyring.Keyring).
+        services: Things of the node that few operations need, by name.
+    """
+
+    __slots__ = ("_changed", "keyring", "objects", "services")
+
+    def __init__(self, objects: Objects, keyring: Any, services: dict[str, Any]) -> None:
+        self.objects = objects
+        self.keyring = keyring
+        self.services = services
+        self._changed: dict[str, Loaded | None] = {}
+
+    def get(self, object_id: str) -> Loaded | None:
+        """Return an object as the requests before this one in the batch left it."""
+        if self._changed and object_id in self._changed:
+            return self._changed[object_id]
+        return self.objects.get(object_id)
+
+    def locate(self, query: Query) -> list[str]:
+        """Search the store, then correct the answer by what this batch has changed."""
+        found = self.objects.reader.locate(query)
+        if not self._changed:
+            return found
+        kept = [i for i in found if i not in self._changed]
+        new = [
+            i
+            for i, loaded in self._changed.items()
+            if loaded is not None and isinstance(loaded.record, ManagedObject) and matches(loaded.record, query)
+        ]
+        return sorted({*kept, *new}, reverse=True)[: query.limit_count]
+
+    def note(self, change: Change) -> None:
+        """Let the following requests of the batch see a change that is not committed yet."""
+        for put in change.puts:
+            if isinstance(put.record, ManagedObject):
+                before = self.get(put.record.id)
+                material = put.material
+                if material is None and not put.erase_material and before is not None:
+                    material = before.material
+                self._changed[put.record.id] = Loaded(_stored(put.record), material)
+        for _, record_id, _ in change.purges:
+            self._changed[record_id] = None
+
+
+def _stored(record: ManagedObject) -> ManagedObject:
+    return record.changed(record.last_change_us, revision=record.revision + 1)
