@@ -7,10 +7,10 @@ requirements KS-KMIP-017, 046.
 from collections.abc import Callable, Sequence
 
 from keystead import __version__
+from keystead.core.attribute_table import ObjectType
 from keystead.core.errors import NotSupported
 from keystead.operations.information import DiscoverVersions, Interop, Query
 from keystead.protocols.kmip.translate.fields import Dialect, Field, Layout, Values, enumeration, integer, text
-from keystead.protocols.kmip.translate.key_blocks import OBJECT_TYPES
 from keystead.protocols.kmip.translate.objects import SOFTWARE_STORAGE
 from keystead.protocols.kmip.wire import nodes
 from keystead.protocols.kmip.wire.names import VERSIONS, enum_available, enum_value
@@ -18,6 +18,9 @@ from keystead.protocols.kmip.wire.nodes import Node
 from keystead.protocols.kmip.wire.tags_table import Tag, Version
 
 VENDOR = "keystead"
+
+OBJECT_TYPES = (ObjectType.SYMMETRIC_KEY, ObjectType.TEMPLATE, ObjectType.SECRET_DATA, ObjectType.OPAQUE)
+"""What this server makes or takes; more can be read from the wire than is kept."""
 
 Offered = Callable[[Dialect], Sequence[int]]
 """The operations that exist for a client; handed in, as their table stands above this one."""
@@ -98,8 +101,8 @@ def _operations(dialect: Dialect, offered: Offered) -> list[Node]:
 
 def _objects(dialect: Dialect, _offered: Offered) -> list[Node]:
     return [
-        nodes.enumeration(Tag.OBJECT_TYPE, object_type)
-        for object_type in sorted(OBJECT_TYPES)
+        nodes.enumeration(Tag.OBJECT_TYPE, int(object_type))
+        for object_type in OBJECT_TYPES
         if enum_available("ObjectType", object_type, dialect.version)
     ]
 

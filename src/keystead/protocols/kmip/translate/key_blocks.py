@@ -128,9 +128,6 @@ _KINDS = {
 }
 """Object Type -> how it is written. A template is written as its attributes."""
 
-OBJECT_TYPES = (*_KINDS, int(ObjectType.TEMPLATE))
-"""Object types that this server keeps."""
-
 
 def _layout(kind: _Kind) -> Layout:
     read = (lambda node: node) if kind.value == Tag.KEY_BLOCK else byte_string
