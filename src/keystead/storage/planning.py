@@ -15,9 +15,9 @@ from typing import NamedTuple, Protocol
 
 from cbor2 import CBOREncodeError
 
-from keystead.core.changes import Put, SealedMaterial, Transaction
+from keystead.core.changes import Put, Transaction
 from keystead.core.errors import Conflict, Exists, Internal, KeysteadError
-from keystead.core.records import ManagedObject, Record
+from keystead.core.records import ManagedObject, MaterialReference, Record
 from keystead.storage import attribute_index, journal
 from keystead.storage.attribute_index import NO_ROWS, IndexRows
 from keystead.storage.documents import decode, encode, kind_of
@@ -44,6 +44,7 @@ class Stored(NamedTuple):
     handle: str
     at_us: int
     next_us: int | None
+    sealed: bytes | None
 
 
 class Lookup(Protocol):
@@ -63,7 +64,6 @@ class _Draft:
         self.records: dict[Name, Stored | None] = {}
         self.handles: dict[Handle, bytes | None] = {}
         self.freed: set[Handle] = set()
-        self.materials: dict[Name, SealedMaterial | None] = {}
         self.index: dict[bytes, tuple[IndexRows, IndexRows]] = {}
         self.entries: list[tuple[str, Action, Name, Stored]] = []
         self.total = 0
@@ -84,7 +84,6 @@ class Plan:
         records: Every record touched, as it will stand; None = removed.
         freed: Handles that were given up; rows that hold one must go before new rows come, since another record may
             have taken it within the group.
-        materials: Sealed material to store; None = erase.
         index: Per object, the rows it had and the rows it will have.
         journal: New journal rows with their chain values.
         leaves: (sequence, request id, leaf, digest) of new audit leaves.
@@ -98,7 +97,6 @@ class Plan:
         self.root = root
         self.records: dict[Name, Stored | None] = {}
         self.freed: set[Handle] = set()
-        self.materials: dict[Name, SealedMaterial | None] = {}
         self.index: dict[bytes, tuple[IndexRows, IndexRows]] = {}
         self.journal: list[tuple[Row, bytes]] = []
         self.leaves: list[tuple[int, bytes, bytes, bytes]] = []
@@ -148,7 +146,7 @@ class Plan:
             raise Conflict("somebody else changed the record first; read it again and repeat")
         self._claim_handle(draft, name, record, before)
         known = decode(kind, record.id, before.revision, before.document) if before else None
-        _settle_material(draft, name, put, known)
+        sealed = _sealed_with(put, before, known)
         revision = record.revision + 1
         document = encode(record)
         mac = self._seals.record_mac(kind, name[1], revision, document)
@@ -157,7 +155,7 @@ class Plan:
             next_us = attribute_index.next_us_of(record, at_us)
             rows = attribute_index.rows_of(record, name[1], at_us)
             self._index(draft, name[1], _rows_before(name[1], known, before), rows)
-        after = Stored(revision, document, mac, record.realm, record.handle, at_us, next_us)
+        after = Stored(revision, document, mac, record.realm, record.handle, at_us, next_us, sealed)
         draft.entries.append((operation, Action.PUT, name, after))
         self._move(draft, name, before, after)
 
@@ -167,7 +165,6 @@ class Plan:
             raise Conflict("somebody else changed the record first; read it again and repeat")
         known = decode(name[0], text_of(*name), revision, before.document)
         _free_handle(draft, name, before)
-        draft.materials[name] = None
         if isinstance(known, ManagedObject):
             self._index(draft, name[1], _rows_before(name[1], known, before), NO_ROWS)
         draft.entries.append((operation, Action.PURGE, name, before._replace(document=b"")))
@@ -214,7 +211,6 @@ class Plan:
         self.records.update(draft.records)
         self._handles.update(draft.handles)
         self.freed |= draft.freed
-        self.materials.update(draft.materials)
         self.index.update(draft.index)
         sequence, head = self.root.sequence, self.root.head
         for operation, action, (kind, key), state in draft.entries:
@@ -254,18 +250,18 @@ def _rows_before(key: bytes, known: ManagedObject | Record | None, before: Store
     return attribute_index.rows_of(known, key, before.at_us)
 
 
-def _settle_material(draft: _Draft, name: Name, put: Put, known: ManagedObject | Record | None) -> None:
-    """Hold a record's reference and the material that is stored with it together."""
-    reference, material = put.record.material, put.material
+def _sealed_with(put: Put, before: Stored | None, known: ManagedObject | Record | None) -> bytes | None:
+    """Return the sealed material to store with a record, after holding it and the record's reference together."""
+    named, material = put.record.material, put.material
     if put.erase_material:
-        if reference is not None or material is not None:
+        if named is not None or material is not None:
             raise Internal("a record whose material is erased names none")
-        draft.materials[name] = None
-    elif material is None:
-        if reference != (known.material if known else None):
+        return None
+    if material is None:
+        if named != (known.material if known else None):
             raise Internal("a record keeps the material it has, or brings another with it")
-    else:
-        described = (material.id, material.version, sha256(material.sealed).digest())
-        if reference is None or (reference.id, reference.version, reference.sealed_digest) != described:
-            raise Internal("a record names the material that is stored with it")
-        draft.materials[name] = material
+        return before.sealed if before else None
+    described = MaterialReference(material.id, material.version, sha256(material.sealed).digest())
+    if named != described:
+        raise Internal("a record names the material that is stored with it")
+    return material.sealed

@@ -14,6 +14,8 @@ from hashlib import sha256
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from keystead.core.changes import SealedMaterial
 from keystead.core.errors import Tampered
@@ -39,18 +41,18 @@ class Seals:
 
     def __init__(self, keys: StoreKeys, store_id: bytes) -> None:
         self.store_id = store_id
-        self._record = derive(keys.record, "store/record", store_id)
-        self._mark = derive(keys.record, "store/mark", store_id)
-        self._chain = derive(keys.chain, "store/chain", store_id)
-        self._term = derive(keys.chain, "store/root term", store_id)
-        self._root = derive(keys.chain, "store/root seal", store_id)
-        self._audit = derive(keys.audit, "store/audit leaf", store_id)
+        self._record = _keyed(derive(keys.record, "store/record", store_id))
+        self._mark = _keyed(derive(keys.record, "store/mark", store_id))
+        self._chain = _keyed(derive(keys.chain, "store/chain", store_id))
+        self._term = _keyed(derive(keys.chain, "store/root term", store_id))
+        self._root = _keyed(derive(keys.chain, "store/root seal", store_id))
+        self._audit = _keyed(derive(keys.audit, "store/audit leaf", store_id))
 
     def record_mac(self, kind: str, key: bytes, revision: int, document: bytes) -> bytes:
         """Return the MAC of a record as stored. The document names its material, its realm and its handle."""
         name = kind.encode()
         lengths = _RECORD_LENGTHS.pack(len(name), len(key), revision, len(document))
-        return hmac.digest(self._record, b"%b%b%b%b" % (lengths, name, key, document), "sha256")
+        return _digest(self._record, b"%b%b%b%b" % (lengths, name, key, document))
 
     def check_record(self, kind: str, key: bytes, revision: int, document: bytes, mac: bytes) -> None:
         """Compare a stored MAC.
@@ -65,15 +67,15 @@ class Seals:
         """Return what a live record adds to the root (an additive multiset hash modulo 2^256)."""
         name = kind.encode()
         lengths = _RECORD_LENGTHS.pack(len(name), len(key), revision, len(mac))
-        return int.from_bytes(hmac.digest(self._term, b"%b%b%b%b" % (lengths, name, key, mac), "sha256"), "big")
+        return int.from_bytes(_digest(self._term, b"%b%b%b%b" % (lengths, name, key, mac)), "big")
 
     def chain(self, before: bytes, row: bytes) -> bytes:
         """Return the chain value of a journal row: it covers the row and the value before it (32 bytes)."""
-        return hmac.digest(self._chain, before + row, "sha256")
+        return _digest(self._chain, before + row)
 
     def leaf(self, before: bytes, leaf: bytes) -> bytes:
         """Return the digest of an audit leaf: it covers the leaf and the digest before it (32 bytes)."""
-        return hmac.digest(self._audit, before + leaf, "sha256")
+        return _digest(self._audit, before + leaf)
 
     @staticmethod
     def same(one: bytes, other: bytes) -> bool:
@@ -82,15 +84,15 @@ class Seals:
 
     def marks_mac(self, marks: bytes) -> bytes:
         """Return the MAC of the store's marks."""
-        return hmac.digest(self._mark, marks, "sha256")
+        return _digest(self._mark, marks)
 
     def first_chain(self, marks_mac: bytes) -> bytes:
         """Return the chain value before the first journal row; it binds the store's marks for ever."""
-        return hmac.digest(self._chain, frame(b"first", marks_mac), "sha256")
+        return _digest(self._chain, frame(b"first", marks_mac))
 
     def first_leaf(self, marks_mac: bytes) -> bytes:
         """Return the digest before the first audit leaf."""
-        return hmac.digest(self._audit, frame(b"first", marks_mac), "sha256")
+        return _digest(self._audit, frame(b"first", marks_mac))
 
     def seal_root(self, root: bytes, marks_mac: bytes) -> bytes:
         """Encrypt the root row: its sum must not be readable, or removing records would become solving for them.
@@ -114,22 +116,33 @@ class Seals:
             raise Tampered("the store's root does not authenticate; restore the store from a backup") from None
 
     def _root_cipher(self, fresh: bytes) -> AESGCM:
-        return AESGCM(hmac.digest(self._root, fresh[:_SALT_BYTES], "sha256"))
+        return AESGCM(_digest(self._root, fresh[:_SALT_BYTES]))
 
 
-def check_material(kind: str, record_id: str, reference: MaterialReference, found: SealedMaterial | None) -> None:
-    """Check that sealed material is the one that a document names.
+def _keyed(key: bytes) -> HMAC:
+    """Return a context that has taken in its key; copying one is twice as quick as starting anew."""
+    return HMAC(key, SHA256())
+
+
+def _digest(keyed: HMAC, message: bytes) -> bytes:
+    context = keyed.copy()
+    context.update(message)
+    return context.finalize()
+
+
+def material_of(
+    kind: str, record_id: str, named: MaterialReference | None, sealed: bytes | None
+) -> SealedMaterial | None:
+    """Return the sealed material beside a document, checked against what the document names.
 
     Raises:
         Tampered: it is missing, another one, or changed; names kind and id.
     """
-    if (
-        found is None
-        or found.id != reference.id
-        or found.version != reference.version
-        or not hmac.compare_digest(sha256(found.sealed).digest(), reference.sealed_digest)
-    ):
+    if named is None:
+        return None
+    if sealed is None or not hmac.compare_digest(sha256(sealed).digest(), named.sealed_digest):
         raise Tampered(f"the material of {kind} {record_id} is not the one it was stored with; run `keystead verify`")
+    return SealedMaterial(named.id, named.version, sealed)
 
 
 def key_of(kind: str, record_id: str) -> bytes | None:
@@ -139,13 +152,13 @@ def key_of(kind: str, record_id: str) -> bytes | None:
     """
     if kind != KIND_OBJECT:
         return record_id.encode()
-    if len(record_id) != 36:
+    if len(record_id) != 36 or record_id[8:24:5] != "----" or record_id != record_id.lower():
         return None
     try:
         key = bytes.fromhex(record_id.replace("-", ""))
     except ValueError:
         return None
-    return key if text_of(kind, key) == record_id else None
+    return key if len(key) == 16 else None  # fromhex overlooks blanks
 
 
 def text_of(kind: str, key: bytes) -> str:

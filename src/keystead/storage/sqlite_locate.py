@@ -21,6 +21,7 @@ from keystead.core.authorize import scopes_for
 from keystead.core.errors import Invalid, TooLarge
 from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.core.search import asks_for_gone, matches
+from keystead.storage.attribute_index import place_of, term_of
 from keystead.storage.conditions import Test, equal_value, head_test, value_range
 from keystead.storage.sealed import key_of
 from keystead.storage.store import LOCATE_COUNT_MAX, LOCATE_MISSES_COUNT_MAX, LOCATE_OFFSET_MAX, Query
@@ -28,16 +29,10 @@ from keystead.storage.store import LOCATE_COUNT_MAX, LOCATE_MISSES_COUNT_MAX, LO
 _BOUNDS = (256, 4096, 65_536, 1 << 62)  # candidates of one scope looked at before the driver is chosen anew
 _NEWEST = b"\xff" * 17  # after every id
 
-_AT = "realm = ? AND scope = ? AND gone = ?"
-_EQUAL = f"{_AT} AND name = ? AND value = ?"
-_WITHIN = f"{_AT} AND name = ? AND value BETWEEN ? AND ?"
-_COUNT = f"SELECT count(*) FROM (SELECT 1 FROM attribute_index WHERE {_EQUAL} LIMIT ?)"  # noqa: S608 - constants
-_HAS_VALUE = f"EXISTS (SELECT 1 FROM attribute_index WHERE {_EQUAL} AND object = d.object)"  # noqa: S608 - constants
-_HAS_HEAD = f"EXISTS (SELECT 1 FROM listing WHERE {_AT} AND object = d.object AND %s)"  # noqa: S608 - constants
+_COUNT = "SELECT count(*) FROM (SELECT 1 FROM attribute_index WHERE term = ? LIMIT ?)"
+_HAS_VALUE = "EXISTS (SELECT 1 FROM attribute_index WHERE term = ? AND object = d.object)"
+_HAS_HEAD = "EXISTS (SELECT 1 FROM listing WHERE place = ? AND object = d.object AND %s)"
 _WALK = "SELECT object, {tests} FROM {table} AS d WHERE {driver} AND object < ? ORDER BY object DESC LIMIT ?"
-
-Place = tuple[str, str, int]
-"""Realm, scope and gone: where in the index a walk goes."""
 
 
 class Search:
@@ -99,11 +94,12 @@ class Search:
             key = key_of(KIND_OBJECT, str(named[0]))
             return iter(()) if key is None else iter((key,))
         parts = (0, 1) if self._query.destroyed or asks_for_gone(self._query) else (0,)
-        walks = [self._walk((self._query.realm, scope, gone)) for scope in self._query.scopes for gone in parts]
+        places = [place_of(self._query.realm, scope, gone) for scope in self._query.scopes for gone in parts]
+        walks = [self._walk(place) for place in places]
         return (key for key, _ in groupby(merge(*walks, reverse=True)))
 
-    def _walk(self, place: Place) -> Iterator[bytes]:
-        """Yield the candidates at one place, newest first."""
+    def _walk(self, place: bytes) -> Iterator[bytes]:
+        """Yield the candidates at one place of the index, newest first."""
         below = _NEWEST
         for bound in _BOUNDS:
             walk = self._statement(place, bound)
@@ -116,26 +112,26 @@ class Search:
             if looked_at < bound:
                 return
 
-    def _statement(self, place: Place, bound: int) -> Test:
+    def _statement(self, place: bytes, bound: int) -> Test:
         """Return the statement that walks the driver and tests everything else; it ends in `below` and `bound`."""
         head = self._head
         if not self._values and not self._ranges:
-            return _statement("listing", Test(_AT, place), head)
-        tests = [] if head is None else [Test(_HAS_HEAD % head.sql, (*place, *head.parameters))]
+            return _statement("listing", Test("place = ?", (place,)), head)
+        tests = [] if head is None else [Test(_HAS_HEAD % head.sql, (place, *head.parameters))]
         if not self._values:
-            return _statement("attribute_index", Test(_WITHIN, (*place, *self._ranges[0])), _all(tests))
-        rarest, *others = self._by_count(place, bound)
-        tests += [Test(_HAS_VALUE, (*place, *value)) for value in others]
-        return _statement("attribute_index", Test(_EQUAL, (*place, *rarest)), _all(tests))
+            name, low, high = self._ranges[0]
+            terms = (term_of(place, name, low), term_of(place, name, high))
+            return _statement("attribute_index", Test("term BETWEEN ? AND ?", terms), _all(tests))
+        rarest, *others = self._by_count([term_of(place, name, value) for name, value in self._values], bound)
+        tests += [Test(_HAS_VALUE, (term,)) for term in others]
+        return _statement("attribute_index", Test("term = ?", (rarest,)), _all(tests))
 
-    def _by_count(self, place: Place, bound: int) -> list[tuple[str, bytes]]:
-        """Return the indexed values, rarest first as far as counting up to `bound` tells."""
-        if len(self._values) == 1:
-            return self._values
-        counts = {
-            value: self._connection.execute(_COUNT, (*place, *value, bound)).fetchone()[0] for value in self._values
-        }
-        return sorted(counts, key=lambda value: int(counts[value]))
+    def _by_count(self, terms: list[bytes], bound: int) -> list[bytes]:
+        """Return terms, rarest first as far as counting up to `bound` tells."""
+        if len(terms) == 1:
+            return terms
+        counts = {term: int(self._connection.execute(_COUNT, (term, bound)).fetchone()[0]) for term in terms}
+        return sorted(counts, key=counts.__getitem__)
 
 
 def _all(tests: list[Test]) -> Test | None:

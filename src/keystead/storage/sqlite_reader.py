@@ -11,23 +11,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keystead.core.changes import SealedMaterial
 from keystead.core.errors import Tampered
 from keystead.core.lifecycle import next_transition_at
 from keystead.core.records import KIND_OBJECT, ROOT_REALM, ManagedObject, Record
 from keystead.storage.documents import decode
-from keystead.storage.sealed import Seals, check_material, key_of, text_of
+from keystead.storage.sealed import Seals, key_of, material_of, text_of
 from keystead.storage.sqlite_connections import connect, unavailable
 from keystead.storage.sqlite_locate import Search
 from keystead.storage.store import CHANGES_COUNT_MAX, Loaded, Query
 
-_LOADED = (
-    "SELECT r.id, r.revision, r.document, r.mac, r.at_us, m.id, m.version, m.sealed"
-    " FROM records AS r LEFT JOIN materials AS m ON m.kind = r.kind AND m.record = r.id"
-)
-_BY_ID = f"{_LOADED} WHERE r.kind = ? AND r.id = ?"
-_BY_HANDLE = f"{_LOADED} WHERE r.realm = ? AND r.kind = ? AND r.handle = ?"
-_LIST = f"{_LOADED} WHERE r.realm = ? AND r.kind = ? AND r.handle > ? ORDER BY r.handle LIMIT ?"
+_LOADED = "SELECT id, revision, document, mac, sealed FROM records"  # in the order of _loaded's parameters
+_BY_ID = f"{_LOADED} WHERE kind = ? AND id = ?"
+_BY_HANDLE = f"{_LOADED} WHERE realm = ? AND kind = ? AND handle = ?"
+_LIST = f"{_LOADED} WHERE realm = ? AND kind = ? AND handle > ? ORDER BY handle LIMIT ?"
 _HEAD = "SELECT revision, document, mac FROM records WHERE kind = 'object' AND id = ?"
 _DUE = "SELECT id, revision, document, mac, at_us FROM records WHERE next_us <= ? ORDER BY next_us LIMIT ?"
 _NEWEST = "SELECT max(sequence) FROM journal"
@@ -69,14 +65,14 @@ class SqliteReader:
         if key is None:
             return None
         row = self._row(_BY_ID, (kind, key))
-        return None if row is None else self._loaded(kind, row)
+        return None if row is None else self._loaded(kind, record_id, row)
 
     def by_handle(self, realm: str, kind: str, handle: str) -> Loaded | None:
         """Load a record by handle (store.Reader.by_handle)."""
         row = self._row(_BY_HANDLE, (realm, kind, handle))
         if row is None:
             return None
-        loaded = self._loaded(kind, row)
+        loaded = self._loaded(kind, text_of(kind, row[0]), row)
         if (loaded.record.realm, loaded.record.handle) != (realm, handle):
             raise Tampered(f"{kind} {loaded.record.id} stands under another name; run `keystead verify`")
         return loaded
@@ -85,7 +81,8 @@ class SqliteReader:
         self, kind: str, after_handle: str = "", limit_count: int = 1000, realm: str = ROOT_REALM
     ) -> list[Loaded]:
         """List a realm's records of a kind by handle (store.Reader.list_records)."""
-        return [self._loaded(kind, row) for row in self._rows(_LIST, (realm, kind, after_handle, limit_count))]
+        rows = self._rows(_LIST, (realm, kind, after_handle, limit_count))
+        return [self._loaded(kind, text_of(kind, row[0]), row) for row in rows]
 
     def locate(self, query: Query) -> list[str]:
         """Search for managed objects (store.Reader.locate)."""
@@ -128,15 +125,11 @@ class SqliteReader:
         except sqlite3.Error as error:
             raise unavailable(error) from error
 
-    def _loaded(self, kind: str, row: Any) -> Loaded:
-        key, revision, document, mac, _, material_id, version, sealed = row
+    def _loaded(self, kind: str, record_id: str, row: Any) -> Loaded:
+        key, revision, document, mac, sealed = row
         self._seals.check_record(kind, key, revision, document, mac)
-        record = decode(kind, text_of(kind, key), revision, document)
-        if record.material is None:
-            return Loaded(record, None)
-        material = None if material_id is None else SealedMaterial(material_id, version, sealed)
-        check_material(kind, record.id, record.material, material)
-        return Loaded(record, material)
+        record = decode(kind, record_id, revision, document)
+        return Loaded(record, material_of(kind, record_id, record.material, sealed))
 
     def _head(self, key: bytes) -> ManagedObject | None:
         """Load an object without its material, inside a search."""

@@ -24,17 +24,15 @@ from keystead.storage.store import KIND_COUNTER, RESERVE_COUNT_MAX
 
 ROWS_BETWEEN_CHECKPOINTS = 6000
 
-_STORED = "SELECT revision, document, mac, realm, handle, at_us, next_us FROM records WHERE kind = ? AND id = ?"
+_STORED = "SELECT revision, document, mac, realm, handle, at_us, next_us, sealed FROM records WHERE kind = ? AND id = ?"
 _HOLDER = "SELECT id FROM records WHERE realm = ? AND kind = ? AND handle = ?"
 _PUT_RECORD = (
-    "INSERT INTO records (kind, id, revision, document, mac, realm, handle, at_us, next_us)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET revision = excluded.revision,"
+    "INSERT INTO records (kind, id, revision, document, mac, realm, handle, at_us, next_us, sealed)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET revision = excluded.revision,"
     " document = excluded.document, mac = excluded.mac, realm = excluded.realm, handle = excluded.handle,"
-    " at_us = excluded.at_us, next_us = excluded.next_us"
+    " at_us = excluded.at_us, next_us = excluded.next_us, sealed = excluded.sealed"
 )
 _FREE_HANDLE = "DELETE FROM records WHERE realm = ? AND kind = ? AND handle = ?"
-_PUT_MATERIAL = "REPLACE INTO materials (kind, record, id, version, sealed) VALUES (?, ?, ?, ?, ?)"
-_ERASE_MATERIAL = "DELETE FROM materials WHERE kind = ? AND record = ?"
 _PUT_JOURNAL = (
     "INSERT INTO journal (sequence, at_us, request_id, principal, origin, operation, action, kind, id, revision,"
     " document, mac, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -43,13 +41,9 @@ _PUT_LEAF = "INSERT INTO audit (sequence, request_id, leaf, digest) VALUES (?, ?
 _PUT_ROOT = "UPDATE root SET sealed = ? WHERE id = 1"
 _COLUMNS = ListingRow._fields
 _PUT_LISTING = f"REPLACE INTO listing ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - constants
-_DROP_LISTING = "DELETE FROM listing WHERE realm = ? AND scope = ? AND gone = ? AND object = ?"
-_PUT_ATTRIBUTE = (
-    "INSERT OR IGNORE INTO attribute_index (realm, scope, gone, name, value, object) VALUES (?, ?, ?, ?, ?, ?)"
-)
-_DROP_ATTRIBUTE = (
-    "DELETE FROM attribute_index WHERE realm = ? AND scope = ? AND gone = ? AND name = ? AND value = ? AND object = ?"
-)
+_DROP_LISTING = "DELETE FROM listing WHERE place = ? AND object = ?"
+_PUT_ATTRIBUTE = "INSERT OR IGNORE INTO attribute_index (term, object) VALUES (?, ?)"
+_DROP_ATTRIBUTE = "DELETE FROM attribute_index WHERE term = ? AND object = ?"
 
 
 class SqliteWriter:
@@ -173,8 +167,6 @@ def _rows_of(plan: Plan) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
         yield _FREE_HANDLE, plan.freed
     if plan.records:
         yield _PUT_RECORD, [(*name, *stored) for name, stored in plan.records.items() if stored is not None]
-    if plan.materials:
-        yield from _material_rows(plan)
     if plan.index:
         yield from _index_rows(plan)
     if plan.journal:
@@ -183,21 +175,11 @@ def _rows_of(plan: Plan) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
         yield _PUT_LEAF, plan.leaves
 
 
-def _material_rows(plan: Plan) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
-    erased = [name for name, material in plan.materials.items() if material is None]
-    if erased:
-        yield _ERASE_MATERIAL, erased
-    yield (
-        _PUT_MATERIAL,
-        [(*name, m.id, m.version, m.sealed) for name, m in plan.materials.items() if m is not None],
-    )
-
-
 def _index_rows(plan: Plan) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
     changed = [(old, new) for old, new in plan.index.values() if old is not NO_ROWS]
     if changed:
-        kept = {row[:4] for _, new in changed for row in new.listing}
-        yield _DROP_LISTING, [row[:4] for old, _ in changed for row in old.listing if row[:4] not in kept]
+        kept = {row[:2] for _, new in changed for row in new.listing}
+        yield _DROP_LISTING, [row[:2] for old, _ in changed for row in old.listing if row[:2] not in kept]
         yield _DROP_ATTRIBUTE, [row for old, new in changed for row in old.attributes - new.attributes]
     yield _PUT_LISTING, [row for old, new in plan.index.values() for row in new.listing if row not in old.listing]
     yield _PUT_ATTRIBUTE, [row for old, new in plan.index.values() for row in sorted(new.attributes - old.attributes)]

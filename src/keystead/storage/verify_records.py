@@ -12,23 +12,17 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from keystead.core.changes import SealedMaterial
 from keystead.core.errors import Tampered
 from keystead.core.records import KIND_OBJECT, ManagedObject, Record
 from keystead.storage.attribute_index import NO_ROWS, AttributeRow, IndexRows, ListingRow, next_us_of, rows_of
 from keystead.storage.documents import decode
 from keystead.storage.findings import REBUILD, Finding
 from keystead.storage.journal import ROOT_MODULUS, Action
-from keystead.storage.sealed import Seals, check_material, text_of
+from keystead.storage.sealed import Seals, material_of, text_of
 
 _JOURNAL = "SELECT kind, id, action, revision, mac, at_us FROM journal ORDER BY kind, id, sequence"
 _RECORDS = (
-    "SELECT r.kind, r.id, r.realm, r.handle, r.revision, r.at_us, r.next_us, r.document, r.mac, m.id, m.version,"
-    " m.sealed FROM records AS r LEFT JOIN materials AS m ON m.kind = r.kind AND m.record = r.id ORDER BY r.kind, r.id"
-)
-_ORPHANS = (
-    "SELECT kind, record FROM materials AS m"
-    " WHERE NOT EXISTS (SELECT 1 FROM records AS r WHERE r.kind = m.kind AND r.id = m.record)"
+    "SELECT kind, id, realm, handle, revision, at_us, next_us, document, mac, sealed FROM records ORDER BY kind, id"
 )
 _LISTING = f"SELECT {', '.join(ListingRow._fields)} FROM listing ORDER BY object"  # noqa: S608 - constants
 _ATTRIBUTES = f"SELECT {', '.join(AttributeRow._fields)} FROM attribute_index ORDER BY object"  # noqa: S608 - constants
@@ -47,7 +41,7 @@ class Entry(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A record's row with the material beside it."""
+    """A record's row."""
 
     realm: str
     handle: str
@@ -56,7 +50,7 @@ class Row(NamedTuple):
     next_us: int | None
     document: bytes
     mac: bytes
-    material: SealedMaterial | None
+    sealed: bytes | None
 
 
 class Stream(Generic[Key]):
@@ -108,8 +102,8 @@ class RecordWalk:
     def __init__(self, connection: sqlite3.Connection, seals: Seals) -> None:
         self._connection = connection
         self._seals = seals
-        self._listing = Stream[bytes](connection.execute(_LISTING), itemgetter(3))
-        self._attributes = Stream[bytes](connection.execute(_ATTRIBUTES), itemgetter(5))
+        self._listing = Stream[bytes](connection.execute(_LISTING), itemgetter(1))
+        self._attributes = Stream[bytes](connection.execute(_ATTRIBUTES), itemgetter(1))
         self.total = 0
         self.record_count = 0
 
@@ -122,8 +116,7 @@ class RecordWalk:
         """Yield what is wrong, and None for each record that is right."""
         journal = Stream[Name](self._connection.execute(_JOURNAL), itemgetter(0, 1))
         for kind, key, *cells in self._connection.execute(_RECORDS):
-            *head, material_id, version, sealed = cells
-            row = Row._make((*head, None if material_id is None else SealedMaterial(material_id, version, sealed)))
+            row = Row._make(cells)
             for name, entries in journal.before((kind, key)):
                 yield from _absent(name, entries[-1])
             entries = journal.at((kind, key))
@@ -131,10 +124,6 @@ class RecordWalk:
         for name, entries in journal.before(None):
             yield from _absent(name, entries[-1])
         yield from self._index_before(None)
-        for kind, key in self._connection.execute(_ORPHANS):
-            yield Finding(
-                kind, text_of(kind, key), "has sealed material but no record: inserted, or its record deleted"
-            )
 
     def _record(self, name: Name, row: Row, entry: Entry | None) -> list[Finding]:
         kind, key = name
@@ -203,15 +192,10 @@ def _hints(record: ManagedObject | Record, row: Row, entry: Entry | None) -> Ite
 
 
 def _material(kind: str, record: ManagedObject | Record, row: Row) -> Iterator[str]:
-    if record.material is None:
-        if row.material is not None:
-            yield "has sealed material that it does not name"
-        return
+    if record.material is None and row.sealed is not None:
+        yield "has sealed material that it does not name"
     try:
-        check_material(kind, record.id, record.material, row.material)
+        material_of(kind, record.id, record.material, row.sealed)
     except Tampered:
-        yield (
-            "has lost its sealed material, or has another's"
-            if row.material is None
-            else ("has sealed material that was changed, moved here or rolled back")
-        )
+        what = "has lost its sealed material" if row.sealed is None else "has sealed material that is not its own"
+        yield what + ": deleted, changed, moved or rolled back"

@@ -63,11 +63,15 @@ RECORDS = Table(
     SCHEMA,
     *(_text("kind"), _bytes("id"), _text("realm"), _text("handle"), _number("revision"), _number("at_us")),
     *(_number("next_us", optional=True), _bytes("document"), _bytes("mac")),
+    Column("sealed", LargeBinary),
     UniqueConstraint("kind", "id", name="records_by_id"),
     UniqueConstraint("realm", "kind", "handle", name="records_by_handle"),
     sqlite_strict=True,
 )
-"""The truth: one authenticated document per live record. at_us = when this revision was written."""
+"""The truth: one authenticated document per live record, with its sealed material, which the document names by digest.
+
+at_us = when this revision was written, next_us = when the state it was written with ends.
+"""
 
 Index(
     "records_due",
@@ -75,16 +79,6 @@ Index(
     sqlite_where=RECORDS.c.next_us.is_not(None),
     postgresql_where=RECORDS.c.next_us.is_not(None),
 )
-
-MATERIALS = Table(
-    "materials",
-    SCHEMA,
-    *(_text("kind"), _bytes("record"), _text("id"), _number("version"), _bytes("sealed")),
-    PrimaryKeyConstraint("kind", "record"),
-    sqlite_strict=True,
-    sqlite_with_rowid=False,
-)
-"""Sealed material of records; bound to its record by the digest in the record's document."""
 
 JOURNAL = Table(
     "journal",
@@ -111,8 +105,8 @@ Index("audit_by_request", AUDIT.c.request_id)
 ATTRIBUTE_INDEX = Table(
     "attribute_index",
     SCHEMA,
-    *(_text("realm"), _text("scope"), _number("gone"), _text("name"), _bytes("value"), _bytes("object")),
-    PrimaryKeyConstraint("realm", "scope", "gone", "name", "value", "object"),
+    *(_bytes("term"), _bytes("object")),
+    PrimaryKeyConstraint("term", "object"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
@@ -121,14 +115,14 @@ ATTRIBUTE_INDEX = Table(
 LISTING = Table(
     "listing",
     SCHEMA,
-    *(_text("realm"), _text("scope"), _number("gone"), _bytes("object"), _number("object_type"), _number("state")),
+    *(_bytes("place"), _bytes("object"), _number("object_type"), _number("state")),
     *(_number("next_us", optional=True), _number("algorithm"), _number("length_bits"), _number("format")),
     *(_number("usage_mask"), _number("flags"), _number("initial_us"), _number("last_change_us")),
     *(_number("activation_us", optional=True), _number("process_start_us", optional=True)),
     *(_number("protect_stop_us", optional=True), _number("deactivation_us", optional=True)),
     *(_number("destroy_us", optional=True), _number("compromise_us", optional=True)),
     *(_number("compromise_occurrence_us", optional=True), _number("original_creation_us", optional=True)),
-    PrimaryKeyConstraint("realm", "scope", "gone", "object"),
+    PrimaryKeyConstraint("place", "object"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
