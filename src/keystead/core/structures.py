@@ -126,7 +126,7 @@ def structure(name: str, value: Value, *, partial: bool = False) -> Value:
     """Return a structure's value with its fields checked and in order.
 
     Args:
-        name: Attribute, a key of FIELDS.
+        name: Attribute.
         value: As it was given.
         partial: Required fields may be missing (a search, KMIP 1.4 section 4.9).
 
@@ -139,6 +139,8 @@ def structure(name: str, value: Value, *, partial: bool = False) -> Value:
             raise Invalid(f"{name} has a field twice; give each once", "invalid.attribute_value")
         given[tag] = (int(tag), int(kind), content)
     fields = []
+    if name not in FIELDS:
+        raise Invalid(f"{name} is not supported", "invalid.attribute")
     for field in FIELDS[name]:
         found = given.pop(field.tag, None)
         if found is None:

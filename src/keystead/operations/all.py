@@ -6,6 +6,7 @@ from keystead.operations import (  # noqa: F401  # importing declares
     ciphers,
     create,
     get,
+    grants,
     information,
     lifecycle,
     locate,

@@ -35,11 +35,12 @@ class KeyBlock:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A new object: its id, and attributes set by the server that the client did not give."""
+    """A new object: its id, and attributes set by the server that the client did not give; `record` for the log."""
 
     id: str
     object_type: int
     implicit: tuple[Attribute, ...] = ()
+    record: ManagedObject | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,8 @@ class ModifyAttribute:
 
     Attributes:
         index: Of KMIP 1.x; None = not given (means 0, KS-KMIP-045).
-        current: Of KMIP 2.x: the value the instance has now; None = the only instance.
+        current: Of KMIP 2.x: the value the instance has now.
+        only: Of KMIP 2.x without `current`: there must be one instance only.
     """
 
     name: str
@@ -135,6 +137,7 @@ class ModifyAttribute:
     index: int | None = None
     current: Value | None = None
     target: str = PLACEHOLDER
+    only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +263,7 @@ class Encrypt:
 
 @dataclass(frozen=True, slots=True)
 class Encrypted:
-    """Ciphertext; `iv` when the server made it, `tag` of authenticated modes. `algorithm` and `mode` for the log."""
+    """Ciphertext; `iv` when the server made it, `tag` of authenticated modes. Three numbers for the log."""
 
     id: str
     data: bytes
@@ -268,6 +271,7 @@ class Encrypted:
     tag: bytes | None = None
     algorithm: int = 0
     mode: int = 0
+    padding: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,9 +288,10 @@ class Decrypt:
 
 @dataclass(frozen=True, slots=True)
 class Decrypted:
-    """Clear data. `algorithm` and `mode` for the log."""
+    """Clear data. Three numbers for the log."""
 
     id: str
     data: bytes = field(repr=False)
     algorithm: int = 0
     mode: int = 0
+    padding: int = 0

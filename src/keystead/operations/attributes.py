@@ -1,0 +1,79 @@
+"""Reading, adding, modifying, deleting and setting attributes; the rules are in core.attribute_changes.
+
+Source: KMIP 1.4 sections 4.12 to 4.16; KMIP 2.1 sections 6.1.2, 6.1.13, 6.1.20, 6.1.21, 6.1.34, 6.1.51; requirements
+KS-KMIP-036, 038, 041, 042, 045, 049 to 051; KS-KEY-020, 028.
+"""
+
+from keystead.core.attribute_changes import Changed, Instance, added, assigned, deleted, modified
+from keystead.core.attribute_views import attributes_of, instances_of
+from keystead.core.changes import Change, Put
+from keystead.core.errors import Invalid
+from keystead.core.permission import Right
+from keystead.gate.call import Call
+from keystead.gate.operation import Target, operation
+from keystead.operations.requests import (
+    AddAttribute,
+    AttributeChanged,
+    AttributesRead,
+    DeleteAttribute,
+    GetAttributeList,
+    GetAttributes,
+    ModifyAttribute,
+    SetAttribute,
+)
+
+_SEEN = (Target(Right.SEE, destroyed=True),)
+_CHANGED = (Target(Right.MODIFY),)
+
+
+@operation(GetAttributes, "attributes.get", "GetAttributes", user=Right.SEE, targets=_SEEN)
+def get_attributes(call: Call, request: GetAttributes) -> AttributesRead:
+    """Return all instances of the named attributes; what the object does not have is left out."""
+    record = call.target
+    if not request.names:
+        return AttributesRead(record.id, attributes_of(record, call.now_us), record)
+    if len(set(request.names)) != len(request.names):
+        raise Invalid("an attribute is named twice; name each once", "invalid.message")
+    found = (instances_of(record, name, call.now_us) for name in request.names)
+    return AttributesRead(record.id, tuple(instance for instances in found for instance in instances), record)
+
+
+@operation(GetAttributeList, "attributes.list", "GetAttributeList", user=Right.SEE, targets=_SEEN)
+def get_attribute_list(call: Call, _request: GetAttributeList) -> AttributesRead:
+    """Return all attributes; the protocol gives their names."""
+    return AttributesRead(call.target.id, attributes_of(call.target, call.now_us), call.target)
+
+
+@operation(AddAttribute, "attributes.add", "AddAttribute", user=Right.MODIFY, targets=_CHANGED, configuration=True)
+def add_attribute(call: Call, request: AddAttribute) -> Change:
+    """Add one instance; the answer tells its index."""
+    return _change(added(call.target, request.name, request.value, call.now_us), request.name)
+
+
+@operation(
+    ModifyAttribute, "attributes.modify", "ModifyAttribute", user=Right.MODIFY, targets=_CHANGED, configuration=True
+)
+def modify_attribute(call: Call, request: ModifyAttribute) -> Change:
+    """Change one existing instance."""
+    instance = Instance(request.name, request.index, request.current, request.only)
+    return _change(modified(call.target, instance, request.value, call.now_us), request.name)
+
+
+@operation(
+    DeleteAttribute, "attributes.delete", "DeleteAttribute", user=Right.MODIFY, targets=_CHANGED, configuration=True
+)
+def delete_attribute(call: Call, request: DeleteAttribute) -> Change:
+    """Delete one instance, or all of the name."""
+    instance = Instance(request.name, request.index, request.current)
+    return _change(deleted(call.target, instance, call.now_us, every=request.every), request.name)
+
+
+@operation(SetAttribute, "attributes.set", "SetAttribute", user=Right.MODIFY, targets=_CHANGED, configuration=True)
+def set_attribute(call: Call, request: SetAttribute) -> Change:
+    """Give an attribute its only value, whether or not it had one."""
+    return _change(assigned(call.target, request.name, request.value, call.now_us), request.name)
+
+
+def _change(changed: Changed, name: str) -> Change:
+    answer = AttributeChanged(changed.record.id, changed.attribute)
+    return Change((Put(changed.record),), answer, detail=f"{name} index {changed.attribute.index}")

@@ -1,0 +1,204 @@
+"""Encrypt and Decrypt with a served key.
+
+Laws: a key is used only as its usage mask, its dates and the legacy switches allow at that moment; a random IV is fresh
+for every use; usage limits are spent durably before the answer (docs/adr/0032). What can be decided once for a record
+is a plan, kept only while the secure key cache may hold prepared ciphers, and made anew as soon as the record or the
+switches are others.
+
+Source: KMIP 1.4 sections 3.6, 3.19, 3.21, 4.29, 4.30, 11.30, 11.31; KMIP 2.1 sections 6.1.11, 6.1.17; requirements
+KS-KEY-004, 022; KS-LOG-013, 030; LEG-06, LEG-07; attacks.md classes 34 and 35.
+"""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from keystead.core.algorithms import UsageMask, transformation
+from keystead.core.attribute_table import ObjectType
+from keystead.core.attributes import Value
+from keystead.core.changes import Change, Put
+from keystead.core.errors import Invalid, Refused, WrongState
+from keystead.core.lifecycle import may_process, may_protect
+from keystead.core.permission import Right, Switches
+from keystead.core.records import KIND_OBJECT, ManagedObject
+from keystead.core.structures import (
+    TAG_BLOCK_CIPHER_MODE,
+    TAG_CRYPTOGRAPHIC_ALGORITHM,
+    TAG_HASHING_ALGORITHM,
+    TAG_IV_LENGTH,
+    TAG_PADDING_METHOD,
+    TAG_RANDOM_IV,
+    TAG_TAG_LENGTH,
+    TAG_USAGE_LIMITS_COUNT,
+    TAG_USAGE_LIMITS_TOTAL,
+    TAG_USAGE_LIMITS_UNIT,
+    UNIT_BYTE,
+    made,
+)
+from keystead.gate.call import Call
+from keystead.gate.operation import Target, operation
+from keystead.operations.requests import CipherParameters, Decrypt, Decrypted, Encrypt, Encrypted
+from keystead.trust.cipher_modes import Prepared
+from keystead.trust.ciphers import Suite, new_iv, prepare, suite
+
+PLANS_COUNT_MAX = 8192  # about 4 KB each with its cipher
+RANDOM_IV_BITS_MIN = 96  # shorter random ones repeat too soon (SP 800-38D section 8.2.2)
+ENCRYPT_BIT, DECRYPT_BIT = int(UsageMask.ENCRYPT), int(UsageMask.DECRYPT)  # plain numbers are quicker than flags
+LIMITS = "Usage Limits"
+PARAMETERS = "Cryptographic Parameters"
+
+_FIELDS = {
+    TAG_BLOCK_CIPHER_MODE: "mode",
+    TAG_PADDING_METHOD: "padding",
+    TAG_HASHING_ALGORITHM: "hashing",
+    TAG_CRYPTOGRAPHIC_ALGORITHM: "algorithm",
+    TAG_RANDOM_IV: "random_iv",
+    TAG_IV_LENGTH: "iv_length_bits",
+    TAG_TAG_LENGTH: "tag_length_bytes",
+}
+
+
+class Plan(NamedTuple):
+    """What is decided once for a record and parameters.
+
+    Attributes:
+        record: The very record it was made for; another one means another plan.
+        switches: Likewise.
+        parameters: Those of the request, or the object's own.
+        suite: What the algorithm in this mode needs and gives.
+        prepared: The key, ready.
+        limits: Its usage limits, None when it has none.
+    """
+
+    record: ManagedObject
+    switches: Switches
+    parameters: CipherParameters
+    suite: Suite
+    prepared: Prepared
+    limits: Value | None
+
+
+NONE = CipherParameters()
+
+
+@lru_cache(1024)
+def _words(algorithm: int, mode: int, padding: int) -> str:
+    return transformation(algorithm, mode, padding)
+
+
+def _detail(request: Any, result: Any) -> str:
+    """Ordinal number within the request, operation, algorithm with mode and padding (KS-LOG-013)."""
+    return f"1 {type(request).__name__} {_words(result.algorithm, result.mode, result.padding)}"
+
+
+@operation(
+    Encrypt,
+    "key.encrypt",
+    "Encrypt",
+    user=Right.ENCRYPT,
+    targets=(Target(Right.ENCRYPT),),
+    material=True,
+    detail=_detail,
+)
+def encrypt(call: Call, request: Encrypt) -> Encrypted | Change:
+    """Encrypt; usage limits, where the key has them, are spent with the answer."""
+    loaded = call.targets[0]
+    record: ManagedObject = loaded.record
+    if not record.shape.usage_mask & ENCRYPT_BIT:
+        raise Refused("the key's usage mask does not allow encrypting", "refused.usage_mask")
+    if not may_protect(record.dates, call.now_us):
+        raise WrongState("the key is not active, or its Protect Stop Date has passed")
+    plan = _plan(call, loaded, request.parameters)
+    if plan.suite.legacy_algorithm and not call.switches.legacy_algorithms:
+        raise Refused("this algorithm is outdated; it only decrypts here", "refused.switched_off")
+    parameters = plan.parameters
+    iv, made_iv = request.iv, None
+    if iv is None and parameters.random_iv:
+        iv = made_iv = _random_iv(record.shape.algorithm, parameters)
+    data, tag = plan.prepared.encrypt(request.data, iv, request.associated, parameters.tag_length_bytes)
+    result = Encrypted(
+        record.id, data, made_iv, tag, record.shape.algorithm, parameters.mode or 0, parameters.padding or 0
+    )
+    return result if plan.limits is None else _spent(call, record, plan.limits, len(request.data), result)
+
+
+@operation(
+    Decrypt,
+    "key.decrypt",
+    "Decrypt",
+    user=Right.DECRYPT,
+    targets=(Target(Right.DECRYPT),),
+    material=True,
+    detail=_detail,
+)
+def decrypt(call: Call, request: Decrypt) -> Decrypted:
+    """Decrypt; what fails says no more than that."""
+    loaded = call.targets[0]
+    record: ManagedObject = loaded.record
+    if not record.shape.usage_mask & DECRYPT_BIT:
+        raise Refused("the key's usage mask does not allow decrypting", "refused.usage_mask")
+    if not may_process(record.dates, call.now_us):
+        raise WrongState("the key is not active, or its Process Start Date is to come")
+    plan = _plan(call, loaded, request.parameters)
+    data = plan.prepared.decrypt(request.data, request.iv, request.associated, request.tag)
+    parameters = plan.parameters
+    return Decrypted(record.id, data, record.shape.algorithm, parameters.mode or 0, parameters.padding or 0)
+
+
+def _plan(call: Call, loaded: Any, parameters: CipherParameters | None) -> Plan:
+    """Return the plan for a record, from what the secure key cache holds if it may hold anything."""
+    record: ManagedObject = loaded.record
+    ready: dict[Any, Plan] | None = call.desk.keyring.ready
+    key = (record.id, parameters)
+    if ready is not None:
+        plan = ready.get(key)
+        if plan is not None and plan.record is record and plan.switches is call.switches:
+            return plan
+    plan = _planned(call, loaded, parameters)
+    if ready is not None:
+        if len(ready) >= PLANS_COUNT_MAX:
+            ready.pop(next(iter(ready)), None)
+        ready[key] = plan
+    return plan
+
+
+def _planned(call: Call, loaded: Any, parameters: CipherParameters | None) -> Plan:
+    record: ManagedObject = loaded.record
+    if record.object_type != ObjectType.SYMMETRIC_KEY:
+        raise Invalid("only keys encrypt and decrypt", "invalid.object_type")
+    if parameters is None:
+        parameters = own_parameters(record) or NONE
+    algorithm, mode = record.shape.algorithm, parameters.mode or 0
+    if parameters.algorithm is not None and parameters.algorithm != algorithm:
+        raise Invalid("the key is of another algorithm", "invalid.cryptographic_parameters")
+    found = suite(algorithm, mode)
+    if found.legacy_mode and not call.switches.legacy_modes:
+        raise Refused("this mode is outdated; an administrator can set legacy.modes", "refused.switched_off")
+    secret = call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, loaded.material)
+    prepared = prepare(algorithm, mode, parameters.padding or 0, secret)
+    return Plan(record, call.switches, parameters, found, prepared, record.attributes.first(LIMITS))
+
+
+def own_parameters(record: ManagedObject) -> CipherParameters | None:
+    """Return the object's own Cryptographic Parameters of the lowest index (KMIP 1.4 section 4.29), if it has any."""
+    value = record.attributes.first(PARAMETERS)
+    if value is None:
+        return None
+    return CipherParameters(**{_FIELDS[tag]: content for tag, _, content in value.content if tag in _FIELDS})
+
+
+def _random_iv(algorithm: int, parameters: CipherParameters) -> bytes | None:
+    length_bits = parameters.iv_length_bits
+    iv = new_iv(algorithm, parameters.mode or 0, length_bits)
+    if length_bits is not None and length_bits < RANDOM_IV_BITS_MIN:
+        raise Invalid("a random IV of less than 96 bits repeats too soon", "invalid.cryptographic_parameters")
+    return iv
+
+
+def _spent(call: Call, record: ManagedObject, limits: Value, data_bytes: int, result: Encrypted) -> Change:
+    """Take what an encryption protects from the key's usage limits, in the same transaction as the answer."""
+    total, unit = limits.field(TAG_USAGE_LIMITS_TOTAL), limits.field(TAG_USAGE_LIMITS_UNIT)
+    count = limits.field(TAG_USAGE_LIMITS_COUNT) - (data_bytes if unit == UNIT_BYTE else 1)
+    if count < 0:
+        raise Refused("the key's usage limits are spent", "refused.usage_limit")
+    attributes = record.attributes.replaced(LIMITS, 0, made(LIMITS, total, count, unit))
+    return Change((Put(record.changed(call.now_us, attributes=attributes)),), result, detail="usage limits spent")

@@ -1,0 +1,143 @@
+"""How an object comes to be, whichever operation makes it: owner, handle, sealed material, digest, templates.
+
+Source: KMIP 1.4 sections 4.1, 4.3 and 4 (Template-Attribute); requirements KS-KMIP-029, 030, 034, 035, 037, 048;
+KS-KEY-001 to 003; LEG-05; AMB-05.
+"""
+
+import hashlib
+from dataclasses import replace
+
+from keystead.core.algorithms import name_of
+from keystead.core.attribute_rules import Birth, merged, template_attributes
+from keystead.core.attribute_table import ObjectType
+from keystead.core.attribute_views import instances_of
+from keystead.core.attributes import Attribute, ItemType, Value
+from keystead.core.authorize import scopes_of
+from keystead.core.changes import Change, Put, SealedMaterial
+from keystead.core.errors import Invalid, NotFound, Refused
+from keystead.core.records import KIND_OBJECT, ManagedObject, MaterialReference
+from keystead.core.secret import Secret
+from keystead.core.structures import TAG_NAME_VALUE
+from keystead.gate.call import Call
+from keystead.gate.identifiers import new_id
+from keystead.operations.requests import Created
+from keystead.storage.store import Match, Query
+from keystead.trust.material import Place
+
+TEMPLATES_PER_REQUEST_COUNT_MAX = 10
+MATERIAL_VERSION = 1
+
+_IMPLICIT = ("Cryptographic Algorithm", "Cryptographic Length", "Cryptographic Usage Mask")
+
+
+def born(call: Call, object_type: int, birth: Birth, secret: Secret | None, given: tuple[Attribute, ...]) -> Change:
+    """Make the record of a new object and seal its material.
+
+    Args:
+        call: Of the operation; its principal will own the object.
+        object_type: KMIP's Object Type.
+        birth: Parts of the record; its shape is complete.
+        secret: The key bytes; None for a template.
+        given: What the client gave; the answer names what the server added to it.
+
+    Raises:
+        Refused: it would be global, and global keys are switched off.
+        Unavailable: the module is locked.
+    """
+    owner = call.principal.owner
+    if owner is None and not call.switches.global_keys:
+        raise Refused(
+            "keys without an owner are switched off; connect as a user, or have an administrator set "
+            "key_server.allow_global_keys",
+            "refused.switched_off",
+        )
+    object_id = new_id(call.now_us)
+    sealed = None if secret is None else _seal(call, object_id, secret)
+    record = ManagedObject(
+        object_id,
+        call.principal.realm,
+        object_type,
+        owner,
+        f"key-{object_id}",
+        call.now_us,
+        call.now_us,
+        birth.shape,
+        birth.dates,
+        birth.protection,
+        None if sealed is None else reference_to(sealed),
+        None if secret is None else hashlib.sha256(secret.reveal()).digest(),
+        original_creation_us=birth.original_creation_us,
+        attributes=birth.attributes,
+    )
+    return Change((Put(record, sealed),), Created(object_id, object_type, _implicit(record, given), record))
+
+
+def _seal(call: Call, object_id: str, secret: Secret) -> SealedMaterial:
+    place = Place(call.principal.realm, KIND_OBJECT, object_id, new_id(call.now_us), MATERIAL_VERSION)
+    sealed: SealedMaterial = call.desk.keyring.seal(place, secret)
+    return sealed
+
+
+def reference_to(sealed: SealedMaterial) -> MaterialReference:
+    """Return the reference that binds sealed material to a record's document."""
+    return MaterialReference(sealed.id, sealed.version, hashlib.sha256(sealed.sealed).digest())
+
+
+def _implicit(record: ManagedObject, given: tuple[Attribute, ...]) -> tuple[Attribute, ...]:
+    named = {attribute.name for attribute in given}
+    found = (instances_of(record, name, record.initial_us) for name in _IMPLICIT if name not in named)
+    return tuple(attribute for instances in found for attribute in instances)
+
+
+def with_templates(call: Call, names: tuple[str, ...], given: tuple[Attribute, ...]) -> tuple[Attribute, ...]:
+    """Return the given attributes with those of the named templates that the asker may see.
+
+    Raises:
+        NotFound: there is no such template.
+        Invalid: too many names.
+    """
+    if not names:
+        return given
+    if len(names) > TEMPLATES_PER_REQUEST_COUNT_MAX:
+        raise Invalid("a request names at most 10 templates", "invalid.field")
+    return merged([template_attributes(_template(call, name)) for name in names], given)
+
+
+def _template(call: Call, name: str) -> ManagedObject:
+    query = Query(
+        call.principal.realm,
+        scopes_of(call.principal, call.switches),
+        (
+            Match("Object Type", Value(ItemType.ENUMERATION, int(ObjectType.TEMPLATE))),
+            Match("Name", Value(ItemType.STRUCTURE, ((TAG_NAME_VALUE, int(ItemType.TEXT_STRING), name),))),
+        ),
+        call.now_us,
+        limit_count=1,
+    )
+    for object_id in call.desk.locate(query):
+        loaded = call.desk.get(object_id)
+        if loaded is not None and isinstance(loaded.record, ManagedObject):
+            return loaded.record
+    raise NotFound(f"there is no template {name!r} among those you may use", "not_found.item")
+
+
+def with_shape(birth: Birth, **changes: int) -> Birth:
+    """Return a birth whose shape is completed."""
+    return birth._replace(shape=replace(birth.shape, **changes))
+
+
+def described(_request: object, result: Created) -> str:
+    """Return what the activity log says of a new object: algorithm, size, flags (KS-LOG-013)."""
+    record = result.record
+    if record is None or record.object_type == ObjectType.TEMPLATE:
+        return ""
+    kind = name_of(record.shape.algorithm) if record.shape.algorithm else ObjectType(record.object_type).name
+    words = [kind, str(record.shape.length_bits)]
+    words += ["Deletable"] if record.protection.deletable else []
+    words += ["Exportable"] if record.protection.exportable else []
+    return " ".join(words)
+
+
+def id_of(result: Created) -> str:
+    """Return the id for the ID Placeholder."""
+    return result.id

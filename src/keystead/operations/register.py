@@ -1,0 +1,70 @@
+"""Register: the server takes an object that was made elsewhere: symmetric keys, secret data, opaque objects, templates.
+
+Source: KMIP 1.4 sections 4.3, 11.4; KMIP 2.1 section 6.1.43; requirements KS-KMIP-021 to 023, 047; AMB-03.
+"""
+
+from keystead.core.algorithms import SECRET_BYTES_MAX, KeyFormat, length_of, material_bytes, new_key_rule
+from keystead.core.attribute_rules import Birth, birth_of, check_quantum_safe
+from keystead.core.attribute_table import ObjectType
+from keystead.core.changes import Change
+from keystead.core.errors import Invalid, NotSupported
+from keystead.core.permission import Right, Switches
+from keystead.gate.call import Call
+from keystead.gate.operation import operation
+from keystead.operations.new_objects import born, described, id_of, with_shape, with_templates
+from keystead.operations.requests import KeyBlock, Register
+
+FORMATS = {
+    ObjectType.SYMMETRIC_KEY: frozenset(KeyFormat),
+    ObjectType.SECRET_DATA: frozenset({KeyFormat.RAW, KeyFormat.OPAQUE}),
+}
+
+
+@operation(
+    Register,
+    "key.register",
+    "Register",
+    user=Right.CREATE,
+    configuration=True,
+    material=True,
+    detail=described,
+    places=id_of,
+)
+def register(call: Call, request: Register) -> Change:
+    """Keep the object; what its key block and its attributes say must agree."""
+    given = with_templates(call, request.templates, request.attributes)
+    birth = birth_of(request.object_type, given)
+    if request.object_type == ObjectType.TEMPLATE:
+        return born(call, request.object_type, birth, None, given)
+    block = request.block
+    if block is None:
+        raise Invalid("there is no object to register", "invalid.missing")
+    birth = _completed(request.object_type, birth, block, call.switches)
+    check_quantum_safe(birth.shape, birth.attributes)
+    return born(call, request.object_type, birth, block.material, given)
+
+
+def _completed(object_type: int, birth: Birth, block: KeyBlock, switches: Switches) -> Birth:
+    if not 0 < len(block.material) <= SECRET_BYTES_MAX:
+        raise Invalid("an object has 1 to 65,536 bytes", "invalid.key")
+    if object_type == ObjectType.OPAQUE:
+        return with_shape(birth, subtype=block.subtype, format=0)
+    if object_type not in FORMATS:
+        raise Invalid("objects of this type are not kept here", "invalid.object_type")
+    if block.format not in FORMATS[ObjectType(object_type)]:
+        raise NotSupported("the object cannot be kept in this format; send it as Raw", "not_supported.key_format")
+    algorithm = _agreed(birth.shape.algorithm, block.algorithm, "Cryptographic Algorithm")
+    length_bits = _agreed(birth.shape.length_bits, block.length_bits, "Cryptographic Length")
+    length_bits = length_bits or length_of(algorithm, len(block.material))
+    if object_type == ObjectType.SYMMETRIC_KEY:
+        new_key_rule(algorithm, length_bits, switches)
+    if material_bytes(algorithm, length_bits) != len(block.material):
+        raise Invalid("the key bytes do not have the Cryptographic Length", "invalid.key")
+    _agreed(birth.shape.format, block.format, "Key Format Type")
+    return with_shape(birth, algorithm=algorithm, length_bits=length_bits, format=block.format, subtype=block.subtype)
+
+
+def _agreed(attribute: int, block: int, name: str) -> int:
+    if attribute and block and attribute != block:
+        raise Invalid(f"the key block and the attributes name a different {name}", "invalid.field")
+    return int(attribute or block)

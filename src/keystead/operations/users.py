@@ -1,0 +1,149 @@
+"""Key users: creating, listing, groups, disabling. A group exists as long as a user is in it.
+
+Source: requirements KS-USR-001, 006, 007; KS-AUTH-013; KS-GEN-012; chapter Local users and groups.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from keystead.core.changes import Change, Put
+from keystead.core.errors import Exists, Invalid, NotFound
+from keystead.core.permission import Access
+from keystead.core.records import KIND_USER, Record
+from keystead.gate.call import Call
+from keystead.gate.identifiers import new_id
+from keystead.gate.operation import operation
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")  # KS-USR-001
+GROUPS_PER_USER_COUNT_MAX = 100
+USERS_LISTED_COUNT_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class CreateUser:
+    """Create a key user. The name cannot be changed afterwards."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ListUsers:
+    """List key users by name, at most 1000 after `after`."""
+
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowUser:
+    """Show one key user."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetGroups:
+    """Put a user into these groups and no others."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DisableUser:
+    """Shut a user out, or let them in again; open connections notice at once."""
+
+    name: str
+    disabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A key user as administrators see it."""
+
+    name: str
+    groups: tuple[str, ...]
+    disabled: bool
+
+
+@operation(CreateUser, "user.create", "UserCreate", administrator=Access.USERS)
+def create_user(call: Call, request: CreateUser) -> Change:
+    """Create the user."""
+    check_name(request.name, "user")
+    if call.desk.objects.record(KIND_USER, request.name, call.principal.realm) is not None:
+        raise Exists(f"there is a user {request.name} already; choose another name")
+    fields = {"groups": _groups(request.groups), "disabled": False}
+    record = Record(KIND_USER, new_id(call.now_us), request.name, fields, call.principal.realm)
+    return _stored(record, f"user {request.name} created")
+
+
+@operation(ListUsers, "user.list", "UserList", administrator=Access.ANY)
+def list_users(call: Call, request: ListUsers) -> tuple[User, ...]:
+    """Return users by name."""
+    loaded = call.desk.objects.reader.list_records(KIND_USER, request.after, USERS_LISTED_COUNT_MAX)
+    records = [found.record for found in loaded if isinstance(found.record, Record)]
+    return tuple(_user(record) for record in records if record.realm == call.principal.realm)
+
+
+@operation(ShowUser, "user.show", "UserShow", administrator=Access.ANY)
+def show_user(call: Call, request: ShowUser) -> User:
+    """Return one user."""
+    return _user(_found(call, request.name))
+
+
+@operation(SetGroups, "user.set_groups", "UserSetGroups", administrator=Access.USERS)
+def set_groups(call: Call, request: SetGroups) -> Change:
+    """Replace the user's groups."""
+    record = _found(call, request.name)
+    groups = _groups(request.groups)
+    return _stored(_with(record, {"groups": groups}), f"user {request.name} in groups {', '.join(groups) or '-'}")
+
+
+@operation(DisableUser, "user.disable", "UserDisable", administrator=Access.USERS)
+def disable_user(call: Call, request: DisableUser) -> Change:
+    """Disable or enable the user."""
+    record = _found(call, request.name)
+    word = "disabled" if request.disabled else "enabled"
+    return _stored(_with(record, {"disabled": request.disabled}), f"user {request.name} {word}")
+
+
+def check_name(name: str, kind: str) -> None:
+    """Check the name of a user or group.
+
+    Raises:
+        Invalid: not of the pattern of KS-USR-001.
+    """
+    if NAME.fullmatch(name) is None:
+        raise Invalid(
+            f"a {kind}'s name begins with a letter and has up to 64 letters, digits, underscores, periods and hyphens",
+            "invalid.field",
+        )
+
+
+def _groups(groups: tuple[str, ...]) -> list[str]:
+    if len(groups) > GROUPS_PER_USER_COUNT_MAX:
+        raise Invalid("a user is in at most 100 groups", "invalid.field")
+    for group in groups:
+        check_name(group, "group")
+    return sorted(set(groups))
+
+
+def _found(call: Call, name: str) -> Record:
+    record = call.desk.objects.record(KIND_USER, name, call.principal.realm)
+    if record is None:
+        raise NotFound(f"there is no user {name}")
+    return record
+
+
+def _user(record: Record) -> User:
+    return User(record.handle, tuple(record.fields.get("groups", ())), bool(record.fields.get("disabled")))
+
+
+def _with(record: Record, changes: Mapping[str, Any]) -> Record:
+    return replace(record, fields={**record.fields, **changes})
+
+
+def _stored(record: Record, detail: str) -> Change:
+    return Change((Put(record),), _user(record), detail=detail)
