@@ -25,7 +25,7 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "trust/role_tokens.py": ("_keystream",),
     "trust/sealing.py": ("seal",),
     "trust/shares.py": ("split",),
-    "trust/software.py": ("SoftwareModule._master_key", "SoftwareModule._node_key"),
+    "trust/software.py": ("SoftwareModule._node_key", "SoftwareModule._unlock", "SoftwareModule._wrapping_key"),
     "trust/x509.py": ("_authority",),
     # A client that may have its key gets it: the answer of Get on its way into TLS.
     "protocols/kmip/translate/key_blocks.py": ("_material_node", "object_node"),

@@ -79,7 +79,7 @@ def test_one_wrong_pin_of_several_is_not_pointed_at() -> None:
     assert not unlock(Role.CRYPTO_USER, [(first, PINS[0]), (second, PINS[0])]).matches(secret)
 
 
-@pytest.mark.row("KS-HSM-014", "KS-HSM-016", "KS-HSM-022")
+@pytest.mark.row("KS-HSM-014", "KS-HSM-016")
 def test_a_duplicate_logs_in_like_its_original() -> None:
     bench = Bench()
     module = bench.unlocked()

@@ -110,7 +110,6 @@ def test_a_source_that_gives_too_little_is_noticed() -> None:
         tests.random_key(16)
 
 
-@pytest.mark.row("KS-FIPS-005")
 def test_after_a_failure_nothing_is_made_until_a_restart() -> None:
     good = iter([b"a" * 16, b"a" * 16])
     tests = ConditionalTests(lambda count: next(good, bytes(range(count))))

@@ -106,7 +106,6 @@ def contexts(tmp_path: Path, client: tuple[Secret | None, str]) -> tuple[ssl.SSL
     return both[0], both[1]
 
 
-@pytest.mark.row("KS-CAU-001", "KS-CAU-006")
 def test_client_and_server_meet_over_strict_tls(tmp_path: Path) -> None:
     issued = x509.issue_client(AUTHORITY_KEY, AUTHORITY, "alice")
     seen = handshake(*contexts(tmp_path, issued))
@@ -257,7 +256,7 @@ def test_the_chosen_field_names_the_user(field: str, user: str) -> None:
     assert x509.identity(a_certificate(EVERYTHING), field).user == user
 
 
-@pytest.mark.row("KS-KMIP-010", "KS-KMIP-011")
+@pytest.mark.row("KS-KMIP-011")
 @pytest.mark.parametrize("field", list(NameField))
 def test_the_chosen_field_must_occur_exactly_once(field: NameField) -> None:
     none, twice = a_certificate([(NameOID.TITLE, "none")]), a_certificate(EVERYTHING * 2)
@@ -315,7 +314,6 @@ def test_the_rest_of_an_identity() -> None:
     assert seen.not_after - seen.not_before == timedelta(days=365, minutes=5)
 
 
-@pytest.mark.row("KS-KMIP-015")
 @pytest.mark.parametrize(
     ("peer", "named"),
     [

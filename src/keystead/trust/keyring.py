@@ -22,7 +22,7 @@ from keystead.core.errors import Internal
 from keystead.core.records import ROOT_REALM
 from keystead.core.secret import Secret
 from keystead.trust.locked_memory import LockedSecret
-from keystead.trust.material import Place, binding, seal, subkey_cipher, unseal
+from keystead.trust.material import Place, PlaceFields, binding, seal, subkey_cipher, unseal
 from keystead.trust.root import RootOfTrust
 from keystead.trust.sealing import frame
 
@@ -37,7 +37,7 @@ class _Held:
 
     def __init__(self) -> None:
         self.realm_keys: dict[str, LockedSecret] = {}
-        self.ciphers: dict[tuple[str, str, str, str, int], tuple[AESGCM, bytes]] = {}
+        self.ciphers: dict[PlaceFields, tuple[AESGCM, bytes]] = {}
         self.ready: dict[Any, Any] = {}
         self.is_dropped = False
 
@@ -102,8 +102,7 @@ class Keyring:
         Raises:
             Unavailable: locked.
         """
-        held = self._held
-        return seal(self._cipher(held, place), place, secret)
+        return seal(self._cipher(self._held, place.realm, place.material_id), place, secret)
 
     def open(self, realm: str, kind: str, object_id: str, material: SealedMaterial) -> Secret:
         """Open material that was sealed for this place.
@@ -117,8 +116,7 @@ class Keyring:
             ready = held.ciphers.get(place)
             if ready is not None:
                 return unseal(ready[0], ready[1], material.sealed)
-        full = Place(*place)
-        cipher, bound = self._cipher(held, full), binding(full)
+        cipher, bound = self._cipher(held, realm, material.id), binding(place)
         secret = unseal(cipher, bound, material.sealed)
         if held is not None:
             self._keep(held, place, (cipher, bound))
@@ -152,19 +150,18 @@ class Keyring:
         held = self._held
         return 0 if held is None else len(held.ciphers)
 
-    def _cipher(self, held: _Held | None, place: Place) -> AESGCM:
-        realm = place.realm
+    def _cipher(self, held: _Held | None, realm: str, material_id: str) -> AESGCM:
         if held is not None:
             with self._lock:
                 key = held.realm_keys.get(realm)
                 if key is not None:
-                    return subkey_cipher(key.reveal(), place.material_id)
+                    return subkey_cipher(key.reveal(), material_id)
         unwrapped = self._root.unwrap_key(self._wrapped_key(realm), _realm_context(realm))
         if held is not None:
             with self._lock:
                 if not held.is_dropped and realm not in held.realm_keys:
                     held.realm_keys[realm] = LockedSecret(unwrapped)
-        return subkey_cipher(unwrapped.reveal(), place.material_id)
+        return subkey_cipher(unwrapped.reveal(), material_id)
 
     def _wrapped_key(self, realm: str) -> bytes:
         if realm not in self._wrapped:
@@ -174,7 +171,7 @@ class Keyring:
         except KeyError:
             raise Internal(f"there is no key-encryption key of the realm {realm}") from None
 
-    def _keep(self, held: _Held, place: tuple[str, str, str, str, int], ready: tuple[AESGCM, bytes]) -> None:
+    def _keep(self, held: _Held, place: PlaceFields, ready: tuple[AESGCM, bytes]) -> None:
         with self._lock:
             if held.is_dropped:
                 return

@@ -1,7 +1,7 @@
 """The built-in software security module. It protects keys by this machine's memory and files only, not by hardware.
 
-Laws: a failure is counted durably before a secret is judged; whatever locks the partition drops its master key first
-and writes afterwards; nothing of the state file opens without the node key. One lock serialises everything.
+Laws: a failure is counted durably before a secret is judged; whatever locks the partition drops its key first and
+writes afterwards; nothing of the state file opens without the node key. One lock serialises everything.
 
 Source: requirements KS-HSM-001 to 018, 050 to 054; AMB-29; docs/adr/0020 to 0022.
 """
@@ -93,7 +93,7 @@ class SoftwareModule:
         self._lock = threading.RLock()
         self._watchers: list[Callable[[], None]] = []
         self._security_officer_logged_in = False
-        self._master: LockedSecret | None = None
+        self._wrapping: LockedSecret | None = None
         saved = state.load()
         self._document = None if saved is None else ModuleDocument.from_bytes(saved, self._node_key("module/state"))
 
@@ -108,8 +108,8 @@ class SoftwareModule:
             return ModuleStatus(
                 kind="software",
                 initialised=partition is not None,
-                activated=self._master is not None,
-                crypto_user_logged_in=self._master is not None or remembered,
+                activated=self._wrapping is not None,
+                crypto_user_logged_in=self._wrapping is not None or remembered,
                 security_officer_logged_in=self._security_officer_logged_in,
                 key_cache=document is not None and document.key_cache,
                 attempts_left={role: self._attempts_left(role) for role in (Role.SECURITY_OFFICER, Role.CRYPTO_USER)},
@@ -195,7 +195,7 @@ class SoftwareModule:
     def set_password(self) -> Secret:
         """Generate another password for the crypto user; see `SecurityModule.set_password`."""
         with self._lock:
-            self._master_key()
+            self._wrapping_key()  # raises while locked
             partition, old, new = self._partition(), self._password(), partitions.new_password()
             wrapped = partitions.change_password(partition, old, new)
             sealed = self._sealed_password(partition.id, new)
@@ -237,7 +237,7 @@ class SoftwareModule:
             if role is Role.SECURITY_OFFICER:
                 self._security_officer_logged_in = False
             elif role is Role.CRYPTO_USER:
-                self._drop_master()
+                self._lock_partition()
                 document = self._document
                 if document and document.partition and document.partition.activation:
                     self._save_partition(replace(document.partition, activation=None))
@@ -248,7 +248,7 @@ class SoftwareModule:
         """Use the partition again after `deactivate`; see `RootOfTrust.activate`."""
         with self._lock:
             partition = self._partition()
-            if self._master is not None:
+            if self._wrapping is not None:
                 return False
             if partition.activation is None or not self._reactivate():
                 raise WrongState("the activation window is over: log the crypto user in", "wrong_state.module")
@@ -257,9 +257,9 @@ class SoftwareModule:
     def deactivate(self) -> bool:
         """Stop using the partition; False = was not active."""
         with self._lock:
-            if self._master is None:
+            if self._wrapping is None:
                 return False
-            self._drop_master()
+            self._lock_partition()
             document, partition = self._initialised(), self._partition()
             now_us = self._now_us()
             if partition.activation is not None:
@@ -271,7 +271,7 @@ class SoftwareModule:
     def resume(self) -> bool:
         """Restore an activation that a short outage interrupted; see `RootOfTrust.resume`."""
         with self._lock:
-            if self._master is not None:
+            if self._wrapping is not None:
                 return True
             partition = self._document.partition if self._document else None
             if partition is None or partition.activation is None or partition.is_deactivated:
@@ -286,7 +286,7 @@ class SoftwareModule:
             if document is None or partition is None or partition.activation is None:
                 return
             now_us = self._now_us()
-            if self._master is not None:
+            if self._wrapping is not None:
                 partition = replace(partition, last_alive_us=now_us)
             elif not self._can_resume(document, partition):
                 partition = replace(partition, activation=None)
@@ -305,15 +305,12 @@ class SoftwareModule:
             return unseal(self._wrapping_key(), wrapped, context)
 
     def _wrapping_key(self) -> bytes:
-        return derive(self._master_key(), "module/wrap", self._partition().id)
-
-    def _master_key(self) -> bytes:
-        if self._master is None:
+        if self._wrapping is None:
             raise Unavailable("the security module is locked; its crypto user must log in", "unavailable.locked")
-        return self._master.reveal()
+        return self._wrapping.reveal()
 
     def _unlock(self, partition: Partition, master: Secret) -> None:
-        """Note the activation durably if a window is set, then hold the master key."""
+        """Note the activation durably if a window is set, then hold what wraps keys; the master key itself goes."""
         now_us = self._now_us()
         document = self._initialised()
         activation = None
@@ -321,14 +318,15 @@ class SoftwareModule:
             activation = seal(self._node_key("module/activation"), master, partition.id)
         partition = replace(partition, activation=activation, is_deactivated=False, last_alive_us=now_us)
         self._save(replace(document, latest_us=max(document.latest_us, now_us), partition=partition))
-        self._drop_master()
-        self._master = LockedSecret(master)
+        self._lock_partition()
+        wrapping = derive(master.reveal(), "module/wrap", partition.id)
+        self._wrapping = LockedSecret(Secret(wrapping))
         self._tell_watchers()
 
-    def _drop_master(self) -> None:
-        if self._master is not None:
-            self._master.wipe()
-            self._master = None
+    def _lock_partition(self) -> None:
+        if self._wrapping is not None:
+            self._wrapping.wipe()
+            self._wrapping = None
             self._tell_watchers()
 
     def _reactivate(self) -> bool:
