@@ -32,7 +32,7 @@ def client(node: DevNode, name: str) -> ProxyKmipClient:
         cert=node.clients[name]["certificate"],
         key=node.clients[name]["key"],
         ca=node.ca,
-        ssl_version="PROTOCOL_TLS_CLIENT",
+        ssl_version="PROTOCOL_TLSv1_2",
         kmip_version=enums.KMIPVersion.KMIP_1_4,
     )
 
@@ -54,7 +54,8 @@ def live_with_a_key(node: DevNode) -> bytes:
             "block_cipher_mode": enums.BlockCipherMode.CBC,
             "padding_method": enums.PaddingMethod.PKCS5,
         }
-        secret, iv = alice.encrypt(b"attack at dawn", key, parameters, os.urandom(16))
+        iv = os.urandom(16)
+        secret, _ = alice.encrypt(b"attack at dawn", key, parameters, iv)
         clear = alice.decrypt(secret, key, parameters, iv)
         check(clear == b"attack at dawn" and secret != clear, "... and encrypted and decrypted a message with it.")
     with client(node, "bob") as bob:

@@ -11,7 +11,6 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from keystead.core.changes import Change, Put, SealedMaterial, Transaction
@@ -159,19 +158,3 @@ def store(target: SqliteStore, puts: Sequence[Put], now_us: int, operation: str 
         writer.close()
     if outcome is not None:
         raise outcome
-
-
-def make_file(path: Path, data: bytes) -> None:
-    """Write a new file of mode 0600; never over one that exists.
-
-    Raises:
-        Exists: it exists.
-    """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        raise Exists(f"{path} exists already; choose another name") from None
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

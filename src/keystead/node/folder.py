@@ -12,7 +12,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from keystead.core.errors import Invalid, NotFound
+from keystead.core.errors import Exists, Invalid, NotFound
 
 CONFIG_FILE = "keystead.toml"
 UNIX_PATH_BYTES_MAX = 100
@@ -121,6 +121,22 @@ def write_private(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
     beside.replace(path)
     flush_folder(path.parent)
+
+
+def make_file(path: Path, data: bytes) -> None:
+    """Write a new file of mode 0600; never over one that exists.
+
+    Raises:
+        Exists: it exists.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise Exists(f"{path} exists already; choose another name") from None
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def flush_folder(folder: Path) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 import keystead
 from keystead.core.errors import Invalid, Refused
 from keystead.core.secret import Secret
-from keystead.node.creation import Beginning, RoleSecrets, create_node
 from keystead.node.folder import CONFIG_FILE, NodeConfig, read_config, unix_address, write_private
 from keystead.node.supervisor import Supervisor
 from keystead.node.unlocking import PIN_FILE, TOKEN_FILE
@@ -65,6 +64,8 @@ def _create(data: Path, given: tuple[str, ...]) -> None:
         if not equals or not dot:
             raise Invalid(f"--set takes SECTION.FIELD=VALUE, not {word!r}", "invalid.field")
         settings.setdefault(section, {})[field] = parse(section, field, value)
+    from keystead.node.creation import Beginning, RoleSecrets, create_node  # schema tools are slow to import
+
     config = NodeConfig(data, data / "insecure" / "node.key", dev=True)
     role_secrets = RoleSecrets(new_role_secret(), new_role_secret(), new_role_secret())
     create_node(config, Beginning(role_secrets, (), settings))

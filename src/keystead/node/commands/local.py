@@ -10,8 +10,7 @@ from typing import Any
 from keystead.core.errors import Invalid
 from keystead.core.secret import Secret
 from keystead.node.commands.answers import Answers
-from keystead.node.creation import make_file
-from keystead.node.folder import read_config, unix_address
+from keystead.node.folder import make_file, read_config, unix_address
 from keystead.protocols.local.client import ask
 from keystead.settings import key_server, services  # declares the sections
 from keystead.settings.section import parse

@@ -14,8 +14,7 @@ from keystead.core.errors import Invalid, Refused
 from keystead.core.secret import Secret
 from keystead.gate.operation import REGISTRY
 from keystead.node.commands.answers import Answers
-from keystead.node.creation import Beginning, RoleSecrets, create_node, make_file
-from keystead.node.folder import NodeConfig, read_config
+from keystead.node.folder import NodeConfig, make_file, read_config
 from keystead.node.opening import OWN, SHARED, open_parts
 from keystead.node.supervisor import Supervisor
 from keystead.node.witness import Witness
@@ -34,6 +33,8 @@ TITLES = {
 
 def init(words: argparse.Namespace) -> int:
     """Make a production node: three sets of role tokens, node key, stores; it starts locked."""
+    from keystead.node.creation import Beginning, RoleSecrets, create_node  # schema tools are slow to import
+
     data, tokens = Path(words.data).absolute(), Path(words.tokens).absolute()
     node_key = Path(words.node_key).absolute()
     for outside in (tokens, node_key):
