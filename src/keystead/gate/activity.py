@@ -14,12 +14,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keystead.core.permission import Principal
 from keystead.gate.operation import Declaration
 
 if TYPE_CHECKING:
     from keystead.gate.call import Batch, Reply
 
 TEXT_CHARACTERS_MAX = 256
+PRINCIPALS_COUNT_MAX = 1_000
 
 
 def printable(text: str) -> str:
@@ -39,8 +41,9 @@ class ActivityLog:
     def __init__(self, path: Path | None) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600) if path else None
         self._lines: list[str] = []
-        self._second = 0
         self._stamp = ""
+        self._stamp_ends_s = 0.0
+        self._asked_by: dict[int, tuple[Principal, str]] = {}
         self.lost_count = 0
 
     def add(self, batch: "Batch", declaration: Declaration | None, request: Any, reply: "Reply", key: str) -> None:
@@ -48,21 +51,33 @@ class ActivityLog:
         if self._file is None:
             return
         error = reply.error
-        principal = batch.principal
-        detail = ""
-        if declaration is not None and declaration.detail is not None and error is None:
-            detail = declaration.detail(request, reply.result)
-        second = int(time.time())
-        if second != self._second:
-            self._second = second
-            self._stamp = time.strftime("[%Y-%m-%d %H:%M:%S]", time.localtime(second))
+        detail = "-"
+        if error is None and declaration is not None and declaration.detail is not None:
+            detail = declaration.detail(request, reply.result) or "-"
+        if time.time() >= self._stamp_ends_s:
+            self._renew_stamp()
         title = declaration.title if declaration is not None else "-"
-        outcome = "0 [Success]" if error is None else f"{error.reason} [{printable(error.message)}]"
-        self._lines.append(
-            f"{self._stamp} {'INFO' if error is None else 'ERROR'} {principal.address} "
-            f"[{principal.common_name or '-'}] {principal.name or '-'} {batch.number} {title} "
-            f"{printable(key)} [{detail or '-'}] {outcome}\n"
-        )
+        who = f"{self._who(batch.principal)} {batch.number} {title} {printable(key)} [{detail}]"
+        if error is None:
+            self._lines.append(f"{self._stamp} INFO {who} 0 [Success]\n")
+        else:
+            self._lines.append(f"{self._stamp} ERROR {who} {error.reason} [{printable(error.message)}]\n")
+
+    def _renew_stamp(self) -> None:
+        second = int(time.time())
+        self._stamp_ends_s = second + 1.0
+        self._stamp = time.strftime("[%Y-%m-%d %H:%M:%S]", time.localtime(second))
+
+    def _who(self, principal: Principal) -> str:
+        """Return the fields that tell who asked; they stay the same for all requests of a connection."""
+        known = self._asked_by.get(id(principal))
+        if known is not None and known[0] is principal:
+            return known[1]
+        if len(self._asked_by) >= PRINCIPALS_COUNT_MAX:
+            self._asked_by.clear()
+        words = f"{principal.address} [{printable(principal.common_name) or '-'}] {principal.name or '-'}"
+        self._asked_by[id(principal)] = (principal, words)
+        return words
 
     def flush(self) -> None:
         """Write what gathered, in one write; a full disk is counted, not raised (reads go on, loss is stated)."""

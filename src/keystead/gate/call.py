@@ -8,7 +8,6 @@ Source: design.md laws 2 and 10; KMIP 1.4 section 6.1 (batches); requirements KS
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from keystead.core import permission
@@ -17,13 +16,13 @@ from keystead.core.changes import Change, Transaction
 from keystead.core.errors import Conflict, Internal, Invalid, KeysteadError, NotFound, NotSupported, Refused, WrongState
 from keystead.core.lifecycle import GONE, state_at
 from keystead.core.permission import Principal, Switches
-from keystead.core.records import ManagedObject
+from keystead.core.records import ManagedObject, Record
 from keystead.gate.activity import ActivityLog
 from keystead.gate.committer import Committer
 from keystead.gate.desk import Desk
 from keystead.gate.identifiers import Clock, new_request_id
 from keystead.gate.objects import Objects
-from keystead.gate.operation import PLACEHOLDER, REGISTRY, Declaration
+from keystead.gate.operation import PLACEHOLDER, REGISTRY, Declaration, Target
 from keystead.gate.refusals import Refusals
 from keystead.storage.store import Loaded
 
@@ -43,8 +42,7 @@ class Reply(NamedTuple):
 Deliver = Callable[[list[Reply]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Requests of one message, run in order.
 
     Attributes:
@@ -152,7 +150,8 @@ class Gate:
             outcome = declaration.handler(call, request)
             if type(outcome) is Change:
                 run.steps.append((declaration.name, outcome))
-                run.desk.note(outcome)
+                if len(run.batch.requests) > 1:
+                    run.desk.note(outcome)
                 outcome = outcome.result
             if declaration.places is not None:
                 placed = declaration.places(outcome)
@@ -191,38 +190,35 @@ class Gate:
 
     def _targets(self, declaration: Declaration, request: Any, run: "_Run") -> tuple[tuple[Any, ...], str]:
         """Load and authorise what the request names; also returns the first id for the log."""
-        found: list[Loaded | None] = []
-        first = "-"
-        for target in declaration.targets:
-            named: str | None = getattr(request, target.field)
-            if named is None and target.optional:
-                found.append(None)
-                continue
-            named = named or run.placeholder
-            if not named:
-                raise Invalid(
-                    "name the object: there is no identifier and no earlier one in this batch", "invalid.missing"
-                )
-            loaded = run.desk.get(named)
-            held = self._held(run.batch.principal, loaded)
-            if loaded is None or not held:
-                raise NotFound("no such object among those you may use", "not_found.item")
-            if first == "-":
-                first = named
-            if target.right & ~held:
-                raise Refused("you may not do this with the object; ask its owner for a grant", "refused.permission")
-            if not target.destroyed and loaded.material is None and _gone(loaded.record):
-                raise WrongState("the object is destroyed", "wrong_state.object")
-            found.append(loaded)
-        return tuple(found), first
+        if not declaration.targets:
+            return (), "-"
+        found = [self._target(target, request, run) for target in declaration.targets]
+        return tuple(found), next((loaded.record.id for loaded in found if loaded is not None), "-")
 
-    def _held(self, principal: Principal, loaded: Loaded | None) -> permission.Right:
+    def _target(self, target: Target, request: Any, run: "_Run") -> Loaded | None:
+        named: str | None = getattr(request, target.field)
+        if named is None and target.optional:
+            return None
+        named = named or run.placeholder
+        if not named:
+            raise Invalid("name the object: there is no identifier and no earlier one in this batch", "invalid.missing")
+        loaded = run.desk.get(named)
+        held = 0 if loaded is None else self._held(run.batch.principal, loaded.record)
+        if loaded is None or not held:
+            raise NotFound("no such object among those you may use", "not_found.item")
+        if target.right & ~held:
+            raise Refused("you may not do this with the object; ask its owner for a grant", "refused.permission")
+        if not target.destroyed and loaded.material is None and _gone(loaded.record):
+            raise WrongState("the object is destroyed", "wrong_state.object")
+        return loaded
+
+    def _held(self, principal: Principal, record: ManagedObject | Record) -> int:
         """Return the rights on a target. An administrator has passed by access to the area, which knows no owners."""
-        if loaded is None or not isinstance(loaded.record, ManagedObject):
-            return permission.Right.NONE
+        if not isinstance(record, ManagedObject):
+            return 0
         if principal.kind in ("administrator", "local"):
-            return permission.ALL if principal.realm == loaded.record.realm else permission.Right.NONE
-        return rights_on(principal, loaded.record, self.switches)
+            return int(permission.ALL) if principal.realm == record.realm else 0
+        return rights_on(principal, record, self.switches)
 
     def _answer(self, run: "_Run", replies: list[Reply], deliver: Deliver) -> None:
         for request, reply, key in zip(run.batch.requests, replies, run.keys, strict=False):

@@ -11,19 +11,24 @@ CLOCK_BACK_ALARM_US = 2_000_000
 
 
 class Clock:
-    """UTC microseconds that never precede what was returned before or the store's last commit."""
+    """UTC microseconds that never precede what was returned before or the store's last commit.
+
+    Attributes:
+        last_us: What was returned last.
+        set_back: The system clock was seen well behind that.
+    """
 
     def __init__(self, not_before_us: int = 0) -> None:
-        self._last_us = not_before_us
+        self.last_us = not_before_us
         self.set_back = False
 
     def now_us(self) -> int:
         """Return now; while the system clock stands before the last value, that value plus one is returned."""
         now = time.time_ns() // 1000
-        if now <= self._last_us:
-            self.set_back = self.set_back or self._last_us - now > CLOCK_BACK_ALARM_US
-            now = self._last_us + 1
-        self._last_us = now
+        if now <= self.last_us:
+            self.set_back = self.set_back or self.last_us - now > CLOCK_BACK_ALARM_US
+            now = self.last_us + 1
+        self.last_us = now
         return now
 
 

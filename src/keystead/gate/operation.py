@@ -22,16 +22,20 @@ class Target:
     """An object that an operation works on.
 
     Attributes:
-        right: What the asker must hold on it.
+        right: What the asker must hold on it; kept as a plain mask, as every request is measured by it.
         field: Attribute of the request with its id.
         destroyed: Also objects whose material is gone (reading their attributes).
         optional: The request may leave it out (None).
     """
 
-    right: Right
+    right: int
     field: str = "target"
     destroyed: bool = False
     optional: bool = False
+
+    def __post_init__(self) -> None:
+        """Turn the flag into a plain number."""
+        object.__setattr__(self, "right", int(self.right))
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def _create(data: Path, given: tuple[str, ...]) -> None:
         if not equals or not dot:
             raise Invalid(f"--set takes SECTION.FIELD=VALUE, not {word!r}", "invalid.field")
         settings.setdefault(section, {})[field] = parse(section, field, value)
-    from keystead.node.creation import Beginning, RoleSecrets, create_node  # schema tools are slow to import
+    from keystead.node.creation import Beginning, RoleSecrets, create_node  # noqa: PLC0415  # schema tools are slow to import
 
     config = NodeConfig(data, data / "insecure" / "node.key", dev=True)
     role_secrets = RoleSecrets(new_role_secret(), new_role_secret(), new_role_secret())

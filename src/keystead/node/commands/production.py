@@ -33,7 +33,7 @@ TITLES = {
 
 def init(words: argparse.Namespace) -> int:
     """Make a production node: three sets of role tokens, node key, stores; it starts locked."""
-    from keystead.node.creation import Beginning, RoleSecrets, create_node  # schema tools are slow to import
+    from keystead.node.creation import Beginning, RoleSecrets, create_node  # noqa: PLC0415  # schema tools are slow to import
 
     data, tokens = Path(words.data).absolute(), Path(words.tokens).absolute()
     node_key = Path(words.node_key).absolute()
