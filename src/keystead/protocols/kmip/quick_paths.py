@@ -24,8 +24,8 @@ from keystead.protocols.kmip.wire.shapes import Freedom, Path, Shape
 from keystead.protocols.kmip.wire.tags_table import Tag
 from keystead.protocols.kmip.wire.templates import Slot, Template
 
-TEMPLATES_MAX = 256
-"""Kinds of answers that are remembered; clients choose lengths of keys, hence some of them."""
+TEMPLATES_PER_SHAPE_MAX = 16
+"""Kinds of answers that are remembered for a shape: what kinds of keys there are is the clients' choice."""
 
 _HEADER: Path = (Tag.REQUEST_MESSAGE, Tag.REQUEST_HEADER)
 _ITEM: Path = (Tag.REQUEST_MESSAGE, Tag.BATCH_ITEM)
@@ -144,22 +144,26 @@ class QuickPath:
         dialect: In which to answer.
         response_bytes_max: What the client can take.
         operation: KMIP's Operation.
-        recipe: How to answer.
     """
 
-    __slots__ = ("_batch_id", "_constants", "_places", "_type", "dialect", "operation", "recipe", "response_bytes_max")
+    __slots__ = (
+        *("_batch_id", "_constants", "_is_correlated", "_places", "_recipe", "_templates", "_type"),
+        *("dialect", "operation", "response_bytes_max"),
+    )
 
     def __init__(self, incoming: Incoming, paths: tuple[Path, ...]) -> None:
         self.dialect = incoming.dialect
         self.response_bytes_max = incoming.response_bytes_max
         self.operation, _, request = incoming.items[0]
         self._type = type(request)
-        self.recipe = _RECIPES[self._type]
+        self._recipe = _RECIPES[self._type]
+        self._templates: dict[Hashable, Template] = {}
         names = [field.name for field in fields(request)]
         free = {_FIELDS[path]: place for place, path in enumerate(paths) if path in _FIELDS}
         self._constants = [None if name in free else getattr(request, name) for name in names]
         self._places = tuple((names.index(name), place) for name, place in free.items())
         self._batch_id = paths.index(_BATCH_ID) if _BATCH_ID in paths else None
+        self._is_correlated = self.dialect.version >= CORRELATION_SINCE
 
     def request(self, values: list[Any]) -> Any:
         """Return the request of a message with these values in its free leaves."""
@@ -168,14 +172,44 @@ class QuickPath:
             arguments[position] = values[place]
         return self._type(*arguments)
 
-    def batch_id(self, values: list[Any]) -> bytes | None:
-        """Return the Unique Batch Item ID of that message."""
-        return None if self._batch_id is None else values[self._batch_id]
-
     def incoming(self, values: list[Any]) -> Incoming:
         """Return what the generic path needs to answer that message."""
-        item = Item(self.operation, self.batch_id(values), None)
+        item = Item(self.operation, None if self._batch_id is None else values[self._batch_id], None)
         return Incoming(self.dialect, (item,), response_bytes_max=self.response_bytes_max)
+
+    def answer(self, values: list[Any], result: Any, seconds: int, correlation: bytes) -> bytes | None:
+        """Return the answer to that message; None when no template serves.
+
+        Args:
+            values: Of the message's free leaves.
+            result: Of its request.
+            seconds: Time stamp.
+            correlation: Server Correlation Value, for versions that have it.
+        """
+        recipe = self._recipe
+        kind = recipe.kind(result)
+        template = self._templates.get(kind)
+        if template is None:
+            if kind is None or len(self._templates) >= TEMPLATES_PER_SHAPE_MAX:
+                return None
+            template = self._templates[kind] = self._template(result)
+        head = [_seconds(seconds)]
+        if self._is_correlated:
+            head.append(correlation)
+        if self._batch_id is not None:
+            head.append(values[self._batch_id])
+        message = template.render(*head, *recipe.values(result))
+        return message if len(message) <= self.response_bytes_max else None
+
+    def _template(self, result: Any) -> Template:
+        item = Item(self.operation, None if self._batch_id is None else _SLOT, None)
+        return Template(
+            nodes.structure(
+                Tag.RESPONSE_MESSAGE,
+                header_node(self.dialect.version, _SLOT, _SLOT, 1),
+                item_node(item, Reply(self._recipe.stand_in(result)), self.dialect),
+            )
+        )
 
 
 class QuickPaths:
@@ -183,7 +217,6 @@ class QuickPaths:
 
     def __init__(self) -> None:
         self._shapes: ShapeCache[QuickPath] = ShapeCache(FREE)
-        self._templates: dict[Hashable, Template] = {}
         self.match = self._shapes.match
 
     def learn(self, message: bytes, incoming: Incoming) -> None:
@@ -191,44 +224,8 @@ class QuickPaths:
         if len(incoming.items) == 1 and type(incoming.items[0].request) in _RECIPES:
             self._shapes.learn(message, lambda shape: _quick_path(incoming, shape))
 
-    def answer(self, path: QuickPath, result: Any, batch_id: bytes | None, moment: tuple[int, str]) -> bytes | None:
-        """Return the answer to a message of a known shape; None when no template serves.
-
-        Args:
-            path: Of the shape.
-            result: Of its request.
-            batch_id: Its Unique Batch Item ID.
-            moment: Time stamp and Server Correlation Value for the header.
-        """
-        kind = path.recipe.kind(result)
-        version = path.dialect.version
-        key = (version, path.operation, batch_id is None, kind)
-        template = self._templates.get(key)
-        if template is None:
-            if kind is None or len(self._templates) >= TEMPLATES_MAX:
-                return None
-            template = self._templates[key] = _template(path, result, has_batch_id=batch_id is not None)
-        values = [_seconds(moment[0])]
-        if version >= CORRELATION_SINCE:
-            values.append(moment[1].encode())
-        if batch_id is not None:
-            values.append(batch_id)
-        message = template.render(*values, *path.recipe.values(result))
-        return message if len(message) <= path.response_bytes_max else None
-
 
 def _quick_path(incoming: Incoming, shape: Shape) -> QuickPath | None:
     """Return the meaning of a shape; None when its message does not name its object by a text."""
     is_named = bool(incoming.items[0].request.target)
     return QuickPath(incoming, shape.paths) if is_named else None
-
-
-def _template(path: QuickPath, result: Any, *, has_batch_id: bool) -> Template:
-    item = Item(path.operation, _SLOT if has_batch_id else None, None)
-    return Template(
-        nodes.structure(
-            Tag.RESPONSE_MESSAGE,
-            header_node(path.dialect.version, _SLOT, _SLOT, 1),
-            item_node(item, Reply(path.recipe.stand_in(result)), path.dialect),
-        )
-    )

@@ -6,6 +6,7 @@ Source: KMIP 1.4 sections 6 and 7; requirements KS-KMIP-011, 018, 048.
 import itertools
 import os
 from collections.abc import Callable
+from time import time
 from typing import Any
 
 from keystead.core.errors import KeysteadError
@@ -30,19 +31,19 @@ class Endpoint:
         self.gate = gate
         self.quick_paths = QuickPaths()
         self._numbers = itertools.count(1)
-        self._run = os.urandom(4).hex()
+        self._run = os.urandom(4).hex().encode()
 
     def next_number(self) -> int:
         """Return the request id of the next message, as the activity log shows it."""
         return next(self._numbers)
 
-    def correlation(self, number: int) -> str:
+    def correlation(self, number: int) -> bytes:
         """Return the Server Correlation Value of a request: unique among all runs of all servers, ends in its id."""
-        return f"{self._run}-{number}"
+        return b"%b-%d" % (self._run, number)
 
     def now_s(self) -> int:
-        """Return the time for a header, in seconds since 1970."""
-        return self.gate.clock.now_us() // 1_000_000
+        """Return the time for a header, in seconds since 1970; nothing is decided by it."""
+        return int(time())
 
 
 class Session:
@@ -68,7 +69,7 @@ class Session:
 
     @property
     def failure(self) -> KeysteadError | None:
-        """Why the stream cannot be read on: answer what came before, send `refuse(failure)`, close. None while it can."""
+        """Why no message can follow: answer those before, send `refuse(failure)`, close. None while all is well."""
         return self._framer.failure
 
     def messages(self, data: bytes) -> list[bytes]:
@@ -104,7 +105,7 @@ class Session:
 
     def _written(self, incoming: Incoming, replies: list[Reply], number: int) -> bytes:
         endpoint = self._endpoint
-        return write_message(incoming, replies, endpoint.now_s(), endpoint.correlation(number))
+        return write_message(incoming, replies, endpoint.now_s(), endpoint.correlation(number).decode())
 
     def _run_quickly(self, known: tuple[QuickPath, list[Any]], batch: Batch, send: Send) -> None:
         """Run a message of a known shape and answer it from a template, or in the generic way where none serves."""
@@ -114,8 +115,7 @@ class Session:
         def deliver(replies: list[Reply]) -> None:
             reply = replies[0]
             if reply.error is None:
-                moment = (endpoint.now_s(), endpoint.correlation(batch.number))
-                answer = endpoint.quick_paths.answer(path, reply.result, path.batch_id(values), moment)
+                answer = path.answer(values, reply.result, endpoint.now_s(), endpoint.correlation(batch.number))
                 if answer is not None:
                     send(answer)
                     return
