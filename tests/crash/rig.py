@@ -67,7 +67,7 @@ class Rig:
         return self.node.start()
 
     def strike(self, blow: Blow) -> Round:
-        """One round: write, strike, start again, judge. The node serves before and after."""
+        """One round: write, strike, start again, judge, verify. The node serves before and after."""
         before = sum(k.acknowledged for k in self.knowledge)
         known = [len(k.keys) for k in self.knowledge]
         self._write_until(self._chance.uniform(WRITE_S_MIN, WRITE_S_MAX))
@@ -83,13 +83,12 @@ class Rig:
         for knowledge, earlier in zip(self.knowledge, known, strict=True):
             found += self._judge(knowledge, earlier)
             knowledge.refusals.clear()
+        found += self._verify()
         return Round(blow, acknowledged, loss, found, restart_s)
 
     def judge_all(self) -> list[str]:
-        """Every key of every user, and what `keystead verify` says of the stopped node."""
-        found = [finding for knowledge in self.knowledge for finding in self._judge(knowledge, 0)]
-        self.node.stop()
-        return found + self._verify()
+        """Every key of every user."""
+        return [finding for knowledge in self.knowledge for finding in self._judge(knowledge, 0)]
 
     def _judge(self, knowledge: Knowledge, earlier: int) -> list[str]:
         """The keys made since, those in doubt, and some of the earlier ones."""

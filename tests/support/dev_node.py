@@ -143,9 +143,10 @@ def keystead() -> list[str]:
 
 
 def _is_alive(group: int) -> bool:
-    """Orphans of the group are reaped by init, not by us: wait until the kernel knows the group no more."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    """Whether a process of the group still runs; a dead orphan that init has not reaped yet does not count."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, member_of, *_ = stat.read_text().rpartition(")")[2].split()
+            if int(member_of) == group and state not in "ZX":
+                return True
+    return False

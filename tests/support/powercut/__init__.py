@@ -7,10 +7,12 @@ some of what was not flushed survives all the same, in blocks and torn blocks, a
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import random
 import shutil
+import struct
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from pathlib import Path
 SOURCES = ("shim.c", "mirror.c", "mirror.h")
 BLOCK_BYTES = 4096
 SECTOR_BYTES = 512
+AT_FDCWD, AT_SYMLINK_NOFOLLOW, STATX_BASIC_AND_BIRTH, STATX_BYTES = -100, 0x100, 0xFFF, 256
 
 
 class PowerCutError(Exception):
@@ -80,6 +83,17 @@ def library() -> Path:
     return built
 
 
+def key_of(path: Path) -> str:
+    """What the mirror calls a file: inode number and birth time, which os.stat does not tell (statx(2))."""
+    facts = ctypes.create_string_buffer(STATX_BYTES)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.statx(AT_FDCWD, os.fsencode(path), AT_SYMLINK_NOFOLLOW, STATX_BASIC_AND_BIRTH, facts):
+        raise PowerCutError(f"{path}: {os.strerror(ctypes.get_errno())}")
+    (inode,) = struct.unpack_from("=Q", facts, 32)
+    seconds, nanoseconds = struct.unpack_from("=qI", facts, 80)
+    return f"{inode}-{seconds}.{nanoseconds:09}"
+
+
 class PowerCut:
     """One data folder with its simulated disk.
 
@@ -133,11 +147,7 @@ class _Disk:
     def __init__(self, mirror: Path, data: Path) -> None:
         self.mirror = mirror
         self.data = data
-        self.real = {path.lstat().st_ino: path for path in [data, *data.rglob("*")]}
-        self.keys: dict[int, str] = {}
-        for path in sorted(mirror.iterdir()):
-            if path.suffix in (".data", ".list", ".marks"):
-                self.keys[int(path.stem.partition("-")[0])] = path.stem
+        self.real = {key_of(path): path for path in [data, *data.rglob("*")]}
 
     def entries(self, key: str) -> list[Entry]:
         """Flushed entries of the folder; none when it was never flushed."""
@@ -204,21 +214,19 @@ class _Disk:
             facts = child.lstat()
             kind = "l" if child.is_symlink() else "d" if child.is_dir() else "f" if child.is_file() else ""
             if kind and child.name in self._names(path):
-                inode = self.keys.get(facts.st_ino, f"{facts.st_ino}-unseen")
-                records += f"{kind} {inode} {facts.st_mode & 0o7777:o} {child.name}\0".encode()
+                records += f"{kind} {key_of(child)} {facts.st_mode & 0o7777:o} {child.name}\0".encode()
                 records += f"{child.readlink()}\0".encode() if kind == "l" else b""
         (self.mirror / f"{key}.list").write_bytes(records)
 
     def _folders(self) -> list[tuple[Path, str]]:
-        folders = [(path, inode) for inode, path in self.real.items() if path.is_dir() and not path.is_symlink()]
-        return [(path, self.keys[inode]) for path, inode in folders if inode in self.keys]
+        return [(path, key) for key, path in self.real.items() if path.is_dir() and not path.is_symlink()]
 
     def _names(self, folder: Path) -> set[str]:
         kinds = (Path.is_symlink, Path.is_dir, Path.is_file)
         return {p.name for p in folder.iterdir() if not p.name.endswith("-shm") and any(kind(p) for kind in kinds)}
 
     def _path(self, marks: Path) -> Path | None:
-        return self.real.get(int(marks.name.partition("-")[0]))
+        return self.real.get(marks.stem)
 
     def _written(self, marks: Path) -> tuple[int, list[int]]:
         """Smallest size since the last flush (2**64 - 1 if it never shrank) and the blocks written since."""

@@ -1,0 +1,64 @@
+"""A node loses nothing it acknowledged when it is killed or its power fails, and serves again by itself.
+
+Longer runs of the same rig: ./dev bench durability.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.crash.rig import Blow, Rig
+
+ROUNDS = 25
+CONTROL_ROUNDS_MAX = 5
+NO_FLUSH = "store.insecure_no_flush=true"
+
+pytestmark = [pytest.mark.durability, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Short, since the node makes Unix sockets below it."""
+    with tempfile.TemporaryDirectory(prefix="ks-") as path:
+        yield Path(path)
+
+
+@pytest.mark.parametrize(("blow", "seed"), [("kill", 1), ("cut", 2)])
+def test_nothing_acknowledged_is_lost(folder: Path, blow: Blow, seed: int) -> None:
+    rig = Rig(folder, seed)
+    rig.start()
+    try:
+        for number in range(ROUNDS):
+            struck = rig.strike(blow)
+            assert not struck.found, f"round {number}"
+        assert not rig.judge_all()
+        assert sum(k.acknowledged for k in rig.knowledge) > ROUNDS
+    finally:
+        rig.node.kill()
+
+
+def test_without_flush_a_cut_takes_something(folder: Path) -> None:
+    """The control: if this node lost nothing, the test above would prove nothing."""
+    rig = Rig(folder, 3, settings=(NO_FLUSH,))
+    rig.start()
+    try:
+        assert any(rig.strike("cut").found for _ in range(CONTROL_ROUNDS_MAX))
+    finally:
+        rig.node.kill()
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.8, 1.3])
+def test_a_cut_while_the_node_is_made_leaves_a_folder_that_can_be_started(folder: Path, seconds: float) -> None:
+    rig = Rig(folder, 4)
+    try:
+        rig.node.begin()
+        time.sleep(seconds)
+        rig.node.kill()
+        rig.power.cut()
+        rig.start()
+        assert not rig.strike("cut").found
+    finally:
+        rig.node.kill()
