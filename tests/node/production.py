@@ -38,8 +38,8 @@ def make(folder: Path, *more: str) -> Path:
 def serving(data: Path, *more: str) -> Iterator[dict[str, int]]:
     """Serve it; yields service -> port."""
     command = [*KEYSTEAD, "serve", "--data", str(data), *more]
-    log = (data.parent / "serve.log").open("ab")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, stdin=subprocess.DEVNULL)
+    with (data.parent / "serve.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, stdin=subprocess.DEVNULL)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -48,7 +48,7 @@ def serving(data: Path, *more: str) -> Iterator[dict[str, int]]:
         yield {word.split(" on port ")[0]: int(word.split(" on port ")[1]) for word in words}
     finally:
         process.terminate()
-        process.wait(20)
+        process.communicate(timeout=20)
 
 
 def unlock(data: Path) -> subprocess.CompletedProcess[str]:

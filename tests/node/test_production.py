@@ -1,5 +1,6 @@
 """A production node: locked at start, unlocked by its crypto user, useless as a copy, strict by default."""
 
+import contextlib
 import http.client
 import shutil
 import socket
@@ -15,16 +16,18 @@ from tests.support.kmip import messages
 from tests.support.kmip.sessions import Client, Session
 
 
+def health(port: int, path: str) -> int:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        connection.request("GET", path)
+        return connection.getresponse().status
+
+
 def ready(port: int) -> int:
-    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    asked.request("GET", "/ready")
-    return asked.getresponse().status
+    return health(port, "/ready")
 
 
 def alive(port: int) -> int:
-    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    asked.request("GET", "/")
-    return asked.getresponse().status
+    return health(port, "/")
 
 
 @pytest.mark.row("KS-HSM-005", "KS-HSM-020", "KS-HSM-026")

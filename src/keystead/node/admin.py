@@ -59,6 +59,7 @@ class AdminProcess:
     def stop(self) -> None:
         """Close the doors and finish commits."""
         self.door.close()
+        self._parts.config.local_socket.unlink(missing_ok=True)
         self.health.close()
         self.committer.close()
 
@@ -83,8 +84,8 @@ class AdminProcess:
         return True
 
 
-async def _serve(config: NodeConfig, health_port: int | None, ready: int) -> int:
-    harden(parent_pid=os.getppid())
+async def _serve(config: NodeConfig, health_port: int | None, parent_pid: int, ready: int) -> int:
+    harden(parent_pid=parent_pid)
     process = AdminProcess(open_parts(config))
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -97,10 +98,10 @@ async def _serve(config: NodeConfig, health_port: int | None, ready: int) -> int
     return 0
 
 
-def start(data: str, port: str, ready: str) -> int:
+def start(data: str, port: str, parent_pid: str, ready: str) -> int:
     """Start from the supervisor's words (see supervisor.py)."""
     try:
-        return uvloop.run(_serve(read_config(Path(data)), int(port) if port else None, int(ready)))
+        return uvloop.run(_serve(read_config(Path(data)), int(port) if port else None, int(parent_pid), int(ready)))
     except KeysteadError as error:
         log.error("%s", error.message)
         return 1

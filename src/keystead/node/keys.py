@@ -14,7 +14,7 @@ import signal
 import ssl
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -32,12 +32,21 @@ from keystead.gate.committer import GroupCommitter
 from keystead.gate.identifiers import Clock
 from keystead.gate.objects import Objects
 from keystead.node.folder import NodeConfig, listening_socket, read_config
-from keystead.node.opening import Parts, open_module, open_parts, own_section, realm_keys, switches, username_field
+from keystead.node.opening import (
+    Parts,
+    idle_s,
+    open_module,
+    open_parts,
+    own_section,
+    realm_keys,
+    switches,
+    username_field,
+)
 from keystead.node.unlocking import unlock_from
 from keystead.node.witness import Witness, is_witnessed
 from keystead.operations.lifecycle import ApplyTransitions
 from keystead.protocols.kmip.session import Endpoint, Session
-from keystead.protocols.listener import Peer, TlsListener, Turn, server_context
+from keystead.protocols.listener import Deadlines, Peer, TlsListener, Turn, server_context
 from keystead.protocols.local.server import LocalDoor
 from keystead.settings.services import Kmip
 from keystead.trust import x509
@@ -61,11 +70,13 @@ class KeysOptions:
         port: Of KMIP; None = as the settings say.
         unlock: Folder with the crypto user's token and PIN (service manager's credentials, or a `dev` node's own).
         serving: Production rules hold.
+        parent_pid: Of the supervisor; the process ends with it.
     """
 
     port: int | None
     unlock: Path | None
     serving: bool
+    parent_pid: int
 
 
 class KeysProcess:
@@ -91,17 +102,21 @@ class KeysProcess:
 
     async def start(self) -> int:
         """Unlock if that is possible without a person, open the doors, return the KMIP port."""
-        if self._options.unlock is not None:
+        if self.module.resume():
+            log.info("the activation has outlasted the outage; the node is unlocked")
+        elif self._options.unlock is not None:
             unlock_from(self._options.unlock, self.module)
         await self.door.listen(listening_socket(self._parts.config.keys_socket))
         kmip = own_section(self._parts.own, "kmip")
         assert isinstance(kmip, Kmip)  # noqa: S101  # narrowed for the type checker
+        self.listener.deadlines = Deadlines(kmip.handshake_timeout_s, kmip.message_timeout_s, idle_s(self.objects))
         port = kmip.port if self._options.port is None else self._options.port
         return await self.listener.listen(kmip.address, port)
 
     async def stop(self) -> None:
         """Close the doors, finish commits, lock."""
         self.door.close()
+        self._parts.config.keys_socket.unlink(missing_ok=True)
         await self.listener.close()
         self.committer.close()
         self.activity.close()
@@ -114,6 +129,7 @@ class KeysProcess:
     def _changed(self, _kinds: frozenset[str]) -> None:
         """Users or settings changed: every connection looks its principal up again."""
         self._generation += 1
+        self.listener.deadlines = replace(self.listener.deadlines, idle_s=idle_s(self.objects))
         self.gate.switches = switches(self.objects, dev=self._parts.config.dev)
 
     def _session(self, peer: Peer) -> Session:
@@ -179,7 +195,7 @@ def main(config: NodeConfig, options: KeysOptions, ready: int) -> int:
 
 
 async def _serve(config: NodeConfig, options: KeysOptions, ready: int) -> int:
-    report = harden(parent_pid=os.getppid())
+    report = harden(parent_pid=options.parent_pid)
     parts = open_parts(config, serving=options.serving)
     process = KeysProcess(parts, options)
     stopping = asyncio.Event()
@@ -221,7 +237,10 @@ async def _keep(process: KeysProcess, parts: Parts) -> None:
             log.error("%s", error)
 
 
-def start(data: str, port: str, unlock: str, serving: str, ready: str) -> int:
+def start(data: str, *words: str) -> int:
     """Start from the supervisor's words (see supervisor.py)."""
-    options = KeysOptions(int(port) if port else None, Path(unlock) if unlock else None, serving == "serving")
+    port, unlock, serving, parent_pid, ready = words
+    options = KeysOptions(
+        int(port) if port else None, Path(unlock) if unlock else None, serving == "serving", int(parent_pid)
+    )
     return main(read_config(Path(data)), options, int(ready))

@@ -112,6 +112,11 @@ def username_field(objects: Objects) -> str:
     return str(getattr(read("key_server", _settings(objects, "key_server")), "username_field", "CN"))
 
 
+def idle_s(objects: Objects) -> int:
+    """Return after how many seconds a silent connection is closed (KS-KMIP-006)."""
+    return int(getattr(read("key_server", _settings(objects, "key_server")), "connection_timeout_s", 3600))
+
+
 def _settings(objects: Objects, name: str) -> Mapping[str, Any]:
     record = objects.record(KIND_SETTINGS, name)
     return {} if record is None else record.fields

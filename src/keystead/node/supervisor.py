@@ -50,7 +50,15 @@ class Child:
         """Start the process; return the descriptor on which it reports that it serves."""
         receive, send = os.pipe()
         os.set_inheritable(send, True)  # the standard library's signature
-        command = [sys.executable, "-m", "keystead", f"_{self.role}", *self.words(self.ports), str(send)]
+        command = [
+            sys.executable,
+            "-m",
+            "keystead",
+            f"_{self.role}",
+            *self.words(self.ports),
+            str(os.getpid()),
+            str(send),
+        ]
         self.process = subprocess.Popen(command, pass_fds=(send,), stdin=subprocess.DEVNULL)  # our own
         self.started_s = time.monotonic()
         os.close(send)
