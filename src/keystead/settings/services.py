@@ -17,6 +17,8 @@ class Kmip(Section):
     name, title, access, own = "kmip", "KMIP server", Access.KEY_SERVER, True
     address: str = described("Address to listen on; 0.0.0.0 = all", "0.0.0.0")  # noqa: S104  # KS-KMIP-003 [All]
     port: int = described("Port", 5696, minimum=0, maximum=65535)
+    handshake_timeout_s: int = described("Close connections without a handshake after, s", 10, minimum=1, maximum=60)
+    message_timeout_s: int = described("Close connections that stop in a message after, s", 30, minimum=1, maximum=300)
 
 
 @section
