@@ -41,7 +41,7 @@ class SqliteStore:
     """Implements store.Store; made by `open_store`."""
 
     def __init__(self, path: Path, seals: Seals, marks: dict[str, str], options: Options) -> None:
-        self._path = path
+        self.path = path
         self._marks = marks
         self._options = options
         self.seals = seals
@@ -49,12 +49,12 @@ class SqliteStore:
 
     def reader(self) -> SqliteReader:
         """Open a reader for the calling thread (store.Store.reader)."""
-        return SqliteReader(self._path, self.seals)
+        return SqliteReader(self.path, self.seals)
 
     def writer(self) -> SqliteWriter:
         """Open the writer (store.Store.writer)."""
         flush = not self._options.insecure_no_flush
-        return SqliteWriter(self._path, self.seals, self.marks_mac, self._options.kinds, flush=flush)
+        return SqliteWriter(self.path, self.seals, self.marks_mac, self._options.kinds, flush=flush)
 
     def mark(self, name: str) -> str | None:
         """Return a permanent mark (store.Store.mark)."""
@@ -94,7 +94,7 @@ class SqliteStore:
 
     def connection(self) -> AbstractContextManager[sqlite3.Connection]:
         """Open a connection for reading and close it afterwards. Raises Unavailable when SQLite fails."""
-        return _opened(self._path)
+        return _opened(self.path)
 
 
 @contextmanager

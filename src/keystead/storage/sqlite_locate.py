@@ -1,9 +1,10 @@
 """Searches in an SQLite store: the index proposes, the authenticated record decides.
 
 A search walks one stream of candidates per scope and merges them, newest first. Within a scope the walk is driven by
-the rarest indexed condition, found by counting up to a bound that grows with what has been walked; the other indexed
-conditions and those on the head are tested in the same statement. Without an indexed condition the listing is walked.
-So the cost follows the smallest set that the index knows, and never the size of the store.
+the rarest indexed condition; the other indexed conditions and those on the head are tested in the same statement.
+Which one is rarest is found by counting up to a bound that grows with what has been walked, so that neither counting
+nor walking along the wrong one costs more than the other. Without an indexed condition the listing is walked. So the
+cost follows the smallest set that the index knows, and never the size of the store.
 
 Laws: a search writes nothing; it finds an object by its state at the query's moment also before the clock has applied
 a due transition; statements are made of this file's and conditions.py's constants, values are always parameters.
@@ -15,7 +16,6 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from heapq import merge
 from itertools import groupby
-from typing import Any
 
 from keystead.core.authorize import scopes_for
 from keystead.core.errors import Invalid, TooLarge
@@ -26,13 +26,14 @@ from keystead.storage.conditions import Test, equal_value, head_test, value_rang
 from keystead.storage.sealed import key_of
 from keystead.storage.store import LOCATE_COUNT_MAX, LOCATE_MISSES_COUNT_MAX, LOCATE_OFFSET_MAX, Query
 
-_BOUNDS = (256, 4096, 65_536, 1 << 62)  # candidates of one scope looked at before the driver is chosen anew
+_BOUNDS = (256, 4096, 65_536)  # candidates of one scope looked at before the driver is chosen anew
 _NEWEST = b"\xff" * 17  # after every id
 
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM attribute_index WHERE term = ? LIMIT ?)"
 _HAS_VALUE = "EXISTS (SELECT 1 FROM attribute_index WHERE term = ? AND object = d.object)"
 _HAS_HEAD = "EXISTS (SELECT 1 FROM listing WHERE place = ? AND object = d.object AND %s)"
-_WALK = "SELECT object, {tests} FROM {table} AS d WHERE {driver} AND object < ? ORDER BY object DESC LIMIT ?"
+_WALK = "SELECT object FROM {table} AS d WHERE {driver} AND object < ? AND {tests} ORDER BY object DESC"
+_ROUND = "SELECT object, {tests} FROM {table} AS d WHERE {driver} AND object < ? ORDER BY object DESC LIMIT ?"
 
 
 class Search:
@@ -57,9 +58,10 @@ class Search:
         self._connection = connection
         self._load = load
         self._query = query
+        self._scopes = frozenset(query.scopes)
         self._values = [value for match in query.matches if (value := equal_value(match)) is not None]
         self._ranges = [values for match in query.matches if (values := value_range(match)) is not None]
-        self._head = _all([test for match in query.matches if (test := head_test(match, query.now_us)) is not None])
+        self._head = [test for match in query.matches if (test := head_test(match, query.now_us)) is not None]
 
     def run(self) -> list[str]:
         """Return the ids of the hits, newest first.
@@ -84,64 +86,69 @@ class Search:
 
     def _is_hit(self, record: ManagedObject) -> bool:
         query = self._query
-        seen = record.realm == query.realm and not set(query.scopes).isdisjoint(scopes_for(record))
+        seen = record.realm == query.realm and not self._scopes.isdisjoint(scopes_for(record))
         return seen and matches(record, query)
 
     def _candidates(self) -> Iterator[bytes]:
         """Yield what the index proposes, newest first, each once."""
-        named = [match.value.content for match in self._query.matches if match.name == "Unique Identifier"]
+        query = self._query
+        named = [match.value.content for match in query.matches if match.name == "Unique Identifier"]
         if named:
             key = key_of(KIND_OBJECT, str(named[0]))
             return iter(()) if key is None else iter((key,))
-        parts = (0, 1) if self._query.destroyed or asks_for_gone(self._query) else (0,)
-        places = [place_of(self._query.realm, scope, gone) for scope in self._query.scopes for gone in parts]
-        walks = [self._walk(place) for place in places]
+        parts = (0, 1) if query.destroyed or asks_for_gone(query) else (0,)
+        walks = [self._walk(place_of(query.realm, scope, gone)) for scope in query.scopes for gone in parts]
         return (key for key, _ in groupby(merge(*walks, reverse=True)))
 
     def _walk(self, place: bytes) -> Iterator[bytes]:
         """Yield the candidates at one place of the index, newest first."""
+        terms = [term_of(place, name, value) for name, value in self._values]
+        head = _all(self._head)
+        tests = [Test(_HAS_HEAD % head.sql, (place, *head.parameters))] if self._head else []
+        if terms:
+            return self._walk_rarest(terms, tests)
+        if self._ranges:
+            name, low, high = self._ranges[0]
+            bounds = (term_of(place, name, low), term_of(place, name, high))
+            return self._walk_all("attribute_index", Test("term BETWEEN ? AND ?", bounds), tests)
+        return self._walk_all("listing", Test("place = ?", (place,)), [head])
+
+    def _walk_rarest(self, terms: list[bytes], tests: list[Test]) -> Iterator[bytes]:
         below = _NEWEST
-        for bound in _BOUNDS:
-            walk = self._statement(place, bound)
+        for bound in _BOUNDS if len(terms) > 1 else ():
+            terms = self._by_count(terms, bound)
+            driver, others = _driven(terms, tests)
+            sql = _ROUND.format(table="attribute_index", driver=driver.sql, tests=others.sql)
             looked_at = 0
-            for key, proposed in self._connection.execute(walk.sql, (*walk.parameters, below, bound)):
+            for key, proposed in self._connection.execute(sql, (*others.parameters, *driver.parameters, below, bound)):
                 looked_at += 1
                 below = key
                 if proposed:
                     yield key
             if looked_at < bound:
                 return
+        driver, others = _driven(terms, tests)
+        yield from self._walk_all("attribute_index", driver, [others], below)
 
-    def _statement(self, place: bytes, bound: int) -> Test:
-        """Return the statement that walks the driver and tests everything else; it ends in `below` and `bound`."""
-        head = self._head
-        if not self._values and not self._ranges:
-            return _statement("listing", Test("place = ?", (place,)), head)
-        tests = [] if head is None else [Test(_HAS_HEAD % head.sql, (place, *head.parameters))]
-        if not self._values:
-            name, low, high = self._ranges[0]
-            terms = (term_of(place, name, low), term_of(place, name, high))
-            return _statement("attribute_index", Test("term BETWEEN ? AND ?", terms), _all(tests))
-        rarest, *others = self._by_count([term_of(place, name, value) for name, value in self._values], bound)
-        tests += [Test(_HAS_VALUE, (term,)) for term in others]
-        return _statement("attribute_index", Test("term = ?", (rarest,)), _all(tests))
+    def _walk_all(self, table: str, driver: Test, tests: list[Test], below: bytes = _NEWEST) -> Iterator[bytes]:
+        joined = _all(tests)
+        sql = _WALK.format(table=table, driver=driver.sql, tests=joined.sql)
+        for (key,) in self._connection.execute(sql, (*driver.parameters, below, *joined.parameters)):
+            yield key
 
     def _by_count(self, terms: list[bytes], bound: int) -> list[bytes]:
         """Return terms, rarest first as far as counting up to `bound` tells."""
-        if len(terms) == 1:
-            return terms
         counts = {term: int(self._connection.execute(_COUNT, (term, bound)).fetchone()[0]) for term in terms}
         return sorted(counts, key=counts.__getitem__)
 
 
-def _all(tests: list[Test]) -> Test | None:
+def _driven(terms: list[bytes], tests: list[Test]) -> tuple[Test, Test]:
+    """Return the condition that drives a walk along the first term, and all that must hold beside it."""
+    others = [Test(_HAS_VALUE, (term,)) for term in terms[1:]]
+    return Test("term = ?", (terms[0],)), _all([*others, *tests])
+
+
+def _all(tests: list[Test]) -> Test:
     """Join tests that must all hold."""
-    if not tests:
-        return None
-    return Test(" AND ".join(test.sql for test in tests), tuple(cell for test in tests for cell in test.parameters))
-
-
-def _statement(table: str, driver: Test, tests: Test | None) -> Test:
-    sql = _WALK.format(tests=tests.sql if tests else "1", table=table, driver=driver.sql)
-    parameters: tuple[Any, ...] = tests.parameters if tests else ()
-    return Test(sql, (*parameters, *driver.parameters))
+    sql = " AND ".join(test.sql for test in tests) or "1"
+    return Test(sql, tuple(cell for test in tests for cell in test.parameters))
