@@ -13,6 +13,13 @@ def test_ids_are_version_7_and_follow_time() -> None:
     assert uuid.UUID(ids[0]).int >> 80 == 1_700_000_000_000
 
 
+def test_ids_of_one_moment_follow_the_order_in_which_they_are_made() -> None:
+    ids = [new_id(1_700_000_000_000_999) for _ in range(2000)]
+    assert ids == sorted(ids)
+    assert new_id(1_700_000_000_001_000) > ids[-1]
+    assert {uuid.UUID(each).variant for each in ids} == {uuid.RFC_4122}
+
+
 def test_ids_of_one_moment_differ() -> None:
     assert len({new_id(0) for _ in range(1000)}) == 1000
     assert len({new_request_id() for _ in range(1000)}) == 1000

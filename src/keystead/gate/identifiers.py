@@ -33,11 +33,35 @@ class Clock:
 
 
 def new_id(now_us: int) -> str:
-    """Return a UUID version 7 as text: 48 bits of milliseconds, 12 bits for a cell number (0), 62 random bits."""
-    value = ((now_us // 1000) & ((1 << 48) - 1)) << 80 | 0x7 << 76 | 0b10 << 62
-    value |= int.from_bytes(os.urandom(8), "big") >> 2
+    """Return a UUID version 7 as text; ids of one process rise in the order in which they are made.
+
+    48 bits of milliseconds, 12 bits for a cell number (0), 10 bits of microseconds, a counter of 16 bits, 36 random
+    bits. Searches answer in the order of ids, newest first, also for objects made by one message (KMIP 2.1 section
+    6.1.28, RFC 9562 section 6.2).
+    """
+    milliseconds, microseconds = divmod(now_us, 1000)
+    value = (milliseconds & ((1 << 48) - 1)) << 80 | 0x7 << 76 | 0b10 << 62
+    value |= microseconds << 52 | _made.rank(now_us) << 36
+    value |= int.from_bytes(os.urandom(5), "big") & ((1 << 36) - 1)
     digits = f"{value:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+class _Made:
+    """Counts the ids of one moment. Two threads may get the same number: the random bits keep their ids apart."""
+
+    def __init__(self) -> None:
+        self._at_us = 0
+        self._count = 0
+
+    def rank(self, now_us: int) -> int:
+        """Return how many ids this moment had before, modulo 2 ** 16."""
+        self._count = self._count + 1 if now_us == self._at_us else 0
+        self._at_us = now_us
+        return self._count & 0xFFFF
+
+
+_made = _Made()
 
 
 def new_request_id() -> bytes:
