@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.rig import Blow, Rig
+from tests.crash.writers import creation
 
 ROUNDS = 25
 CONTROL_ROUNDS_MAX = 5
@@ -50,15 +51,20 @@ def test_without_flush_a_cut_takes_something(folder: Path) -> None:
         rig.node.kill()
 
 
-@pytest.mark.parametrize("seconds", [0.3, 0.8, 1.3])
-def test_a_cut_while_the_node_is_made_leaves_a_folder_that_can_be_started(folder: Path, seconds: float) -> None:
+@pytest.mark.parametrize(
+    ("blow", "seconds"), [("cut", 0.6), ("kill", 0.9), ("cut", 1.2), ("kill", 1.5), ("cut", 1.8), ("kill", 2.1)]
+)
+def test_a_node_struck_while_it_is_made_is_made_anew(folder: Path, blow: Blow, seconds: float) -> None:
     rig = Rig(folder, 4)
     try:
         rig.node.begin()
         time.sleep(seconds)
         rig.node.kill()
-        rig.power.cut()
+        if blow == "cut":
+            rig.power.cut()
         rig.start()
-        assert not rig.strike("cut").found
+        with rig.node.session() as session:
+            assert session.key(session.identifier(creation("first")))
+        assert rig.node.verify().returncode == 0
     finally:
         rig.node.kill()

@@ -15,6 +15,7 @@ from pathlib import Path
 from keystead.core.errors import Exists, Invalid, NotFound
 
 CONFIG_FILE = "keystead.toml"
+UNFINISHED = "unfinished"  # in a `dev` node's folder until all of it is made: what a killed run left is made anew
 UNIX_PATH_BYTES_MAX = 100
 
 

@@ -9,13 +9,23 @@ import argparse
 import json
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import Any
 
 import keystead
 from keystead.core.errors import Invalid, Refused
 from keystead.core.secret import Secret
-from keystead.node.folder import CONFIG_FILE, NodeConfig, read_config, unix_address, write_private
+from keystead.node.folder import (
+    CONFIG_FILE,
+    UNFINISHED,
+    NodeConfig,
+    flush_folder,
+    make_file,
+    read_config,
+    unix_address,
+    write_private,
+)
 from keystead.node.supervisor import Supervisor
 from keystead.node.unlocking import PIN_FILE, TOKEN_FILE
 from keystead.protocols.local.client import ask
@@ -40,7 +50,7 @@ def dev(words: argparse.Namespace) -> int:
         raise Refused("this version of keystead dev has the embedded store only; leave --store out")
     data = Path(words.data).absolute()
     print("INSECURE: a throw-away node; its keys, PINs and passwords lie in its folder.", flush=True)
-    if not (data / CONFIG_FILE).exists():
+    if _clear_unfinished(data) or not (data / CONFIG_FILE).exists():
         _create(data, words.set or ())
     config = read_config(data)
     if not config.dev:
@@ -66,6 +76,10 @@ def _create(data: Path, given: tuple[str, ...]) -> None:
         settings.setdefault(section, {})[field] = parse(section, field, value)
     from keystead.node.creation import Beginning, RoleSecrets, create_node  # noqa: PLC0415  # schema tools are slow to import
 
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not any(data.iterdir()):
+        make_file(data / UNFINISHED, b"")
+        flush_folder(data)
     config = NodeConfig(data, data / "insecure" / "node.key", dev=True)
     role_secrets = RoleSecrets(new_role_secret(), new_role_secret(), new_role_secret())
     create_node(config, Beginning(role_secrets, (), settings))
@@ -73,6 +87,20 @@ def _create(data: Path, given: tuple[str, ...]) -> None:
     token = imprint(Role.CRYPTO_USER, role_secrets.crypto_user, [pin(number)], 1, INSECURE_COST)[0]
     write_private(config.insecure / TOKEN_FILE, token.to_bytes())
     write_private(config.insecure / PIN_FILE, number.encode())
+    (data / UNFINISHED).unlink()
+    flush_folder(data)
+
+
+def _clear_unfinished(data: Path) -> bool:
+    """Empty the folder of a run that was killed while it made the node; tell whether there was one."""
+    if not (data / UNFINISHED).exists():
+        return False
+    for entry in data.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name != UNFINISHED:
+            entry.unlink()
+    return True
 
 
 def _introduce(config: NodeConfig) -> None:
