@@ -14,7 +14,8 @@ from keystead.gate.operation import Declaration
 
 ALICE = Principal("user", "alice", common_name="alice's array", address="192.0.2.7")
 LINE = re.compile(
-    r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] (INFO|ERROR) (\S+) \[([^\]]*)\] (\S+) (\d+) (\S+) (\S+) \[([^\]]*)\] (\S+) \[([^\]]*)\]\n"
+    r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] (INFO|ERROR) (\S+) \[([^\]]*)\] "
+    r"(\S+) (\d+) (\S+) (\S+) \[([^\]]*)\] (\S+) \[([^\]]*)\]\n"
 )
 
 

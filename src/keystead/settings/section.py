@@ -75,7 +75,8 @@ def checked(declared: type[Section] | None, field_name: str, value: bool | int |
     if field_name not in found:
         raise NotFound(f"there is no such setting: {field_name}")
     wanted = found[field_name]
-    if type(value) is not type(wanted.default):
+    same_kind = type(value) is type(wanted.default)  # not isinstance: True is no number
+    if not same_kind:
         raise Invalid(f"{field_name} is of another kind ({type(wanted.default).__name__})", "invalid.field")
     low, high = wanted.metadata["minimum"], wanted.metadata["maximum"]
     if isinstance(value, int) and ((low is not None and value < low) or (high is not None and value > high)):
