@@ -82,9 +82,9 @@ def create_user(call: Call, request: CreateUser) -> Change:
 @operation(ListUsers, "user.list", "UserList", administrator=Access.ANY)
 def list_users(call: Call, request: ListUsers) -> tuple[User, ...]:
     """Return users by name."""
-    loaded = call.desk.objects.reader.list_records(KIND_USER, request.after, USERS_LISTED_COUNT_MAX)
-    records = [found.record for found in loaded if isinstance(found.record, Record)]
-    return tuple(_user(record) for record in records if record.realm == call.principal.realm)
+    reader = call.desk.objects.reader
+    loaded = reader.list_records(KIND_USER, request.after, USERS_LISTED_COUNT_MAX, call.principal.realm)
+    return tuple(_user(found.record) for found in loaded if isinstance(found.record, Record))
 
 
 @operation(ShowUser, "user.show", "UserShow", administrator=Access.ANY)

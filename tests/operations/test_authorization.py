@@ -1,0 +1,221 @@
+"""Who may do what with a key: one table, every operation, one right at a time.
+
+Law of the table: the owner may do everything; a member of a group what it was granted and nothing else; for everybody
+else the key does not exist. The table is complete: an operation on objects that is not in it fails a test.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from keystead.core.attributes import text
+from keystead.core.errors import NotFound
+from keystead.core.permission import EVERY_ACCESS, Access, Principal, Right, Switches
+from keystead.core.structures import name_value
+from keystead.gate.operation import REGISTRY
+from keystead.operations.grants import GrantKey
+from keystead.operations.requests import (
+    Activate,
+    AddAttribute,
+    CipherParameters,
+    Condition,
+    Decrypt,
+    DeleteAttribute,
+    Destroy,
+    Encrypt,
+    Get,
+    GetAttributeList,
+    GetAttributes,
+    Locate,
+    ModifyAttribute,
+    Revoke,
+    SetAttribute,
+)
+from tests.support.builders import (
+    ADMINISTRATOR,
+    ALICE,
+    BOB,
+    GLOBAL,
+    PERMISSIVE,
+    Node,
+    a_key,
+    a_user,
+    creation,
+    registration,
+)
+
+GCM = CipherParameters(mode=9, random_iv=True)
+
+
+@dataclass(frozen=True)
+class Row:
+    """An operation on one key: the right it needs and a request for it."""
+
+    right: Right
+    request: Callable[[str], Any]
+
+
+MATRIX = {
+    "key.get": Row(Right.EXPORT, Get),
+    "key.encrypt": Row(Right.ENCRYPT, lambda key: Encrypt(b"data", key, GCM)),
+    "key.decrypt": Row(Right.DECRYPT, lambda key: Decrypt(b"data", key, GCM, bytes(12), tag=bytes(16))),
+    "attributes.get": Row(Right.SEE, GetAttributes),
+    "attributes.list": Row(Right.SEE, GetAttributeList),
+    "attributes.add": Row(Right.MODIFY, lambda key: AddAttribute("x-New", text("v"), key)),
+    "attributes.modify": Row(Right.MODIFY, lambda key: ModifyAttribute("x-Held", text("v"), target=key)),
+    "attributes.delete": Row(Right.MODIFY, lambda key: DeleteAttribute("x-Held", target=key)),
+    "attributes.set": Row(Right.MODIFY, lambda key: SetAttribute("x-New", text("v"), key)),
+    "key.activate": Row(Right.MODIFY, Activate),
+    "key.revoke": Row(Right.MODIFY, lambda key: Revoke(6, target=key)),
+    "key.destroy": Row(Right.DELETE, Destroy),
+    "key.grant": Row(Right.MODIFY, lambda key: GrantKey(key, "others", 1)),
+}
+GRANTS = [Right.SEE, Right.ENCRYPT, Right.DECRYPT, Right.EXPORT, Right.DERIVE]
+
+EVERY_ROW = pytest.mark.parametrize("name", MATRIX)
+
+
+@pytest.fixture
+def key(node: Node) -> str:
+    """Alice's key, active, with an attribute of hers."""
+    key = a_key(node)
+    node.ask(ALICE, AddAttribute("x-Held", text("v"), key))
+    node.ask(ALICE, AddAttribute("Name", name_value("target"), key))
+    return key
+
+
+def outcome(node: Node, principal: Principal, name: str, key: str) -> str:
+    reason = node.reason(principal, MATRIX[name].request(key))
+    return {"refused.permission": "refused", "not_found.item": "hidden"}.get(reason or "", "let through")
+
+
+def test_the_table_has_every_operation_on_objects() -> None:
+    on_objects = {d.name for d in REGISTRY.values() if d.targets and d.user is not None}
+    assert on_objects == set(MATRIX)
+
+
+@EVERY_ROW
+@pytest.mark.row("KS-KEY-005")
+def test_the_owner_may_do_everything_also_when_their_group_is_restricted(node: Node, key: str, name: str) -> None:
+    node.ask(ALICE, GrantKey(key, "staff", int(Right.SEE)))
+    assert outcome(node, replace(ALICE, groups=frozenset({"staff"})), name, key) == "let through"
+
+
+@EVERY_ROW
+@pytest.mark.parametrize("granted", GRANTS, ids=lambda right: right.name)
+@pytest.mark.row("KS-KEY-004", "KS-AUTH-013")
+def test_a_member_may_do_what_the_group_was_granted_and_nothing_else(
+    node: Node, key: str, name: str, granted: Right
+) -> None:
+    node.ask(ALICE, GrantKey(key, "staff", int(granted)))
+    before = node.record(key)
+    member = a_user("carol", "staff")
+    permitted = MATRIX[name].right in (granted, Right.SEE)
+    assert outcome(node, member, name, key) == ("let through" if permitted else "refused")
+    assert permitted or node.record(key) == before
+
+
+@EVERY_ROW
+@pytest.mark.parametrize(
+    "asker",
+    [BOB, a_user("carol", "others"), GLOBAL, replace(ALICE, realm="tenant"), replace(ALICE, name="Alice")],
+    ids=["stranger", "other group", "global session", "other realm", "other case"],
+)
+@pytest.mark.row("KS-KEY-004")
+def test_for_everybody_else_the_key_does_not_exist(node: Node, key: str, name: str, asker: Principal) -> None:
+    node.ask(ALICE, GrantKey(key, "staff", int(Right.SEE | Right.EXPORT | Right.ENCRYPT | Right.DECRYPT)))
+    before = node.record(key)
+    assert outcome(node, asker, name, key) == "hidden"
+    assert node.record(key) == before
+    unknown = MATRIX[name].request("018f0000-0000-7000-8000-000000000000")
+    with pytest.raises(NotFound) as of_unknown:
+        node.ask(asker, unknown)
+    with pytest.raises(NotFound) as of_hidden:
+        node.ask(asker, MATRIX[name].request(key))
+    assert of_hidden.value.message == of_unknown.value.message
+
+
+@EVERY_ROW
+def test_everybody_may_use_a_key_of_nobody_while_global_keys_are_on(node: Node, name: str) -> None:
+    node.gate.switches = replace(PERMISSIVE, global_keys=True)
+    key = a_key(node, GLOBAL)
+    node.ask(GLOBAL, AddAttribute("x-Held", text("v"), key))
+    askers = (GLOBAL, BOB)
+    if name != "key.grant":  # groups are granted nothing on such a key
+        assert outcome(node, askers[len(name) % 2], name, key) == "let through"
+    node.gate.switches = PERMISSIVE
+    assert [outcome(node, asker, name, key) for asker in askers] == ["hidden", "hidden"]
+
+
+CONFIGURING = ("key.create", "key.register", *(name for name, row in MATRIX.items() if row.right > Right.EXPORT))
+
+
+@pytest.mark.parametrize("name", CONFIGURING)
+@pytest.mark.row("KS-KMIP-007")
+def test_clients_configure_keys_only_while_that_is_switched_on(node: Node, key: str, name: str) -> None:
+    births = {"key.create": creation(), "key.register": registration(bytes(32))}
+    request = births[name] if name in births else MATRIX[name].request(key)
+    node.gate.switches = Switches(key_export=True)
+    before = node.record(key)
+    assert node.reason(ALICE, request) == "refused.switched_off"
+    assert node.record(key) == before
+    node.gate.switches = PERMISSIVE
+    assert node.reason(ALICE, request) in {None, "wrong_state.object"}  # it is active: past the switch anyway
+
+
+@EVERY_ROW
+@pytest.mark.row("KS-GEN-012")
+def test_administrators_use_no_keys(node: Node, key: str, name: str) -> None:
+    expected = "let through" if name == "key.grant" else "refused"
+    assert outcome(node, ADMINISTRATOR, name, key) == expected
+
+
+def test_administrators_grant_only_with_access_to_keys(node: Node, key: str) -> None:
+    request = GrantKey(key, "staff", int(Right.SEE))
+    without = replace(ADMINISTRATOR, access=EVERY_ACCESS & ~Access.KEYS)
+    assert node.reason(without, request) == "refused.permission"
+    assert node.reason(replace(ADMINISTRATOR, realm="tenant"), request) == "not_found.item"
+    assert node.reason(ADMINISTRATOR, request) is None
+
+
+def test_a_grant_taken_back_hides_the_key_again(node: Node, key: str) -> None:
+    member = a_user("carol", "staff")
+    name = Condition("Name", name_value("target"))
+    node.ask(ALICE, GrantKey(key, "staff", int(Right.ENCRYPT)))
+    assert node.ask(member, Locate((name,))).ids == (key,)
+    node.ask(ALICE, GrantKey(key, "staff", 0))
+    assert node.ask(member, Locate((name,))).ids == ()
+    assert outcome(node, member, "key.encrypt", key) == "hidden"
+    assert node.record(key).grants == {}
+
+
+@pytest.mark.row("KS-KEY-006")
+def test_groups_are_granted_nothing_on_a_key_of_nobody(node: Node) -> None:
+    node.gate.switches = replace(PERMISSIVE, global_keys=True)
+    key = a_key(node, GLOBAL)
+    request = GrantKey(key, "staff", int(Right.SEE))
+    assert [node.reason(asker, request) for asker in (GLOBAL, BOB, ADMINISTRATOR)] == ["refused.permission"] * 3
+
+
+ENCRYPTING = {Right.SEE, Right.ENCRYPT, Right.DECRYPT, Right.EXPORT, Right.DERIVE}
+AUTHENTICATING = {Right.SEE, Right.MAC, Right.MAC_VERIFY, Right.EXPORT, Right.DERIVE}
+
+
+@pytest.mark.row("KS-KEY-022")
+@pytest.mark.parametrize(("algorithm", "possible"), [(3, ENCRYPTING), (9, AUTHENTICATING)], ids=["AES", "HMAC-SHA256"])
+def test_only_what_the_algorithm_can_do_is_granted(node: Node, algorithm: int, possible: set[Right]) -> None:
+    key = a_key(node, algorithm=algorithm)
+    for right in Right:
+        accepted = node.reason(ALICE, GrantKey(key, "staff", int(right))) is None
+        assert accepted == (right in possible), right
+    assert node.reason(ALICE, GrantKey(key, "staff", -1)) == "invalid.field"
+    assert node.reason(ALICE, GrantKey(key, "staff", 1 << 40)) == "invalid.field"
+
+
+def test_groups_of_a_key_are_bounded_and_have_names(node: Node, key: str) -> None:
+    node.change(key, grants={f"group-{number}": 1 for number in range(100)})
+    assert node.reason(ALICE, GrantKey(key, "one-more", 1)) == "invalid.field"
+    assert node.reason(ALICE, GrantKey(key, "group-7", 5)) is None
+    assert node.reason(ALICE, GrantKey(key, "no such name", 1)) == "invalid.field"
