@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -12,6 +12,7 @@ from tests.support.kmip_loopback import Connection, Loopback
 RUNNER = "kmip_vectors"
 
 
+@cache
 def load_runner(shared: Path) -> ModuleType:
     """The runner as a module. It is third-party code: nothing in it knows about us."""
     path = shared / "kmip" / "runner" / f"{RUNNER}.py"
@@ -24,7 +25,14 @@ def load_runner(shared: Path) -> ModuleType:
     return module
 
 
-def play(shared: Path, loopback: Loopback, versions: Sequence[str], only: str | None = None) -> list[dict[str, Any]]:
+@cache
+def load_cases(shared: Path, versions: tuple[str, ...]) -> list[Any]:
+    """The profile cases whose messages speak these versions."""
+    cases: list[Any] = load_runner(shared).load_cases(str(shared / "kmip" / "vectors"), versions)
+    return cases
+
+
+def play(shared: Path, loopback: Loopback, versions: tuple[str, ...], only: str | None = None) -> list[dict[str, Any]]:
     """Results of all cases of these versions: id, version, result, step, operation, detail."""
     runner = load_runner(shared)
     options = SimpleNamespace(
@@ -46,9 +54,24 @@ def play(shared: Path, loopback: Loopback, versions: Sequence[str], only: str | 
         def connection(self, _case: Any) -> InProcess:
             return InProcess(loopback.connect())
 
-    cases = runner.load_cases(str(shared / "kmip" / "vectors"), tuple(versions))
+    cases = load_cases(shared, versions)
     chosen = [case for case in cases if only is None or case.id.startswith(only)]
     player = Player(options)
     results = [result for group in runner.make_groups(chosen, cases) for result in player.group(group)]
     runner.settle_alternatives(results)
     return results
+
+
+def operations_of(shared: Path, versions: tuple[str, ...]) -> dict[str, set[int]]:
+    """Case id -> numbers of the operations it asks for."""
+    operation = load_runner(shared).T.TAGS["Operation"][0]
+    return {
+        case.id: {
+            one.value
+            for _, request, _ in case.steps
+            for item in request.kids("BatchItem")
+            for one in item.value
+            if one.tag == operation
+        }
+        for case in load_cases(shared, versions)
+    }
