@@ -100,7 +100,7 @@ class DevNode:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,
+                process_group=0,  # no session of its own, which Linux would schedule as a rival group (bench)
             )
         return self._process
 
