@@ -13,7 +13,16 @@ from keystead.core.errors import Conflict, Exists, Internal, Invalid, KeysteadEr
 from keystead.core.lifecycle import Dates
 from keystead.core.permission import Right
 from keystead.core.records import KIND_AUTHORITY, KIND_USER, KeyShape, ManagedObject, Protection, Record
-from keystead.storage.store import CHANGES_COUNT_MAX, LOCATE_COUNT_MAX, LOCATE_OFFSET_MAX, Match, Reader, Store, Writer
+from keystead.storage.store import (
+    CHANGES_COUNT_MAX,
+    LOCATE_COUNT_MAX,
+    LOCATE_MATCHES_COUNT_MAX,
+    LOCATE_OFFSET_MAX,
+    Match,
+    Reader,
+    Store,
+    Writer,
+)
 from tests.support import stores
 from tests.support.stores import (
     NOW_US,
@@ -341,6 +350,10 @@ def test_locate_has_limits(reader: Reader, wrong: dict[str, Any]) -> None:
         reader.locate(query(**wrong))
     with pytest.raises(Invalid):
         reader.locate(query(offset_count=LOCATE_OFFSET_MAX + 1))
+    many = [equal("x-site", text(str(number))) for number in range(LOCATE_MATCHES_COUNT_MAX + 1)]
+    assert reader.locate(query(*many[1:])) == []
+    with pytest.raises(Invalid):
+        reader.locate(query(*many))
 
 
 SEARCHED = new_object(

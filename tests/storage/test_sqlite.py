@@ -320,6 +320,16 @@ def test_readers_read_while_others_write_and_copy_the_wal_back(
 # -------------------------------------------------------------------------------------------------------------- erasing
 
 
+def test_the_wal_is_copied_back_even_when_nobody_pauses(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keystead.storage.sqlite_writer.ROWS_WITHOUT_PAUSE_MAX", 500)
+    writer = store.writer()
+    before = store.path.stat().st_size
+    for number in range(1, 101):
+        put(writer, with_material(new_object(number), number))
+    assert store.path.stat().st_size > before
+    writer.close()
+
+
 @pytest.mark.row("KS-KEY-054")
 @pytest.mark.parametrize("purged", [False, True], ids=["destroyed", "purged"])
 def test_erased_material_is_in_no_file_any_more(store: SqliteStore, purged: bool) -> None:

@@ -24,7 +24,13 @@ from keystead.core.search import asks_for_gone, matches
 from keystead.storage.attribute_index import place_of, term_of
 from keystead.storage.conditions import Test, equal_value, head_test, value_range
 from keystead.storage.sealed import key_of
-from keystead.storage.store import LOCATE_COUNT_MAX, LOCATE_MISSES_COUNT_MAX, LOCATE_OFFSET_MAX, Query
+from keystead.storage.store import (
+    LOCATE_COUNT_MAX,
+    LOCATE_MATCHES_COUNT_MAX,
+    LOCATE_MISSES_COUNT_MAX,
+    LOCATE_OFFSET_MAX,
+    Query,
+)
 
 _BOUNDS = (256, 4096, 65_536)  # candidates of one scope looked at before the driver is chosen anew
 _NEWEST = b"\xff" * 17  # after every id
@@ -45,7 +51,7 @@ class Search:
         query: What is asked.
 
     Raises:
-        Invalid: offset or limit is out of range.
+        Invalid: offset, limit or the number of conditions is out of range.
     """
 
     def __init__(
@@ -55,6 +61,8 @@ class Search:
             raise Invalid(
                 f"a search leaves out at most {LOCATE_OFFSET_MAX} and returns 1 to {LOCATE_COUNT_MAX} objects"
             )
+        if len(query.matches) > LOCATE_MATCHES_COUNT_MAX:
+            raise Invalid(f"a search has at most {LOCATE_MATCHES_COUNT_MAX} conditions")
         self._connection = connection
         self._load = load
         self._query = query

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from keystead.core.changes import Change, Put, Transaction
-from keystead.core.errors import Internal, KeysteadError, Tampered
+from keystead.core.errors import Internal, KeysteadError, Tampered, Unavailable
 from keystead.core.records import Record
 from keystead.storage.attribute_index import NO_ROWS, ListingRow
 from keystead.storage.documents import decode
@@ -23,6 +23,7 @@ from keystead.storage.sqlite_connections import WriterLock, connect, unavailable
 from keystead.storage.store import KIND_COUNTER, RESERVE_COUNT_MAX
 
 ROWS_BETWEEN_CHECKPOINTS = 6000
+ROWS_WITHOUT_PAUSE_MAX = 60_000  # then the WAL is copied back although somebody may be waiting
 
 _STORED = "SELECT revision, document, mac, realm, handle, at_us, next_us, sealed FROM records WHERE kind = ? AND id = ?"
 _HOLDER = "SELECT id FROM records WHERE realm = ? AND kind = ? AND handle = ?"
@@ -79,6 +80,8 @@ class SqliteWriter:
             self._write(take)
         except Tampered as error:
             return [error] * len(group)
+        with suppress(Unavailable):  # what is committed stays so; what is due stays due
+            self._copy_back(ROWS_WITHOUT_PAUSE_MAX)
         return outcomes
 
     def reserve(self, name: str, count: int, at_us: int) -> int:
@@ -107,7 +110,10 @@ class SqliteWriter:
 
     def tidy(self) -> None:
         """Copy the WAL back into the file when enough has gathered (store.Writer.tidy)."""
-        if self._connection.total_changes - self._rows_copied < ROWS_BETWEEN_CHECKPOINTS:
+        self._copy_back(ROWS_BETWEEN_CHECKPOINTS)
+
+    def _copy_back(self, rows_count: int) -> None:
+        if self._connection.total_changes - self._rows_copied < rows_count:
             return
         try:
             with self._lock.held():

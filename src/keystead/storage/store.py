@@ -17,6 +17,7 @@ from keystead.core.errors import KeysteadError
 from keystead.core.records import ROOT_REALM, ManagedObject, Record
 
 LOCATE_COUNT_MAX = 1000  # answers without Maximum Items (KS-KMIP-043)
+LOCATE_MATCHES_COUNT_MAX = 64  # conditions of one search
 LOCATE_OFFSET_MAX = 100_000  # hits that a search may leave out; each is checked like one that counts
 LOCATE_MISSES_COUNT_MAX = 10_000  # objects looked at in vain before a search is refused as too wide
 RESERVE_COUNT_MAX = 1 << 40

@@ -20,7 +20,10 @@ from keystead.storage.findings import REBUILD, Finding
 from keystead.storage.journal import ROOT_MODULUS, Action
 from keystead.storage.sealed import Seals, material_of, text_of
 
-_JOURNAL = "SELECT kind, id, action, revision, mac, at_us FROM journal ORDER BY kind, id, sequence"
+# Beside max(), SQLite takes the other columns from the row that has the maximum (sqlite.org/lang_select.html).
+_JOURNAL = (
+    "SELECT kind, id, action, revision, mac, at_us, max(sequence) FROM journal GROUP BY kind, id ORDER BY kind, id"
+)
 _RECORDS = (
     "SELECT kind, id, realm, handle, revision, at_us, next_us, document, mac, sealed FROM records ORDER BY kind, id"
 )
@@ -118,11 +121,11 @@ class RecordWalk:
         for kind, key, *cells in self._connection.execute(_RECORDS):
             row = Row._make(cells)
             for name, entries in journal.before((kind, key)):
-                yield from _absent(name, entries[-1])
+                yield from _absent(name, entries[0])
             entries = journal.at((kind, key))
-            yield from self._record((kind, key), row, Entry(*entries[-1][2:]) if entries else None) or (None,)
+            yield from self._record((kind, key), row, Entry(*entries[0][2:6]) if entries else None) or (None,)
         for name, entries in journal.before(None):
-            yield from _absent(name, entries[-1])
+            yield from _absent(name, entries[0])
         yield from self._index_before(None)
 
     def _record(self, name: Name, row: Row, entry: Entry | None) -> list[Finding]:
