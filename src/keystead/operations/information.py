@@ -1,10 +1,11 @@
 """What the server can do: Query and Discover Versions pass the gate like everything else.
 
-Source: KMIP 1.4 sections 4.25 and 4.26; requirements KS-KMIP-017, 046.
+Source: KMIP 1.4 sections 4.25 and 4.26; KMIP 2.1 section 6.1.26; requirements KS-KMIP-017, 046.
 """
 
 from dataclasses import dataclass
 
+from keystead.core.errors import NotSupported, Refused
 from keystead.core.permission import Access, Right
 from keystead.gate.call import Call
 from keystead.gate.operation import operation
@@ -26,10 +27,13 @@ class DiscoverVersions:
 
 @dataclass(frozen=True, slots=True)
 class Interop:
-    """Begin, end or reset an interoperability test (KMIP 2.1 section 6.1.27); only under the mark of a test store."""
+    """Begin, end or reset an interoperability test (KMIP 2.1 section 6.1.26); only under the mark of a test store."""
 
     function: int
     identifier: str = ""
+
+
+INTEROP_BEGIN, INTEROP_END = 1, 2
 
 
 @operation(Query, "server.query", "Query", user=Right.NONE, administrator=Access.ANY)
@@ -42,3 +46,17 @@ def query(_call: Call, request: Query) -> tuple[int, ...]:
 def discover_versions(_call: Call, request: DiscoverVersions) -> tuple[tuple[int, int], ...]:
     """Return the versions asked for; the protocol answers which of them it speaks."""
     return request.versions
+
+
+@operation(Interop, "server.interop", "Interop", user=Right.NONE)
+def interop(call: Call, request: Interop) -> None:
+    """Let a test say that it begins or ends, for whoever reads the activity log; nothing is ever reset.
+
+    Raises:
+        NotSupported: this is not a test server.
+        Refused: another function.
+    """
+    if not call.switches.interop:
+        raise NotSupported("Interop exists on test servers only", "not_supported.operation")
+    if request.function not in (INTEROP_BEGIN, INTEROP_END):
+        raise Refused("the server is not reset; begin on a new store instead", "refused.feature")

@@ -48,16 +48,21 @@ def test_an_operation_is_listed_exactly_when_it_is_offered(alice: Connection, ve
         assert (answer.reason != "OperationNotSupported") == (name in listed)
 
 
-def test_interop_exists_on_test_servers_only(loopback: Loopback) -> None:
-    loopback.gate.switches = Switches()
-    client = loopback.connect()
-    assert "Interop" not in operations(client, (2, 1))
-    begin = (
-        nodes.enumeration(Tag.INTEROP_FUNCTION, enum_value("InteropFunction", "Begin")),
+def interop(client: Connection, function: str) -> str:
+    payload = (
+        nodes.enumeration(Tag.INTEROP_FUNCTION, enum_value("InteropFunction", function)),
         nodes.text(Tag.INTEROP_IDENTIFIER, "case"),
     )
-    (answer,) = answers(client.ask(message((2, 1), item("Interop", *begin))))
-    assert answer.reason == "OperationNotSupported"
+    (answer,) = answers(client.ask(message((2, 1), item("Interop", *payload))))
+    return answer.reason
+
+
+def test_interop_exists_on_test_servers_only(loopback: Loopback) -> None:
+    client = loopback.connect()
+    assert [interop(client, function) for function in ("Begin", "End", "Reset")] == ["", "", "FeatureNotSupported"]
+    loopback.gate.switches = Switches()
+    assert "Interop" not in operations(client, (2, 1))
+    assert interop(client, "Begin") == "OperationNotSupported"
 
 
 @pytest.mark.row("KS-KMIP-046")

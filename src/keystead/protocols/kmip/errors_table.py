@@ -89,6 +89,7 @@ FOR_OPERATION: dict[tuple[str, str], Candidates] = {
     ("invalid.object_type", "Get"): ("InvalidObjectType", "IllegalOperation"),
     ("invalid.object_type", "Encrypt"): ("InvalidObjectType", "PermissionDenied"),
     ("invalid.object_type", "Decrypt"): ("InvalidObjectType", "PermissionDenied"),
+    ("wrong_state.destroyed", "Get"): ("ObjectDestroyed", "ItemNotFound"),
     ("not_found.attribute", "ModifyAttribute"): ("AttributeNotFound", "InvalidField"),
 }
 """(Reason, operation) -> Result Reasons where an operation's own table says something else."""

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 
 from keystead import __version__
 from keystead.core.attribute_table import ObjectType
-from keystead.core.errors import NotSupported
 from keystead.operations.information import DiscoverVersions, Interop, Query
 from keystead.protocols.kmip.translate.fields import Dialect, Field, Layout, Values, enumeration, integer, text
 from keystead.protocols.kmip.translate.objects import SOFTWARE_STORAGE
@@ -64,10 +63,8 @@ def make_discover_versions(values: Values, _dialect: Dialect) -> DiscoverVersion
     return DiscoverVersions(**values)
 
 
-def make_interop(values: Values, dialect: Dialect) -> Interop:
-    """Interop; exists on test servers only (KMIP 2.1 section 6.1.26)."""
-    if not dialect.switches.interop:
-        raise NotSupported("Interop exists on test servers only", "not_supported.operation")
+def make_interop(values: Values, _dialect: Dialect) -> Interop:
+    """Interop."""
     return Interop(**values)
 
 

@@ -73,25 +73,15 @@ OPERATIONS = {enum_value("Operation", name): row for name, row in _ROWS.items()}
 """Operation -> how it is translated."""
 
 
+def _is_offered(code: int, dialect: Dialect) -> bool:
+    if code == INTEROP and not dialect.switches.interop:
+        return False
+    return code in OPERATIONS and enum_available("Operation", code, dialect.version)
+
+
 def offered(dialect: Dialect) -> list[int]:
     """Return the operations that exist for a client, in the order of their numbers."""
-    return [
-        code
-        for code in sorted(OPERATIONS)
-        if enum_available("Operation", code, dialect.version) and (code != INTEROP or dialect.switches.interop)
-    ]
-
-
-def translation_of(code: int, dialect: Dialect) -> Translation:
-    """Return the row of an operation.
-
-    Raises:
-        NotSupported: this server, or the version, does not have it.
-    """
-    row = OPERATIONS.get(code)
-    if row is None or not enum_available("Operation", code, dialect.version):
-        raise NotSupported("this operation is not offered; Query lists those that are", "not_supported.operation")
-    return row
+    return [code for code in sorted(OPERATIONS) if _is_offered(code, dialect)]
 
 
 def read_request(code: int, payload: Node, dialect: Dialect) -> Any:
@@ -100,5 +90,7 @@ def read_request(code: int, payload: Node, dialect: Dialect) -> Any:
     Raises:
         KeysteadError: the payload cannot be read, or asks for what is not offered.
     """
-    row = translation_of(code, dialect)
+    if not _is_offered(code, dialect):
+        raise NotSupported("this operation is not offered; Query lists those that are", "not_supported.operation")
+    row = OPERATIONS[code]
     return row.make(row.payload.read(payload, dialect.version), dialect)
