@@ -10,19 +10,23 @@ from keystead.core.errors import KeysteadError
 from keystead.core.permission import Switches
 from keystead.core.secret import Secret
 from keystead.core.structures import TAG_USAGE_LIMITS_COUNT, made
-from keystead.operations.ciphers import PLANS_COUNT_MAX
+from keystead.gate import leases
+from keystead.operations.ciphers import PLANS_COUNT_MAX, budget_of
 from keystead.operations.requests import (
     Activate,
     AddAttribute,
     CipherParameters,
     Create,
     Decrypt,
+    Destroy,
     Encrypt,
     KeyBlock,
     ModifyAttribute,
     Register,
     Revoke,
 )
+from keystead.storage.store import KIND_COUNTER
+from keystead.trust.ciphers import SUITES
 from tests.support.builders import (
     ALICE,
     CBC,
@@ -281,6 +285,33 @@ def test_what_is_held_is_bounded(node: Node) -> None:
     node.ask(ALICE, Encrypt(DATA, key, RANDOM_GCM))
     assert len(ready) == PLANS_COUNT_MAX
     assert 0 not in ready
+
+
+def test_random_ivs_are_counted_durably_until_the_budget_ends(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "ALLOWANCE_COUNT", 4)
+    monkeypatch.setattr(leases, "LEASE_COUNT", 10)
+    few = replace(SUITES[3, GCM], budget_count=30)
+    monkeypatch.setitem(SUITES, (3, GCM), few)
+    key = a_key(node)
+    request = Encrypt(DATA, key, RANDOM_GCM)
+    outcomes = [node.reason(ALICE, request) for _ in range(40)]
+    assert 20 <= outcomes.count(None) <= 30
+    assert set(outcomes[outcomes.count(None) :]) == {"refused.usage_limit"}
+    assert node.reason(ALICE, replace(request, iv=bytes(12))) is None  # the asker's own, hence their care
+    assert node.reason(ALICE, Encrypt(DATA, key, RANDOM_CBC)) is None
+    name = budget_of(node.record(key))
+    assert node.objects.reader.record(KIND_COUNTER, name) is not None
+    node.ask(ALICE, Revoke(6, target=key))
+    node.ask(ALICE, Destroy(key))
+    assert node.objects.reader.record(KIND_COUNTER, name) is None
+
+
+def test_many_encryptions_of_one_message_are_counted_once(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "ALLOWANCE_COUNT", 4)
+    key = a_key(node)
+    replies = node.batch(ALICE, [Encrypt(DATA, key, RANDOM_GCM)] * 20)
+    assert [reply.error for reply in replies] == [None] * 20
+    assert len({reply.result.iv for reply in replies}) == 20
 
 
 def test_export_may_be_off_while_keys_are_used(node: Node) -> None:

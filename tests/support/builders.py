@@ -117,11 +117,14 @@ class Node:
 
     def change(self, object_id: str, **fields: Any) -> None:
         """Change an object past every rule, as an administrator's operation of later times might."""
-        put = Put(replace(self.record(object_id), **fields))
-        step = ("test.change", Change((put,), None))
-        outcomes = self._writer.commit([Transaction(urandom(16), "test:", "-", self.clock.us, (step,))])
-        assert outcomes == [None]
+        assert self.store(Put(replace(self.record(object_id), **fields))) is None
         self.objects.refresh()
+
+    def store(self, *puts: Put) -> KeysteadError | None:
+        """Commit records; the error that kept them out, None when they are stored."""
+        step = ("test.store", Change(puts, None))
+        (outcome,) = self._writer.commit([Transaction(urandom(16), "test:", "-", self.clock.us, (step,))])
+        return outcome
 
     def unlock(self) -> None:
         """Log the crypto user in again."""

@@ -13,7 +13,17 @@ from typing import Any, NamedTuple
 from keystead.core import permission
 from keystead.core.authorize import rights_on
 from keystead.core.changes import Change, Transaction
-from keystead.core.errors import Conflict, Internal, Invalid, KeysteadError, NotFound, NotSupported, Refused, WrongState
+from keystead.core.errors import (
+    Conflict,
+    Exists,
+    Internal,
+    Invalid,
+    KeysteadError,
+    NotFound,
+    NotSupported,
+    Refused,
+    WrongState,
+)
 from keystead.core.lifecycle import GONE, state_at
 from keystead.core.permission import Principal, Switches
 from keystead.core.records import ManagedObject, Record
@@ -128,7 +138,7 @@ class Gate:
             return
 
         def done(error: KeysteadError | None) -> None:
-            if isinstance(error, Conflict) and attempt < RETRY_COUNT_MAX:
+            if isinstance(error, Conflict | Exists) and attempt < RETRY_COUNT_MAX:  # decide anew on what is there now
                 self.objects.refresh()
                 self._attempt(batch, deliver, attempt + 1)
                 return
@@ -167,6 +177,7 @@ class Gate:
         except Exception:
             log.exception("request %d failed for a reason of ours", run.batch.number)
             reply = Reply(None, Internal("internal error; the system log has details"))
+            run.placeholder = PLACEHOLDER
         run.replies.append(reply)
         run.keys.append(key)
         return reply.error is None

@@ -35,6 +35,7 @@ from keystead.core.structures import (
     made,
 )
 from keystead.gate.call import Call
+from keystead.gate.leases import Leases
 from keystead.gate.operation import Target, operation
 from keystead.operations.requests import CipherParameters, Decrypt, Decrypted, Encrypt, Encrypted
 from keystead.trust.cipher_modes import Prepared
@@ -45,6 +46,7 @@ RANDOM_IV_BITS_MIN = 96  # shorter random ones repeat too soon (SP 800-38D secti
 ENCRYPT_BIT, DECRYPT_BIT = int(UsageMask.ENCRYPT), int(UsageMask.DECRYPT)  # plain numbers are quicker than flags
 LIMITS = "Usage Limits"
 PARAMETERS = "Cryptographic Parameters"
+LEASES = "leases"
 
 _FIELDS = {
     TAG_BLOCK_CIPHER_MODE: "mode",
@@ -67,6 +69,7 @@ class Plan(NamedTuple):
         suite: What the algorithm in this mode needs and gives.
         prepared: The key, ready.
         limits: Its usage limits, None when it has none.
+        budget: Under which name its random IVs are counted.
     """
 
     record: ManagedObject
@@ -75,6 +78,7 @@ class Plan(NamedTuple):
     suite: Suite
     prepared: Prepared
     limits: Value | None
+    budget: str
 
 
 NONE = CipherParameters()
@@ -112,13 +116,18 @@ def encrypt(call: Call, request: Encrypt) -> Encrypted | Change:
         raise Refused("this algorithm is outdated; it only decrypts here", "refused.switched_off")
     parameters = plan.parameters
     iv, made_iv = request.iv, None
+    puts: tuple[Put, ...] = ()
     if iv is None and parameters.random_iv:
         iv = made_iv = _random_iv(record.shape.algorithm, parameters)
+        if plan.suite.budget_count is not None:
+            puts = _leases(call).take(call.desk, plan.budget, plan.suite.budget_count)
     data, tag = plan.prepared.encrypt(request.data, iv, request.associated, parameters.tag_length_bytes)
     result = Encrypted(
         record.id, data, made_iv, tag, record.shape.algorithm, parameters.mode or 0, parameters.padding or 0
     )
-    return result if plan.limits is None else _spent(call, record, plan.limits, len(request.data), result)
+    if plan.limits is not None:
+        puts += (_spent(call, record, plan.limits, len(request.data)),)
+    return Change(puts, result, detail="usage counted") if puts else result
 
 
 @operation(
@@ -175,7 +184,17 @@ def _planned(call: Call, loaded: Any, parameters: CipherParameters | None) -> Pl
         raise Refused("this mode is outdated; an administrator can set legacy.modes", "refused.switched_off")
     secret = call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, loaded.material)
     prepared = prepare(algorithm, mode, parameters.padding or 0, secret)
-    return Plan(record, call.switches, parameters, found, prepared, record.attributes.first(LIMITS))
+    return Plan(record, call.switches, parameters, found, prepared, record.attributes.first(LIMITS), budget_of(record))
+
+
+def budget_of(record: ManagedObject) -> str:
+    """Return the name under which a key's random IVs are counted: its material's, since other bytes count anew."""
+    return f"iv.{record.material.id}" if record.material is not None else ""
+
+
+def _leases(call: Call) -> Leases:
+    leases: Leases = call.desk.services.get(LEASES) or call.desk.services.setdefault(LEASES, Leases())
+    return leases
 
 
 def own_parameters(record: ManagedObject) -> CipherParameters | None:
@@ -194,11 +213,11 @@ def _random_iv(algorithm: int, parameters: CipherParameters) -> bytes | None:
     return iv
 
 
-def _spent(call: Call, record: ManagedObject, limits: Value, data_bytes: int, result: Encrypted) -> Change:
+def _spent(call: Call, record: ManagedObject, limits: Value, data_bytes: int) -> Put:
     """Take what an encryption protects from the key's usage limits, in the same transaction as the answer."""
     total, unit = limits.field(TAG_USAGE_LIMITS_TOTAL), limits.field(TAG_USAGE_LIMITS_UNIT)
     count = limits.field(TAG_USAGE_LIMITS_COUNT) - (data_bytes if unit == UNIT_BYTE else 1)
     if count < 0:
         raise Refused("the key's usage limits are spent", "refused.usage_limit")
     attributes = record.attributes.replaced(LIMITS, 0, made(LIMITS, total, count, unit))
-    return Change((Put(record.changed(call.now_us, attributes=attributes)),), result, detail="usage limits spent")
+    return Put(record.changed(call.now_us, attributes=attributes))

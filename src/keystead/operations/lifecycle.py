@@ -17,7 +17,9 @@ from keystead.core.permission import Right
 from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
+from keystead.operations.ciphers import budget_of
 from keystead.operations.requests import Activate, Destroy, Revoke, Touched
+from keystead.storage.store import KIND_COUNTER
 
 KEY_COMPROMISE = 2
 CA_COMPROMISE = 3
@@ -112,17 +114,25 @@ def destroy(call: Call, _request: Destroy) -> Change:
     if not record.protection.deletable:
         raise Refused("the key is not deletable", "refused.permission")
     if record.object_type == ObjectType.TEMPLATE:
-        return _purged(record)
+        return _purged(call, record)
     check_move(record, Event.DESTROY, call.now_us)
     if PURGE in call.switches.extras:
-        return _purged(record)
+        return _purged(call, record)
     dates = replace(record.dates, destroy_us=call.now_us)
     gone = record.changed(call.now_us, dates=dates, material=None)
-    return Change((Put(gone, erase_material=True),), Touched(record.id), detail="key bytes erased")
+    return Change((Put(gone, erase_material=True),), Touched(record.id), _counter(call, record), "key bytes erased")
 
 
-def _purged(record: ManagedObject) -> Change:
-    return Change((), Touched(record.id), ((KIND_OBJECT, record.id, record.revision),), "removed with its metadata")
+def _purged(call: Call, record: ManagedObject) -> Change:
+    purges = ((KIND_OBJECT, record.id, record.revision), *_counter(call, record))
+    return Change((), Touched(record.id), purges, "removed with its metadata")
+
+
+def _counter(call: Call, record: ManagedObject) -> tuple[tuple[str, str, int], ...]:
+    """Return the purge of what counted the key's random IVs, if anything did."""
+    name = budget_of(record)
+    loaded = call.desk.objects.reader.record(KIND_COUNTER, name) if name else None
+    return () if loaded is None else ((KIND_COUNTER, name, loaded.record.revision),)
 
 
 def _touched(record: ManagedObject) -> Change:
