@@ -304,6 +304,8 @@ class Connection(asyncio.Protocol):
         except (ssl.SSLError, OSError):
             self._close()
             return
+        if self._outgoing.pending:  # TLS itself has something to say: an alert, new keys
+            self._listener.turn.answered(self)
         self._pump(session)
         if queue or self._held:
             self._hold(bool(queue) or self._paused)
@@ -509,7 +511,8 @@ def _connections_count_max() -> int:
 
 
 def _lower_priority() -> None:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), HANDSHAKE_NICE)
+    thread = threading.get_native_id()
+    os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + HANDSHAKE_NICE)
 
 
 def server_context(certificate_file: str, key_file: str, trust_pem: str) -> ssl.SSLContext:
