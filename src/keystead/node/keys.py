@@ -45,8 +45,9 @@ from keystead.node.opening import (
 from keystead.node.unlocking import unlock_from
 from keystead.node.witness import Witness, is_witnessed
 from keystead.operations.lifecycle import ApplyTransitions
+from keystead.protocols.connections import Deadlines, Peer
 from keystead.protocols.kmip.session import Endpoint, Session
-from keystead.protocols.listener import Deadlines, Peer, TlsListener, Turn, server_context
+from keystead.protocols.listener import TlsListener, Turn, server_context
 from keystead.protocols.local.server import LocalDoor
 from keystead.settings.services import Kmip
 from keystead.trust import x509

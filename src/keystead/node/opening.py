@@ -104,6 +104,7 @@ def switches(objects: Objects, *, dev: bool) -> Switches:
         legacy_algorithms=legacy.algorithms,
         legacy_modes=legacy.modes,
         interop=dev,
+        extras=frozenset({PURGE} if server.destroy_purges_metadata else ()),
     )
 
 

@@ -1,13 +1,9 @@
-"""Sockets and TLS of the key-serving protocols: the only file that owns them.
+"""Listening with TLS, and the turns in which connections are served.
 
 TLS runs over memory buffers on plain TCP transports, so that handshakes can be worked off the loop by a small pool of
 low-priority threads while steady clients are served (docs/adr/0050). A *turn* is one pass of the event loop: every
 connection with data joins it, the gate's view is refreshed once, all complete messages are run, log lines are
 written, then replies leave.
-
-Limits are named here; a peer that is silent, slow or too talkative is closed without harm to others. What a peer sends
-beyond what is being answered stays in the kernel's buffers: reading stops while a message waits for its turn, for a
-commit, or for replies to be taken.
 
 Source: performance.md section 8; requirements KS-KMIP-005, 006; attacks.md classes 1, 2, 27.
 """
@@ -21,70 +17,21 @@ import ssl
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol, cast
 
-from keystead.core.errors import KeysteadError, Unauthenticated
+from keystead.core.errors import Unauthenticated
+from keystead.protocols.connections import Connection, Deadlines, Peer, Session
 from keystead.trust.x509 import ClientIdentity
 
 CONNECTIONS_COUNT_MAX = 4_000
 OTHER_FILES_COUNT_MAX = 100  # of the process: stores, logs, sockets of its own
 HANDSHAKE_THREADS = 1
-BUSY_S_MAX = 300.0  # a commit that takes longer is a fault of ours
 SWEEP_S = 1.0
-READ_BYTES = 65_536
-MESSAGES_PER_TURN_COUNT_MAX = 16  # of one connection, so that others get their turn
-UNSENT_BYTES_MAX = 262_144  # replies of one connection encrypted in one turn
 IDENTITIES_COUNT_MAX = 2_000
 REFUSALS_LOGGED_PER_S_MAX = 20
 HANDSHAKE_NICE = 5
 
 log = logging.getLogger("keystead.listener")
-
-
-class Session(Protocol):
-    """What a connection talks to: one per connection, sans-IO."""
-
-    def messages(self, data: bytes) -> list[bytes]:
-        """Take received bytes, return the complete messages; none once `failure` is set."""
-
-    def handle(self, message: bytes, send: Callable[[bytes], None]) -> None:
-        """Run one message; `send` is called exactly once with the whole response, now or later."""
-
-    def refuse(self, error: KeysteadError) -> bytes:
-        """Return a last response for a peer whose bytes are no messages; empty to close without one."""
-
-    @property
-    def pending_bytes(self) -> int:
-        """How much of an incomplete message is held."""
-
-    @property
-    def failure(self) -> KeysteadError | None:
-        """Why no message can follow those returned so far: answer these, say so, close. None while all is well."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who is on the other end: proven identity and address."""
-
-    identity: ClientIdentity
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """How long a peer may keep the server waiting, in seconds; looked at once a second.
-
-    Attributes:
-        handshake_s: From connecting to a proven identity.
-        message_s: From a message's first byte to its last, for taking replies, and for closing.
-        idle_s: Between messages (KS-KMIP-006).
-    """
-
-    handshake_s: float = 10.0
-    message_s: float = 30.0
-    idle_s: float = 3600.0
 
 
 class Turn:
@@ -153,235 +100,6 @@ class Turn:
         except Exception:
             log.exception("a connection failed for a reason of ours")
             connection.abort()
-
-
-class Connection(asyncio.Protocol):
-    """One client: TLS over memory buffers, then messages in order, one at a time."""
-
-    __slots__ = (
-        "_busy",
-        "_expires",
-        "_held",
-        "_incoming",
-        "_listener",
-        "_outgoing",
-        "_paused",
-        "_queue",
-        "_session",
-        "_tls",
-        "_transport",
-        "closing",
-        "is_awake",
-        "since",
-    )
-
-    def __init__(self, listener: "TlsListener") -> None:
-        self._listener = listener
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._tls = listener.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._transport: asyncio.Transport | None = None
-        self._session: Session | None = None
-        self._queue: list[bytes] = []
-        self._busy = False  # a message waits for its commit
-        self._paused = False  # replies wait for the peer to read
-        self._held = False  # nothing is read from the socket
-        self._expires = float("inf")
-        self.closing = False
-        self.is_awake = False
-        self.since = listener.now()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Join the listener's connections, or be turned away when there are too many."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
-        if not self._listener.joined(self):
-            self.abort()
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        """Leave; a request that is being committed goes on, its reply is dropped."""
-        self.closing = True
-        self._listener.left(self)
-
-    def pause_writing(self) -> None:
-        """Stop taking requests from a client that does not read its replies."""
-        self._paused = True
-        self._hold(True)
-        self.since = self._listener.now()
-
-    def resume_writing(self) -> None:
-        """Go on."""
-        self._paused = False
-        self.since = self._listener.now()
-        self._listener.turn.wake(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Hand bytes to the handshake or to the next turn."""
-        self._incoming.write(data)
-        if self._session is None:
-            self._step()
-        else:
-            self._listener.turn.wake(self)
-
-    def eof_received(self) -> bool:
-        """The peer is done; so are we."""
-        return False
-
-    # -- handshake ---------------------------------------------------------------------------------------------
-
-    def _step(self) -> None:
-        """Let a pool thread take one handshake step; nothing is read meanwhile, as the buffers are its own."""
-        self._hold(True)
-        self._listener.pool.submit(self._handshake)
-
-    def _handshake(self) -> None:
-        failure: Exception | None = None
-        done = False
-        try:
-            self._tls.do_handshake()
-            done = True
-        except ssl.SSLWantReadError:
-            pass
-        except (ssl.SSLError, OSError) as error:
-            failure = error
-        self._listener.post(lambda: self._stepped(done=done, failure=failure))
-
-    def _stepped(self, *, done: bool, failure: Exception | None) -> None:
-        if self.closing or self._transport is None:
-            return
-        if self._outgoing.pending:
-            self._transport.write(self._outgoing.read())
-        if failure is not None:
-            self._listener.refused(self, getattr(failure, "reason", None) or type(failure).__name__)
-            self._close()
-        elif done:
-            self._open()
-        else:
-            self._hold(False)
-
-    def _open(self) -> None:
-        assert self._transport is not None  # noqa: S101  # connection_made came first
-        try:
-            identity, lasts_s = self._listener.identity(self._tls.getpeercert(binary_form=True) or b"")
-        except KeysteadError as error:
-            self._listener.refused(self, error.message)
-            self._close()
-            return
-        self._session = self._listener.open_session(Peer(identity, self.address))
-        self._listener.proven(self)
-        self.since = self._listener.now()
-        self._expires = self.since + lasts_s
-        self._hold(False)
-        self._listener.turn.wake(self)
-
-    @property
-    def address(self) -> str:
-        """IP address of the peer, "-" once it is gone."""
-        name = self._transport.get_extra_info("peername") if self._transport is not None else None
-        return str(name[0]) if name else "-"
-
-    # -- messages ----------------------------------------------------------------------------------------------
-
-    def process(self) -> None:
-        """Decrypt what has arrived and run what is complete; called within a turn."""
-        self.is_awake = False
-        session = self._session
-        if session is None or self.closing:
-            return
-        tls, incoming, queue = self._tls, self._incoming, self._queue
-        try:
-            while not queue and (incoming.pending or tls.pending()):
-                data = tls.read(READ_BYTES)
-                if not data:
-                    self._close()
-                    return
-                whole = not session.pending_bytes
-                complete = session.messages(data)
-                queue.extend(complete)
-                if whole or complete:  # dripping bytes into half a message does not prolong its time
-                    self.since = self._listener.now()
-        except ssl.SSLWantReadError:
-            pass
-        except (ssl.SSLError, OSError):
-            self._close()
-            return
-        if self._outgoing.pending:  # TLS itself has something to say: an alert, new keys
-            self._listener.turn.answered(self)
-        self._pump(session)
-        if queue or self._held:
-            self._hold(bool(queue) or self._paused)
-
-    def _pump(self, session: Session) -> None:
-        """Run queued messages one after the other; a reply that waits for a commit holds back the next message."""
-        queue, outgoing = self._queue, self._outgoing
-        for _ in range(MESSAGES_PER_TURN_COUNT_MAX):
-            if not queue or self._busy or self._paused or self.closing or outgoing.pending > UNSENT_BYTES_MAX:
-                break
-            self._busy = True
-            session.handle(queue.pop(0), self._reply)
-        if session.failure is not None and not queue and not self._busy:
-            self._last_words(session.refuse(session.failure))
-
-    def _hold(self, held: bool) -> None:
-        """Stop or go on reading from the socket."""
-        if self._transport is None or self.closing or held == self._held:
-            return
-        self._held = held
-        if held:
-            self._transport.pause_reading()
-        else:
-            self._transport.resume_reading()
-
-    def _reply(self, data: bytes) -> None:
-        self._busy = False
-        if self.closing:
-            return
-        self._tls.write(data)
-        self._listener.turn.answered(self)
-
-    def flush(self) -> None:
-        """Send what the turn has encrypted, and take up the next message if one waited."""
-        if self._transport is None or self.closing:
-            return
-        if self._outgoing.pending:
-            self._transport.write(self._outgoing.read())
-        if not self._busy and self._has_more():
-            self._listener.turn.wake(self)
-
-    def _has_more(self) -> bool:
-        """Tell whether something that has arrived is left to do."""
-        is_failed = self._session is not None and self._session.failure is not None
-        return bool(self._queue or self._held or self._incoming.pending or self._tls.pending() or is_failed)
-
-    def _last_words(self, data: bytes) -> None:
-        if data:
-            self._tls.write(data)
-        self._close()
-
-    def _close(self) -> None:
-        """Close after what is buffered has been sent."""
-        if self._transport is not None and not self.closing:
-            if self._outgoing.pending:
-                self._transport.write(self._outgoing.read())
-            self.closing = True
-            self.since = self._listener.now()
-            self._transport.close()
-
-    def abort(self) -> None:
-        """Close at once."""
-        self.closing = True
-        if self._transport is not None:
-            self._transport.abort()
-
-    def overdue(self, now: float, deadlines: Deadlines) -> bool:
-        """Tell whether the peer has kept us waiting too long, or its certificate has expired meanwhile."""
-        waited_s = now - self.since
-        if self._session is None:
-            return waited_s > deadlines.handshake_s
-        if self._busy:
-            return waited_s > BUSY_S_MAX
-        if self.closing or self._paused or self._session.pending_bytes:
-            return waited_s > deadlines.message_s
-        return waited_s > deadlines.idle_s or now > self._expires
 
 
 class TlsListener:

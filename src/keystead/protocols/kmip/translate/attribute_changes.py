@@ -53,15 +53,16 @@ def make_add(values: Values, _dialect: Dialect) -> AddAttribute:
     return AddAttribute(name, value, values.get("target", ""))
 
 
-def make_modify(values: Values, _dialect: Dialect) -> ModifyAttribute:
-    """Modify Attribute."""
+def make_modify(values: Values, dialect: Dialect) -> ModifyAttribute:
+    """Modify Attribute; 2.x without a present value means the only instance there is."""
     name, index, value = values["new"]
     current = None
     if "current" in values:
         current_name, _, current = values["current"]
         if current_name != name:
             raise Invalid("CurrentAttribute and NewAttribute are different attributes", "invalid.field")
-    return ModifyAttribute(name, value, index, current, values.get("target", ""))
+    is_only = dialect.version >= TWO and current is None
+    return ModifyAttribute(name, value, index, current, values.get("target", ""), is_only)
 
 
 def make_delete(values: Values, dialect: Dialect) -> DeleteAttribute:
