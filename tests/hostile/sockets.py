@@ -17,7 +17,7 @@ from tests.support.kmip import messages
 from tests.support.kmip.sessions import Client
 
 TIMEOUT_S = 20.0
-CLIENT_HELLO_BYTES_MAX = 4096
+RESPONSE_MESSAGE = 0x42007B
 
 
 def plain(node: DevNode, timeout_s: float = TIMEOUT_S) -> socket.socket:
@@ -55,6 +55,15 @@ def reply(connection: socket.socket) -> bytes:
             return data
         data += part
     return data
+
+
+def is_message(data: bytes) -> bool:
+    """Whether these bytes are one whole response.
+
+    Raises:
+        messages.MalformedReply: they are something else.
+    """
+    return bool(data) and messages.parse(data).tag == RESPONSE_MESSAGE
 
 
 def is_closed(connection: socket.socket, within_s: float) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.hostile.certificates import CLIENT_AUTH, SERVER_AUTH, Authority, Leaf, stranger
 from tests.hostile.doors import at_door
-from tests.hostile.sockets import close_all, is_closed, is_served, plain, reply, secure
+from tests.hostile.sockets import close_all, is_closed, is_message, is_served, plain, reply, secure
 from tests.support.dev_node import DevNode
 from tests.support.kmip import messages
 from tests.support.kmip.sessions import Client, Refused, Session
@@ -51,7 +51,7 @@ def answer(node: DevNode, client: Client) -> bytes:
 def test_an_honest_copy_of_a_certificate_is_served(node: DevNode, authority: Authority, tmp_path: Path) -> None:
     """The control: what the forger below leaves alone is good."""
     client = authority.client(tmp_path, Leaf(usage=(CLIENT_AUTH, SERVER_AUTH)), authority_file(node))
-    assert messages.parse(answer(node, client))
+    assert is_message(answer(node, client))
 
 
 @pytest.mark.parametrize("name", FORGED)
@@ -131,12 +131,12 @@ def test_a_certificate_that_expires_ends_open_connections_and_resumption(
     connections = [secure(node, context) for context in contexts]
     for connection in connections:
         connection.sendall(messages.create())
-        assert messages.parse(reply(connection))
+        assert is_message(reply(connection))
     sessions = [connection.session for connection in connections]
     for context, session in zip(contexts, sessions, strict=True):
         with context.wrap_socket(plain(node), session=session) as resumed:  # the control
             resumed.sendall(messages.create())
-            assert messages.parse(reply(resumed))
+            assert is_message(reply(resumed))
             assert resumed.session_reused
     assert all(is_closed(connection, 4 * EXPIRES_IN_S) for connection in connections)
     close_all(connections)

@@ -20,6 +20,7 @@ from tests.hostile.sockets import (
     client_hello,
     close_all,
     is_closed,
+    is_message,
     is_served,
     plain,
     process,
@@ -76,7 +77,7 @@ def test_six_hundred_connections_from_one_address_are_served(node: DevNode) -> N
     try:
         for connection in connections:
             connection.sendall(messages.request(DISCOVER_VERSIONS))
-        assert all(messages.parse(reply(connection)) for connection in connections)
+        assert all(is_message(reply(connection)) for connection in connections)
     finally:
         close_all(connections)
 
@@ -208,14 +209,14 @@ def test_resets_at_every_moment(node: DevNode) -> None:
         reset(bare)
         for sent in (b"", messages.create()[: 1 + number], messages.create(), messages.create() * 20):
             connection = secure(node, context)
-            connection.sendall(sent) if sent else None
+            connection.sendall(sent)
             reset(connection)
 
 
 def test_a_client_that_says_goodbye_at_once(node: DevNode) -> None:
     for data in (b"", messages.create()[:20]):
         connection = secure(node)
-        connection.sendall(data) if data else None
+        connection.sendall(data)
         with contextlib.suppress(OSError, ValueError):
             connection.unwrap()
         connection.close()
@@ -226,6 +227,11 @@ def test_a_client_that_says_goodbye_at_once(node: DevNode) -> None:
 
 def numbered(number: int, operation: int, *payload: bytes) -> bytes:
     return messages.batch([messages.batch_item(operation, *payload, number=number)])
+
+
+def send_in_pieces(connection: ssl.SSLSocket, data: bytes, piece_bytes: int) -> None:
+    for at in range(0, len(data), piece_bytes):
+        connection.sendall(data[at : at + piece_bytes])
 
 
 @pytest.mark.parametrize("piece_bytes", [1 << 16, 97])
@@ -241,13 +247,8 @@ def test_pipelined_messages_are_answered_in_order(node: DevNode, piece_bytes: in
         else numbered(number, DISCOVER_VERSIONS)
         for number in range(120)
     ]
-    stream = b"".join(sent)
     with secure(node) as connection:
-        sender = threading.Thread(
-            target=lambda: [
-                connection.sendall(stream[at : at + piece_bytes]) for at in range(0, len(stream), piece_bytes)
-            ]
-        )
+        sender = threading.Thread(target=send_in_pieces, args=(connection, b"".join(sent), piece_bytes))
         sender.start()
         told = [messages.parse(reply(connection)) for _ in sent]
         sender.join()
