@@ -61,6 +61,7 @@ def strike(
                 rounds[-1].found.extend(rig.judge_all())
         except NotReady as error:
             rounds.append(Round(blow, 0, None, [str(error)], 0))
+            tell(blow, rounds, count)
         finally:
             rig.node.kill()
     return rounds
