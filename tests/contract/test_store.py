@@ -488,6 +488,18 @@ def test_destroyed_objects_are_found_only_when_asked_for(reader: Reader, writer:
     assert numbers(reader.locate(query(destroyed=True))) == [3, 2, 1]
 
 
+def test_destroyed_objects_do_not_stand_in_the_way(
+    reader: Reader, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keystead.storage.sqlite_locate.LOCATE_MISSES_COUNT_MAX", 0)
+    named, gone = attributes(Name="n"), Dates(NOW_US - 9, NOW_US - 8, None, NOW_US - 7)
+    put(writer, *(new_object(number, attributes=named) for number in range(1, 6)))
+    for number in range(2, 6):
+        put(writer, loaded_object(reader, number).changed(NOW_US, dates=gone))
+    assert numbers(reader.locate(query(equal("Name", kmip_name("n"))))) == [1]
+    assert numbers(reader.locate(query())) == [1]
+
+
 def test_states_are_right_before_the_clock_has_applied_what_is_due(reader: Reader, writer: Writer) -> None:
     later = Dates(activation_us=NOW_US + 10, deactivation_us=NOW_US + 20)
     put(writer, new_object(1, dates=later), new_object(2, dates=Dates()), new_object(3))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from keystead.core.attributes import text
 from keystead.core.changes import Put, Transaction
 from keystead.core.errors import Conflict, Exists, Internal, Tampered, Unavailable
 from keystead.storage.creation import create_store, upgrade_store
@@ -23,10 +24,13 @@ from tests.support.stores import (
     KEYS,
     NOW_US,
     attributes,
+    equal,
+    kmip_name,
     loaded_object,
     material,
     new_object,
     new_store,
+    numbers,
     object_id,
     put,
     query,
@@ -315,6 +319,32 @@ def test_readers_read_while_others_write_and_copy_the_wal_back(
     assert verify_store(open_store(store.path, KEYS)).findings == ()
     one.close()
     two.close()
+
+
+# ------------------------------------------------------------------------------------------------------------ searching
+
+
+@pytest.mark.parametrize("bounds", [(), (1,), (2, 3, 5), (7, 1000)])
+def test_a_search_finds_everything_in_however_many_rounds(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, bounds: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr("keystead.storage.sqlite_locate._BOUNDS", bounds)
+    writer, reader = store.writer(), store.reader()
+    put(
+        writer,
+        *(
+            new_object(n, attributes=attributes(Name=f"n{n % 2}", Object_Group=f"g{n % 3}", x_site=f"s{n % 5}"))
+            for n in range(1, 91)
+        ),
+    )
+    asked = [equal("Name", kmip_name("n1")), equal("Object Group", text("g2")), equal("x-site", text("s4"))]
+    for count in (2, 3):
+        conditions = asked[:count]
+        expected = [n for n in range(90, 0, -1) if n % 2 == 1 and n % 3 == 2 and (count == 2 or n % 5 == 4)]
+        assert numbers(reader.locate(query(*conditions))) == expected
+        assert numbers(reader.locate(query(*reversed(conditions), equal("State", 2)))) == expected
+    reader.close()
+    writer.close()
 
 
 # -------------------------------------------------------------------------------------------------------------- erasing
