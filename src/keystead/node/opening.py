@@ -12,6 +12,7 @@ from keystead.core.permission import Switches
 from keystead.core.records import KIND_REALM, KIND_SETTINGS, ROOT_REALM
 from keystead.gate.objects import Objects
 from keystead.node.folder import NodeConfig
+from keystead.operations.lifecycle import PURGE
 from keystead.settings import key_server, services  # declares the sections
 from keystead.settings.section import Section, read
 from keystead.storage.sqlite import SqliteStore, open_store

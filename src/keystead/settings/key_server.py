@@ -18,6 +18,7 @@ class KeyServer(Section):
     allow_key_configuration: bool = described("Clients may create, register, change and destroy keys", False)
     allow_key_export: bool = described("Clients may fetch key material", False)
     allow_global_keys: bool = described("Keys without an owner may be made and used", False)
+    destroy_purges_metadata: bool = described("Destroying a key removes its metadata too (AMB-04)", False)
     connection_timeout_s: int = described("Close idle connections after, seconds", 3600, minimum=1, maximum=3600)
     username_field: str = described("Field of the certificate that names the user (UID, CN, SN, E, E_ND, OU)", "CN")
 
