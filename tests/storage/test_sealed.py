@@ -68,6 +68,11 @@ def test_a_changed_record_is_named_and_nothing_of_it_told() -> None:
         assert "document" not in caught.value.message
 
 
+def test_both_trails_begin_with_the_marks_of_the_store() -> None:
+    assert SEALS.first_chain(b"marks") != SEALS.first_chain(b"other")
+    assert SEALS.first_leaf(b"marks") != SEALS.first_leaf(b"other")
+
+
 def test_the_root_opens_only_with_its_store_and_marks() -> None:
     sealed = SEALS.seal_root(b"the sum", b"marks")
     assert SEALS.open_root(sealed, b"marks") == b"the sum"
