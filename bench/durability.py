@@ -21,6 +21,7 @@ from tests.support.dev_node import NotReady
 NO_FLUSH = "store.insecure_no_flush=true"
 CONTROL_ROUNDS = 5
 PROGRESS_ROUNDS = 10
+FINDINGS_SHOWN = 3
 
 
 def main() -> int:
@@ -31,6 +32,7 @@ def main() -> int:
     print(f"seed {options.seed}")
     kills = strike("kill", options.rounds, options.seed)
     cuts = strike("cut", options.rounds, options.seed + 1)
+    print("the control, which does not flush and must lose:")
     control = strike("cut", CONTROL_ROUNDS, options.seed + 2, settings=(NO_FLUSH,), stop_at_first=True)
     lines = [summary("kill -9", kills), summary("power cut", cuts), summary("control, no flush", control)]
     print(reports.table(["blow", "rounds", "acknowledged", "blocks lost", "findings", "restart p50/max s"], lines))
@@ -68,12 +70,15 @@ def strike(
 
 
 def tell(blow: Blow, rounds: list[Round], count: int) -> None:
-    for finding in rounds[-1].found:
+    found = rounds[-1].found
+    for finding in found[:FINDINGS_SHOWN]:
         print(f"{blow} {len(rounds)}: {finding}")
+    if len(found) > FINDINGS_SHOWN:
+        print(f"{blow} {len(rounds)}: and {len(found) - FINDINGS_SHOWN} more like these (all are in the JSON)")
     if len(rounds) % PROGRESS_ROUNDS == 0:
         acknowledged = sum(r.acknowledged for r in rounds)
-        found = sum(len(r.found) for r in rounds)
-        print(f"{blow} {len(rounds)}/{count}: {acknowledged} acknowledged, {found} findings", flush=True)
+        all_found = sum(len(r.found) for r in rounds)
+        print(f"{blow} {len(rounds)}/{count}: {acknowledged} acknowledged, {all_found} findings", flush=True)
 
 
 def summary(name: str, rounds: list[Round]) -> list[str]:
