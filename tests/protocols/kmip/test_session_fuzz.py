@@ -179,7 +179,7 @@ def check(client: Connection, data: bytes) -> None:
         assert answers(ttlv.decode(client.session.refuse(failure)))
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(st.data())
 def test_damaged_trees(loopback: Loopback, samples: list[Node], data: st.DataObject) -> None:
     tree = data.draw(hurt(data.draw(st.sampled_from(samples))))
