@@ -7,14 +7,16 @@ import pytest
 
 from keystead.core.attributes import Attribute, text
 from keystead.core.permission import GRANTABLE
-from keystead.core.structures import name_value
+from keystead.core.structures import made, name_value
 from keystead.operations.grants import GrantKey
 from keystead.operations.requests import (
     AddAttribute,
+    Condition,
     DeleteAttribute,
     Destroy,
     GetAttributeList,
     GetAttributes,
+    Locate,
     ModifyAttribute,
     SetAttribute,
 )
@@ -75,6 +77,15 @@ def test_changing_and_deleting_answer_with_the_instance(node: Node, key: str) ->
     assert held(node, key, "x-Held") == []
     assert node.reason(ALICE, DeleteAttribute("x-Held", target=key)) == "not_found.attribute"
     assert node.reason(ALICE, DeleteAttribute("State", target=key)) == "invalid.attribute_read_only"
+
+
+@pytest.mark.row("KS-KMIP-031")
+def test_objects_are_linked_by_their_clients(node: Node, key: str) -> None:
+    other = a_key(node)
+    following = made("Link", 0x10B, other)
+    assert node.ask(ALICE, AddAttribute("Link", following, key)).attribute.value == following
+    assert node.ask(ALICE, Locate((Condition("Link", made("Link", None, other)),))).ids == (key,)
+    assert node.reason(ALICE, AddAttribute("Link", made("Link", 0x10B), key)) == "invalid.attribute_value"
 
 
 def test_all_instances_go_at_once_in_newer_versions(node: Node, key: str) -> None:

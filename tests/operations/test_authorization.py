@@ -15,7 +15,7 @@ from keystead.core.errors import NotFound
 from keystead.core.permission import EVERY_ACCESS, Access, Principal, Right, Switches
 from keystead.core.structures import name_value
 from keystead.gate.operation import REGISTRY
-from keystead.operations.grants import GrantKey
+from keystead.operations.grants import GrantKey, SetKeyFlags
 from keystead.operations.requests import (
     Activate,
     AddAttribute,
@@ -170,14 +170,17 @@ def test_clients_configure_keys_only_while_that_is_switched_on(node: Node, key: 
 def test_administrators_use_no_keys(node: Node, key: str, name: str) -> None:
     expected = "let through" if name == "key.grant" else "refused"
     assert outcome(node, ADMINISTRATOR, name, key) == expected
+    assert node.reason(ADMINISTRATOR, creation()) == "refused.permission"
 
 
-def test_administrators_grant_only_with_access_to_keys(node: Node, key: str) -> None:
-    request = GrantKey(key, "staff", int(Right.SEE))
+@pytest.mark.parametrize("kind", [GrantKey, SetKeyFlags])
+def test_administrators_change_permissions_only_with_access_to_keys(node: Node, key: str, kind: type) -> None:
+    request = GrantKey(key, "staff", int(Right.SEE)) if kind is GrantKey else SetKeyFlags(key, exportable=False)
     without = replace(ADMINISTRATOR, access=EVERY_ACCESS & ~Access.KEYS)
     assert node.reason(without, request) == "refused.permission"
     assert node.reason(replace(ADMINISTRATOR, realm="tenant"), request) == "not_found.item"
     assert node.reason(ADMINISTRATOR, request) is None
+    assert node.reason(BOB, request) in {"not_found.item", "refused.permission"}
 
 
 def test_a_grant_taken_back_hides_the_key_again(node: Node, key: str) -> None:

@@ -82,7 +82,6 @@ LEGACY = sorted(number for number, rule in SYMMETRIC.items() if rule.legacy)
 MODERN = sorted(SYMMETRIC.keys() - set(LEGACY))
 
 
-@pytest.mark.row("KS-KEY-007")
 @pytest.mark.parametrize("algorithm", MODERN, ids=lambda number: Algorithm(number).name)
 def test_modern_algorithms_make_keys_of_their_lengths(node: Node, algorithm: int) -> None:
     rule = SYMMETRIC[algorithm]
@@ -92,7 +91,6 @@ def test_modern_algorithms_make_keys_of_their_lengths(node: Node, algorithm: int
     assert node.reason(ALICE, creation(algorithm, 72)) == "invalid.attribute_value"
 
 
-@pytest.mark.row("KS-KEY-007")
 @pytest.mark.parametrize("algorithm", LEGACY, ids=lambda number: Algorithm(number).name)
 def test_outdated_algorithms_need_their_switch(node: Node, algorithm: int) -> None:
     rule = SYMMETRIC[algorithm]
@@ -192,7 +190,7 @@ def test_the_format_is_as_asked_for(node: Node, wanted: int, reason: str | None)
     assert node.reason(ALICE, creation(Key_Format_Type=enumeration(wanted))) == reason
 
 
-@pytest.mark.row("KS-KMIP-048", "KS-KEY-003")
+@pytest.mark.row("KS-KMIP-048")
 def test_an_object_belongs_to_the_user_or_to_nobody(node: Node) -> None:
     assert node.record(a_key(node)).owner == "alice"
     assert node.reason(GLOBAL, creation()) == "refused.switched_off"

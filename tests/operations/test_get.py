@@ -6,9 +6,21 @@ import pytest
 
 from keystead.core.permission import Switches
 from keystead.core.records import Protection
-from keystead.operations.grants import GrantKey
+from keystead.operations.grants import GrantKey, SetKeyFlags
 from keystead.operations.requests import Destroy, Get, GetAttributes, Revoke, SetAttribute
-from tests.support.builders import ALICE, Node, a_key, a_user, attribute, boolean, creation
+from tests.support.builders import (
+    ADMINISTRATOR,
+    ALICE,
+    BOB,
+    GLOBAL,
+    PERMISSIVE,
+    Node,
+    a_key,
+    a_user,
+    attribute,
+    boolean,
+    creation,
+)
 
 EXPORT = 128
 
@@ -41,13 +53,18 @@ def test_symmetric_keys_come_raw_opaque_or_transparent(node: Node, wanted: int |
 
 @pytest.mark.row("KS-KEY-009", "KS-KEY-023")
 def test_a_key_that_is_not_exportable_leaves_for_nobody(node: Node) -> None:
+    node.gate.switches = replace(PERMISSIVE, global_keys=True)
     key = a_key(node)
     member = a_user("carol", "staff")
     node.ask(ALICE, GrantKey(key, "staff", EXPORT))
     assert node.reason(member, Get(key)) is None
-    node.change(key, protection=replace(node.record(key).protection, exportable=False))
-    assert node.reason(ALICE, Get(key)) == "refused.permission"
-    assert node.reason(member, Get(key)) == "refused.permission"
+    for exportable, reason in ((False, "refused.permission"), (True, None)):
+        node.ask(ADMINISTRATOR, SetKeyFlags(key, exportable=exportable))
+        assert [node.reason(asker, Get(key)) for asker in (ALICE, member)] == [reason, reason]
+    everybodys = a_key(node, GLOBAL)
+    assert node.reason(BOB, Get(everybodys)) is None
+    node.ask(ADMINISTRATOR, SetKeyFlags(everybodys, exportable=False))
+    assert node.reason(BOB, Get(everybodys)) == "refused.permission"
 
 
 def test_what_is_not_extractable_or_sensitive_stays_inside(node: Node) -> None:

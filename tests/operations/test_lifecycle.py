@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from keystead.core.lifecycle import GONE, TRANSITIONS, Dates, Event, State
+from keystead.core.permission import Principal
+from keystead.operations.grants import SetKeyFlags
 from keystead.operations.lifecycle import PURGE, ApplyTransitions
 from keystead.operations.requests import (
     Activate,
@@ -21,8 +23,11 @@ from keystead.operations.requests import (
     Revoke,
 )
 from tests.support.builders import (
+    ADMINISTRATOR,
     ALICE,
+    BOB,
     CLOCK,
+    GLOBAL,
     PERMISSIVE,
     START_US,
     TEMPLATE,
@@ -178,12 +183,16 @@ def test_destroy_removes_the_metadata_too_where_the_server_is_set_so(node: Node)
 
 
 @pytest.mark.row("KS-KEY-008")
-def test_a_key_that_is_not_deletable_is_not_destroyed_by_its_owner(node: Node) -> None:
-    key = a_key(node, active=False)
-    node.change(key, protection=replace(node.record(key).protection, deletable=False))
-    assert node.reason(ALICE, Destroy(key)) == "refused.permission"
-    node.change(key, protection=replace(node.record(key).protection, deletable=True))
-    assert node.reason(ALICE, Destroy(key)) is None
+@pytest.mark.parametrize(("owner", "asker"), [(ALICE, ALICE), (GLOBAL, BOB)], ids=["owned", "global"])
+def test_a_key_that_is_not_deletable_is_not_destroyed_by_clients(
+    node: Node, owner: Principal, asker: Principal
+) -> None:
+    node.gate.switches = replace(PERMISSIVE, global_keys=True)
+    key = a_key(node, owner, active=False)
+    node.ask(ADMINISTRATOR, SetKeyFlags(key, deletable=False))
+    assert node.reason(asker, Destroy(key)) == "refused.permission"
+    node.ask(ADMINISTRATOR, SetKeyFlags(key, deletable=True))
+    assert node.reason(asker, Destroy(key)) is None
 
 
 @pytest.mark.row("KS-KMIP-023")

@@ -41,7 +41,6 @@ def test_users_are_listed_by_name_and_shown(node: Node) -> None:
     assert node.reason(ADMINISTRATOR, ShowUser("dave")) == "not_found.item"
 
 
-@pytest.mark.row("KS-USR-007")
 def test_groups_are_what_was_set_last(node: Node) -> None:
     node.ask(ADMINISTRATOR, CreateUser("alice", ("staff", "all")))
     node.ask(ADMINISTRATOR, SetGroups("alice", ("all",)))

@@ -1,12 +1,12 @@
-"""Grants: what the members of a group may do with a key.
+"""Permissions of a key: what the members of a group may do with it, and whether it may be deleted and exported at all.
 
-Law: only what groups may be granted at all and what the key's algorithm can do; never on a key that belongs to
-nobody, which everybody may use anyway.
+Law: a group is granted only what groups may be granted and what the key's algorithm can do; never anything on a key
+that belongs to nobody, which everybody may use anyway.
 
-Source: requirements KS-KEY-004 to 006, 021 to 023; KS-AUTH-013; chapter Keys (Permissions).
+Source: requirements KS-KEY-004 to 006, 008, 009, 021 to 023; KS-AUTH-013; chapter Keys (Permissions, Properties).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keystead.core.algorithms import grantable_rights
 from keystead.core.attribute_table import ObjectType
@@ -36,6 +36,15 @@ class GrantKey:
     rights: int
 
 
+@dataclass(frozen=True, slots=True)
+class SetKeyFlags:
+    """Say whether clients may delete and export a key; None leaves a flag as it is."""
+
+    target: str
+    deletable: bool | None = None
+    exportable: bool | None = None
+
+
 @operation(
     GrantKey,
     "key.grant",
@@ -58,6 +67,16 @@ def grant_key(call: Call, request: GrantKey) -> Change:
         raise Invalid("a key is granted to at most 100 groups", "invalid.field")
     detail = f"group {request.group} granted {request.rights:#x}"
     return Change((Put(record.changed(call.now_us, grants=grants)),), Touched(record.id), detail=detail)
+
+
+@operation(SetKeyFlags, "key.set_flags", "KeySetFlags", administrator=Access.KEYS, targets=(Target(Right.MODIFY),))
+def set_key_flags(call: Call, request: SetKeyFlags) -> Change:
+    """Change the flags, from the next request on."""
+    record = call.target
+    given = {"deletable": request.deletable, "exportable": request.exportable}
+    flags = {name: value for name, value in given.items() if value is not None}
+    changed = record.changed(call.now_us, protection=replace(record.protection, **flags))
+    return Change((Put(changed),), Touched(record.id), detail=f"flags {flags}")
 
 
 def _checked(rights: int, object_type: int, algorithm: int) -> int:
