@@ -86,7 +86,7 @@ def _is_mandatory(node: Node) -> bool:
 
 
 _HEADER = Layout(
-    Field(Tag.PROTOCOL_VERSION, "version", read_version, required=True),
+    Field(Tag.PROTOCOL_VERSION, "version", ignored),  # read before all others, as it decides about them
     Field(Tag.MAXIMUM_RESPONSE_SIZE, "response_bytes_max", integer),
     Field(Tag.CLIENT_CORRELATION_VALUE, "client_correlation", ignored),
     Field(Tag.SERVER_CORRELATION_VALUE, "server_correlation", ignored),

@@ -66,13 +66,7 @@ class Layout:
     """The fields of one structure in every version."""
 
     def __init__(self, *fields: Field) -> None:
-        self._fields = {
-            version: {f.tag: f for f in fields if (f.since or tag_since(f.tag)) <= version <= f.until}
-            for version in VERSIONS
-        }
-        self._required = {
-            version: tuple(f for f in by_tag.values() if f.required) for version, by_tag in self._fields.items()
-        }
+        self._spoken = {version: _Spoken(fields, version) for version in VERSIONS}
 
     def read(self, node: Node, version: Version) -> Values:
         """Return the values of the fields that are there.
@@ -80,24 +74,39 @@ class Layout:
         Raises:
             Invalid: a field is unknown, doubled, missing, or not what it must be.
         """
-        known = self._fields[version]
+        spoken = self._spoken[version]
+        known = spoken.by_tag
         values: Values = {}
         for child in members(node):
             field = known.get(child[0])
             if field is None:
-                spoken = f"KMIP {version[0]}.{version[1]}"
-                raise Invalid(f"{tag_name(node[0])} has no field {tag_name(child[0])} in {spoken}", "invalid.field")
-            value = field.read(child)
+                what = f"KMIP {version[0]}.{version[1]}"
+                raise Invalid(f"{tag_name(node[0])} has no field {tag_name(child[0])} in {what}", "invalid.field")
+            name = field.name
             if field.many:
-                values.setdefault(field.name, []).append(value)
-            elif field.name in values:
+                values.setdefault(name, []).append(field.read(child))
+            elif name in values:
                 raise Invalid(f"{tag_name(child[0])} appears more than once; send it once", "invalid.message")
             else:
-                values[field.name] = value
-        for field in self._required[version]:
+                values[name] = field.read(child)
+        for name in spoken.many:
+            if name in values:
+                values[name] = tuple(values[name])
+        for field in spoken.required:
             if field.name not in values:
                 raise Invalid(f"{tag_name(field.tag)} is missing in {tag_name(node[0])}", "invalid.missing")
-        return {name: tuple(value) if type(value) is list else value for name, value in values.items()}
+        return values
+
+
+class _Spoken:
+    """The fields of a structure in one version."""
+
+    __slots__ = ("by_tag", "many", "required")
+
+    def __init__(self, fields: tuple[Field, ...], version: Version) -> None:
+        self.by_tag = {f.tag: f for f in fields if (f.since or tag_since(f.tag)) <= version <= f.until}
+        self.required = tuple(f for f in self.by_tag.values() if f.required)
+        self.many = tuple({f.name for f in self.by_tag.values() if f.many})
 
 
 def members(node: Node) -> list[Node]:
