@@ -3,6 +3,7 @@
 Longer runs of the same rig: ./dev bench durability.
 """
 
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from tests.crash.rig import Blow, Rig
 from tests.crash.writers import creation
+from tests.support.dev_node import DevNode
 
 ROUNDS = 25
 CONTROL_ROUNDS_MAX = 5
@@ -68,3 +70,18 @@ def test_a_node_struck_while_it_is_made_is_made_anew(folder: Path, blow: Blow, s
         assert rig.node.verify().returncode == 0
     finally:
         rig.node.kill()
+
+
+def test_a_restored_folder_may_lack_logs_and_sockets(folder: Path) -> None:
+    """Copies often leave out empty folders and sockets."""
+    node = DevNode(folder)
+    node.start()
+    node.stop()
+    for name in ("logs", "run"):
+        shutil.rmtree(node.data / name)
+    try:
+        node.start()
+        with node.session() as session:
+            assert session.identifier(creation("first"))
+    finally:
+        node.kill()

@@ -25,7 +25,7 @@ from keystead.core.records import (
 )
 from keystead.core.secret import Secret
 from keystead.gate.identifiers import new_id, new_request_id
-from keystead.node.folder import UNFINISHED, NodeConfig, flush_folder, write_config
+from keystead.node.folder import UNFINISHED, NodeConfig, flush_folder, make_folders, write_config
 from keystead.node.opening import MARK_DEV, OWN, SHARED, Parts, open_module, open_parts, store_keys
 from keystead.operations.certificates import CLIENT_AUTHORITY, material_reference
 from keystead.settings.section import SECTIONS
@@ -74,8 +74,9 @@ def create_node(config: NodeConfig, beginning: Beginning) -> Secret:
     """
     if config.data.exists() and any(entry.name != UNFINISHED for entry in config.data.iterdir()):
         raise Exists(f"{config.data} is not empty; choose a new folder")
-    for folder in (config.data, config.data / "logs", config.data / "run", *([config.insecure] if config.dev else [])):
+    for folder in (config.data, *([config.insecure] if config.dev else [])):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folders(config)
     node_key = NodeKey.generate()
     node_key.write(config.node_key)
     marks = {MARK_DEV: "1"} if config.dev else {}

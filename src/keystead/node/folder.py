@@ -112,6 +112,12 @@ def read_config(data: Path) -> NodeConfig:
     )
 
 
+def make_folders(config: NodeConfig) -> None:
+    """Make the folders of logs and sockets: nothing in them outlives the node, so a restored folder may lack them."""
+    for folder in (config.activity_log.parent, config.local_socket.parent):
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def write_private(path: Path, data: bytes) -> None:
     """Write a file of mode 0600 durably: new file, flushed, renamed into place, folder flushed."""
     beside = path.with_name(path.name + ".new")

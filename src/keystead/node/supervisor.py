@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keystead.core.errors import Unavailable
-from keystead.node.folder import NodeConfig
+from keystead.node.folder import NodeConfig, make_folders
 
 READY_S_MAX = 50.0
 STOP_S_MAX = 4.0
@@ -95,6 +95,7 @@ class Supervisor:
     """
 
     def __init__(self, config: NodeConfig, unlock: Path | None, *, serving: bool) -> None:
+        self._config = config
         data = str(config.data)
         credentials = str(unlock) if unlock is not None else ""
         rules = "serving" if serving else "dev"
@@ -116,6 +117,7 @@ class Supervisor:
         Raises:
             Unavailable: one of them did not start.
         """
+        make_folders(self._config)
         deadline_s = time.monotonic() + READY_S_MAX
         receivers = [child.start() for child in self._children]
         try:
