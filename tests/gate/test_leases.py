@@ -35,10 +35,11 @@ class Process:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._leases = Leases()
+        self._shared = Desk(node.objects, node.keyring, {}, shared=True)
         self.writes_count = 0
 
     def plan(self, *names: str, limit: int = LIMIT) -> tuple[Put, ...]:
-        desk = Desk(self._node.objects, self._node.keyring, {})
+        desk = self._shared if len(names) == 1 else Desk(self._node.objects, self._node.keyring, {})
         return tuple(put for name in names for put in self._leases.take(desk, name, limit))
 
     def store(self, puts: tuple[Put, ...]) -> KeysteadError | None:

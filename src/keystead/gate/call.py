@@ -119,7 +119,7 @@ class Gate:
         self.switches = Switches()
         self.services: dict[str, Any] = {}
         self._refusals = Refusals()
-        self._desk = Desk(objects, keyring, self.services)
+        self._desk = Desk(objects, keyring, self.services, shared=True)
 
     def run(self, batch: Batch, deliver: Deliver) -> None:
         """Run a batch and deliver one reply per request that was run, after everything is durable.

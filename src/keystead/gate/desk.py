@@ -19,11 +19,13 @@ class Desk:
         objects: Cache over the store.
         keyring: Seals and opens key material (trust.keyring.Keyring).
         services: Things of the node that few operations need, by name.
+        shared: Serves many batches of one request each, which see no changes before them.
     """
 
-    __slots__ = ("_changed", "keyring", "objects", "services")
+    __slots__ = ("_changed", "keyring", "objects", "services", "shared")
 
-    def __init__(self, objects: Objects, keyring: Any, services: dict[str, Any]) -> None:
+    def __init__(self, objects: Objects, keyring: Any, services: dict[str, Any], *, shared: bool = False) -> None:
+        self.shared = shared
         self.objects = objects
         self.keyring = keyring
         self.services = services

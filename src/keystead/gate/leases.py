@@ -132,7 +132,7 @@ class Leases:
     def _is_carried_by(self, desk: "Desk", name: str) -> bool:
         """Tell whether an earlier request of the same batch reserves already."""
         claim = self._claims.get(name)
-        return claim is not None and claim.desk is desk
+        return claim is not None and claim.desk is desk and not desk.shared
 
     def _has_arrived(self, name: str, counter: Record) -> bool:
         claim = self._claims.get(name)
