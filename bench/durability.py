@@ -10,6 +10,7 @@ import argparse
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from bench.rig import machine, reports
 from tests.crash.rig import Blow, Rig, Round
 from tests.support.dev_node import NotReady
 
+BLOWS: tuple[Blow, ...] = ("kill", "cut")
 NO_FLUSH = "store.insecure_no_flush=true"
 CONTROL_ROUNDS = 5
 PROGRESS_ROUNDS = 10
@@ -30,8 +32,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of choices and moments")
     options = parser.parse_args()
     print(f"seed {options.seed}")
-    kills = strike("kill", options.rounds, options.seed)
-    cuts = strike("cut", options.rounds, options.seed + 1)
+    with ThreadPoolExecutor(2) as pool:  # two nodes, each dead or starting half of the time
+        both = [pool.submit(strike, blow, options.rounds, options.seed + n) for n, blow in enumerate(BLOWS)]
+    kills, cuts = (future.result() for future in both)
     print("the control, which does not flush and must lose:")
     control = strike("cut", CONTROL_ROUNDS, options.seed + 2, settings=(NO_FLUSH,), stop_at_first=True)
     lines = [summary("kill -9", kills), summary("power cut", cuts), summary("control, no flush", control)]
