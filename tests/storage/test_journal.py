@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from keystead.core.changes import Change, Put, Transaction
 from keystead.storage.journal import (
+    PUT,
     TARGETS_NAMED_COUNT_MAX,
-    Action,
     Leaf,
     Origin,
     Root,
@@ -27,7 +27,7 @@ from keystead.trust.sealing import derive
 from tests.support.stores import KEYS, NOW_US, new_object, new_user, object_id
 
 BY = Origin(NOW_US, b"r" * 16, "user:alice", "192.0.2.7", "key.create")
-ROW = Row(7, BY, Action.PUT, "object", b"k" * 16, 3, b"document", b"m" * 32)
+ROW = Row(7, BY, PUT, "object", b"k" * 16, 3, b"document", b"m" * 32)
 
 
 def test_the_bytes_of_a_row() -> None:

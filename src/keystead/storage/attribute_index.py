@@ -16,15 +16,14 @@ omitted and added rows.
 Source: design.md section 6 ("Locate"); KMIP 1.4 section 4.9; docs/adr/0011-attribute-index.md.
 """
 
-from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from keystead.core.attributes import ItemType, Value
 from keystead.core.authorize import scopes_for
 from keystead.core.errors import Invalid
-from keystead.core.lifecycle import GONE, next_transition_at, state_at
+from keystead.core.lifecycle import GONE, State, next_transition_at, state_at
 from keystead.core.records import ManagedObject
 from keystead.storage.documents import encode_content, protection_bits
 from keystead.trust.sealing import frame
@@ -34,11 +33,13 @@ PLACES_REMEMBERED_COUNT_MAX = 4096
 VALUE_BYTES_MAX = 64  # of an index row; a longer value stands there as its SHA-256
 INTEGER_MIN, INTEGER_MAX = -(1 << 63), (1 << 63) - 1
 
-_TEXTS = (ItemType.TEXT_STRING, ItemType.BYTE_STRING)
+# Plain numbers: comparing members of an enumeration costs ten times as much.
+_TEXT, _BYTES, _STRUCTURE = int(ItemType.TEXT_STRING), int(ItemType.BYTE_STRING), int(ItemType.STRUCTURE)
+_TEXTS = frozenset({_TEXT, _BYTES})
 _NUMBERS = frozenset(
     {
-        *(ItemType.INTEGER, ItemType.LONG_INTEGER, ItemType.ENUMERATION, ItemType.BOOLEAN),
-        *(ItemType.DATE_TIME, ItemType.INTERVAL, ItemType.DATE_TIME_EXTENDED),
+        *(int(ItemType.INTEGER), int(ItemType.LONG_INTEGER), int(ItemType.ENUMERATION), int(ItemType.BOOLEAN)),
+        *(int(ItemType.DATE_TIME), int(ItemType.INTERVAL), int(ItemType.DATE_TIME_EXTENDED)),
     }
 )
 
@@ -68,11 +69,8 @@ class ListingRow(NamedTuple):
     original_creation_us: int | None
 
 
-class AttributeRow(NamedTuple):
-    """A row of `attribute_index`; the fields are its columns and together its key."""
-
-    term: bytes
-    object: bytes
+AttributeRow = tuple[bytes, bytes]
+"""A row of `attribute_index`: term and object, together its key."""
 
 
 class IndexRows(NamedTuple):
@@ -85,11 +83,6 @@ class IndexRows(NamedTuple):
 NO_ROWS = IndexRows()
 
 
-def next_us_of(record: ManagedObject, at_us: int) -> int | None:
-    """Return when the stored state will fall behind the dates, None = never."""
-    return next_transition_at(record.dates, at_us)
-
-
 def rows_of(record: ManagedObject, key: bytes, at_us: int) -> IndexRows:
     """Return the rows of an object as written at a moment.
 
@@ -97,16 +90,22 @@ def rows_of(record: ManagedObject, key: bytes, at_us: int) -> IndexRows:
         Invalid: a date or number is too far out to be kept (64 bits).
     """
     state = state_at(record.dates, at_us)
-    gone = int(state in GONE)
-    head = _head(record, at_us)
-    if any(cell is not None and not INTEGER_MIN <= cell <= INTEGER_MAX for cell in head):
+    head = _head(record, state, at_us)
+    numbers = [*filter(None, head)]
+    if min(numbers) < INTEGER_MIN or max(numbers) > INTEGER_MAX:
         raise Invalid("a date or number is out of range; give one that fits into 64 bits", "invalid.attribute_value")
+    gone = int(state in GONE)
     places = [place_of(record.realm, scope, gone) for scope in scopes_for(record)]
-    values = [(a.name, value) for a in record.attributes for value in values_of(a.value)]
+    values = [(name, text) for name, _, value in record.attributes for text in values_of(value)]
     return IndexRows(
-        tuple(ListingRow._make((place, key, *head)) for place in places),
-        frozenset(AttributeRow(term_of(place, name, value), key) for place in places for name, value in values),
+        tuple([ListingRow._make((place, key, *head)) for place in places]),
+        frozenset([(term_of(place, name, value), key) for place in places for name, value in values]),
     )
+
+
+def next_us_of(rows: IndexRows) -> int | None:
+    """Return when the state that the rows were written with ends, None = never."""
+    return rows.listing[0].next_us
 
 
 @lru_cache(PLACES_REMEMBERED_COUNT_MAX)
@@ -125,30 +124,44 @@ def _name_at(place: bytes, name: str) -> bytes:
     return sha256(place + name.encode()).digest()[:PREFIX_BYTES]
 
 
-def _head(record: ManagedObject, at_us: int) -> tuple[int | None, ...]:
+def _head(record: ManagedObject, state: State, at_us: int) -> tuple[int | None, ...]:
     shape, dates = record.shape, record.dates
     return (
-        *(int(record.object_type), int(state_at(dates, at_us)), next_us_of(record, at_us)),
-        *(int(shape.algorithm), shape.length_bits, int(shape.format), int(shape.usage_mask)),
+        int(record.object_type),
+        int(state),
+        next_transition_at(dates, at_us),
+        int(shape.algorithm),
+        shape.length_bits,
+        int(shape.format),
+        int(shape.usage_mask),
         protection_bits(record.protection),
-        *(record.initial_us, record.last_change_us),
-        *(dates.activation_us, dates.process_start_us, dates.protect_stop_us, dates.deactivation_us),
-        *(dates.destroy_us, dates.compromise_us, record.compromise_occurrence_us, record.original_creation_us),
+        record.initial_us,
+        record.last_change_us,
+        dates.activation_us,
+        dates.process_start_us,
+        dates.protect_stop_us,
+        dates.deactivation_us,
+        dates.destroy_us,
+        dates.compromise_us,
+        record.compromise_occurrence_us,
+        record.original_creation_us,
     )
 
 
-def values_of(value: Value) -> Iterator[bytes]:
-    """Yield the index values of an attribute instance.
+def values_of(value: Value) -> list[bytes]:
+    """Return the index values of an attribute instance.
 
     A structure has one for each of its text and byte fields, since a search may give only some of the fields (KMIP
     1.4 section 4.9). One that has neither, such as Cryptographic Parameters, is not indexed.
     """
-    if value.type != ItemType.STRUCTURE:
-        yield _bounded(bytes((value.type,)) + _content(value))
-        return
-    for tag, kind, content in value.content:
-        if kind in _TEXTS:
-            yield _bounded(tag.to_bytes(3, "big") + _content(Value(kind, content)))
+    kind, content = value
+    if kind != _STRUCTURE:
+        return [_bounded(kind.to_bytes(1, "big") + _content(kind, content))]
+    return [
+        _bounded(tag.to_bytes(3, "big") + _content(field_kind, field))
+        for tag, field_kind, field in content
+        if field_kind in _TEXTS
+    ]
 
 
 def wanted_value(value: Value) -> bytes | None:
@@ -156,17 +169,17 @@ def wanted_value(value: Value) -> bytes | None:
 
     Of several the last is taken: KMIP puts what tells things apart after what groups them (namespace, then data).
     """
-    return next(reversed([*values_of(value)]), None)
+    return next(reversed(values_of(value)), None)
 
 
-def _content(value: Value) -> bytes:
-    if value.type == ItemType.TEXT_STRING:
-        return str(value.content).encode()
-    if value.type == ItemType.BYTE_STRING:
-        return bytes(value.content)
-    if value.type in _NUMBERS and INTEGER_MIN <= value.content <= INTEGER_MAX:
-        return int(value.content - INTEGER_MIN).to_bytes(8, "big")  # in order, negative ones first
-    return encode_content(value)
+def _content(kind: int, content: Any) -> bytes:
+    if kind == _TEXT:
+        return str(content).encode()
+    if kind == _BYTES:
+        return bytes(content)
+    if kind in _NUMBERS and INTEGER_MIN <= content <= INTEGER_MAX:
+        return int(content - INTEGER_MIN).to_bytes(8, "big")  # in order, negative ones first
+    return encode_content(Value(kind, content))
 
 
 def _bounded(value: bytes) -> bytes:

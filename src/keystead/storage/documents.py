@@ -55,12 +55,10 @@ def encode(record: ManagedObject | Record) -> bytes:
     Raises:
         ValueError, TypeError: a field holds what CBOR cannot carry (a mistake of ours).
     """
-    head: list[Any] = [FORMAT, record.realm, record.handle, record.owner, *_reference_items(record.material)]
-    if isinstance(record, ManagedObject):
-        head.extend(_object_items(record))
-    else:
-        head.append(dict(record.fields))
-    return cbor2.dumps(head, canonical=True)
+    material = record.material
+    reference = (None, 0, None) if material is None else (material.id, material.version, material.sealed_digest)
+    rest = _object_items(record) if isinstance(record, ManagedObject) else (dict(record.fields),)
+    return cbor2.dumps((FORMAT, record.realm, record.handle, record.owner, *reference, *rest), canonical=True)
 
 
 def decode(kind: str, record_id: str, revision: int, document: bytes) -> ManagedObject | Record:
@@ -79,23 +77,29 @@ def decode(kind: str, record_id: str, revision: int, document: bytes) -> Managed
     return Record(kind, record_id, handle, items[7], realm, owner, material, revision)
 
 
-def _reference_items(material: MaterialReference | None) -> tuple[str | None, int, bytes | None]:
-    return (None, 0, None) if material is None else (material.id, material.version, material.sealed_digest)
-
-
 def _object_items(record: ManagedObject) -> tuple[Any, ...]:
     shape, dates = record.shape, record.dates
     code, message = record.revocation or (None, None)
     return (
         int(record.object_type),
-        *(record.initial_us, record.last_change_us),
-        *(int(shape.algorithm), shape.length_bits, int(shape.format), int(shape.usage_mask), int(shape.subtype)),
-        *(dates.activation_us, dates.deactivation_us, dates.compromise_us, dates.destroy_us),
-        *(dates.process_start_us, dates.protect_stop_us),
+        record.initial_us,
+        record.last_change_us,
+        int(shape.algorithm),
+        shape.length_bits,
+        int(shape.format),
+        int(shape.usage_mask),
+        int(shape.subtype),
+        dates.activation_us,
+        dates.deactivation_us,
+        dates.compromise_us,
+        dates.destroy_us,
+        dates.process_start_us,
+        dates.protect_stop_us,
         protection_bits(record.protection),
         record.digest,
         record.compromise_occurrence_us,
-        *(code if code is None else int(code), message),
+        code if code is None else int(code),
+        message,
         record.original_creation_us,
         {name: int(mask) for name, mask in record.grants.items()},
         encode_attributes(record.attributes),

@@ -10,6 +10,8 @@ replaced is authenticated first, since the root is moved by taking it out.
 Source: design.md section 6 ("transaction"); cluster.md section 3.
 """
 
+import logging
+from dataclasses import replace
 from hashlib import sha256
 from typing import NamedTuple, Protocol
 
@@ -21,11 +23,12 @@ from keystead.core.records import ManagedObject, MaterialReference, Record
 from keystead.storage import attribute_index, journal
 from keystead.storage.attribute_index import NO_ROWS, IndexRows
 from keystead.storage.documents import decode, encode, kind_of
-from keystead.storage.journal import ROOT_MODULUS, Action, Origin, Root, Row
+from keystead.storage.journal import ROOT_MODULUS, Origin, Root, Row
 from keystead.storage.sealed import Seals, key_of, text_of
 
 REQUEST_ID_BYTES = 16
-REVISION_MAX = (1 << 63) - 1
+
+log = logging.getLogger("keystead.storage")
 
 Name = tuple[str, bytes]
 """Kind and id as stored."""
@@ -65,7 +68,7 @@ class _Draft:
         self.handles: dict[Handle, bytes | None] = {}
         self.freed: set[Handle] = set()
         self.index: dict[bytes, tuple[IndexRows, IndexRows]] = {}
-        self.entries: list[tuple[str, Action, Name, Stored]] = []
+        self.entries: list[tuple[Origin, int, Name, Stored]] = []
         self.total = 0
         self.count = 0
 
@@ -94,7 +97,7 @@ class Plan:
         self._seals = seals
         self._kinds = kinds
         self._handles: dict[Handle, bytes | None] = {}
-        self.root = root
+        self.root = replace(root)
         self.records: dict[Name, Stored | None] = {}
         self.freed: set[Handle] = set()
         self.index: dict[bytes, tuple[IndexRows, IndexRows]] = {}
@@ -112,15 +115,18 @@ class Plan:
         try:
             if len(transaction.request_id) != REQUEST_ID_BYTES:
                 raise Internal("a request id has 16 bytes")
+            who = (transaction.at_us, transaction.request_id, transaction.principal, transaction.origin)
             for operation, change in transaction.steps:
+                by = Origin(*who, operation)
                 for put in change.puts:
-                    self._put(draft, operation, put, transaction.at_us)
+                    self._put(draft, by, put)
                 for kind, record_id, revision in change.purges:
-                    self._purge(draft, operation, (kind, _key(kind, record_id)), revision)
+                    self._purge(draft, by, (kind, _key(kind, record_id)), revision)
         except KeysteadError as error:
             return error
         except (ValueError, TypeError, OverflowError, CBOREncodeError):
             # One transaction that cannot be written down must not take its neighbours with it.
+            log.exception("request %s cannot be stored", transaction.request_id.hex())
             return Internal("a record holds what cannot be stored; the system log has details under the request id")
         self._take(draft, transaction, audited=audited)
         return None
@@ -133,7 +139,7 @@ class Plan:
         """
         return self._current(_Draft(), name)
 
-    def _put(self, draft: _Draft, operation: str, put: Put, at_us: int) -> None:
+    def _put(self, draft: _Draft, by: Origin, put: Put) -> None:
         record = put.record
         kind = kind_of(record)
         if kind not in self._kinds:
@@ -152,14 +158,14 @@ class Plan:
         mac = self._seals.record_mac(kind, name[1], revision, document)
         next_us = None
         if isinstance(record, ManagedObject):
-            next_us = attribute_index.next_us_of(record, at_us)
-            rows = attribute_index.rows_of(record, name[1], at_us)
+            rows = attribute_index.rows_of(record, name[1], by.at_us)
+            next_us = attribute_index.next_us_of(rows)
             self._index(draft, name[1], _rows_before(name[1], known, before), rows)
-        after = Stored(revision, document, mac, record.realm, record.handle, at_us, next_us, sealed)
-        draft.entries.append((operation, Action.PUT, name, after))
+        after = Stored(revision, document, mac, record.realm, record.handle, by.at_us, next_us, sealed)
+        draft.entries.append((by, journal.PUT, name, after))
         self._move(draft, name, before, after)
 
-    def _purge(self, draft: _Draft, operation: str, name: Name, revision: int) -> None:
+    def _purge(self, draft: _Draft, by: Origin, name: Name, revision: int) -> None:
         before = self._current(draft, name)
         if before is None or before.revision != revision:
             raise Conflict("somebody else changed the record first; read it again and repeat")
@@ -167,7 +173,7 @@ class Plan:
         _free_handle(draft, name, before)
         if isinstance(known, ManagedObject):
             self._index(draft, name[1], _rows_before(name[1], known, before), NO_ROWS)
-        draft.entries.append((operation, Action.PURGE, name, before._replace(document=b"")))
+        draft.entries.append((by, journal.PURGE, name, before._replace(document=b"")))
         self._move(draft, name, before, None)
 
     def _current(self, draft: _Draft, name: Name) -> Stored | None:
@@ -212,23 +218,19 @@ class Plan:
         self._handles.update(draft.handles)
         self.freed |= draft.freed
         self.index.update(draft.index)
-        sequence, head = self.root.sequence, self.root.head
-        for operation, action, (kind, key), state in draft.entries:
-            sequence += 1
-            by = Origin(transaction.at_us, transaction.request_id, transaction.principal, transaction.origin, operation)
-            row = Row(sequence, by, action, kind, key, state.revision, state.document, state.mac)
-            head = self._seals.chain(head, journal.row_bytes(row))
-            self.journal.append((row, head))
-        audit_sequence, audit_head = self.root.audit_sequence, self.root.audit_head
-        for leaf in journal.leaves_of(transaction, audit_sequence) if audited else ():
+        root = self.root
+        for by, action, name, state in draft.entries:
+            root.sequence += 1
+            row = Row(root.sequence, by, action, *name, state.revision, state.document, state.mac)
+            root.head = self._seals.chain(root.head, journal.row_bytes(row))
+            self.journal.append((row, root.head))
+        for leaf in journal.leaves_of(transaction, root.audit_sequence) if audited else ():
             encoded = journal.leaf_bytes(leaf)
-            audit_sequence, audit_head = leaf.sequence, self._seals.leaf(audit_head, encoded)
-            self.leaves.append((audit_sequence, transaction.request_id, encoded, audit_head))
-        self.root = Root(
-            (self.root.total + draft.total) % ROOT_MODULUS,
-            *(sequence, head, audit_sequence, audit_head),
-            *(self.root.record_count + draft.count, max(self.root.at_us, transaction.at_us)),
-        )
+            root.audit_sequence, root.audit_head = leaf.sequence, self._seals.leaf(root.audit_head, encoded)
+            self.leaves.append((root.audit_sequence, transaction.request_id, encoded, root.audit_head))
+        root.total = (root.total + draft.total) % ROOT_MODULUS
+        root.record_count += draft.count
+        root.at_us = max(root.at_us, transaction.at_us)
 
 
 def _key(kind: str, record_id: str) -> bytes:

@@ -13,11 +13,12 @@ from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from keystead.core.errors import Tampered
+from keystead.core.lifecycle import next_transition_at
 from keystead.core.records import KIND_OBJECT, ManagedObject, Record
-from keystead.storage.attribute_index import NO_ROWS, AttributeRow, IndexRows, ListingRow, next_us_of, rows_of
+from keystead.storage.attribute_index import NO_ROWS, IndexRows, ListingRow, rows_of
 from keystead.storage.documents import decode
 from keystead.storage.findings import REBUILD, Finding
-from keystead.storage.journal import ROOT_MODULUS, Action
+from keystead.storage.journal import PURGE, ROOT_MODULUS
 from keystead.storage.sealed import Seals, material_of, text_of
 
 # Beside max(), SQLite takes the other columns from the row that has the maximum (sqlite.org/lang_select.html).
@@ -28,7 +29,7 @@ _RECORDS = (
     "SELECT kind, id, realm, handle, revision, at_us, next_us, document, mac, sealed FROM records ORDER BY kind, id"
 )
 _LISTING = f"SELECT {', '.join(ListingRow._fields)} FROM listing ORDER BY object"  # noqa: S608 - constants
-_ATTRIBUTES = f"SELECT {', '.join(AttributeRow._fields)} FROM attribute_index ORDER BY object"  # noqa: S608 - constants
+_ATTRIBUTES = "SELECT term, object FROM attribute_index ORDER BY object"
 
 Key = TypeVar("Key", bound=Any)
 Name = tuple[str, bytes]
@@ -163,7 +164,7 @@ class RecordWalk:
 
 
 def _absent(name: Name, last: Any) -> Iterator[Finding]:
-    if last[2] != Action.PURGE:
+    if last[2] != PURGE:
         what = f"was deleted: the journal's last word of it is revision {last[3]}"
         yield Finding(name[0], text_of(*name), what)
 
@@ -174,7 +175,7 @@ def _against_journal(row: Row, entry: Entry | None, *, authentic: bool) -> Itera
         yield "does not authenticate: its document was changed or belongs to another record"
     if entry is None:
         yield "was inserted: the journal does not know it"
-    elif entry.action == Action.PURGE:
+    elif entry.action == PURGE:
         yield f"was put back: the journal says that revision {entry.revision} was removed"
     elif row.revision < entry.revision:
         yield f"was rolled back from revision {entry.revision} to {row.revision}"
@@ -190,7 +191,7 @@ def _hints(record: ManagedObject | Record, row: Row, entry: Entry | None) -> Ite
         yield f"is filed under a false name or realm; it is {record.handle!r} in {record.realm!r}"
     if entry is not None and row.at_us != entry.at_us:
         yield "is filed under a false time"
-    if row.next_us != (next_us_of(record, row.at_us) if isinstance(record, ManagedObject) else None):
+    if row.next_us != (next_transition_at(record.dates, row.at_us) if isinstance(record, ManagedObject) else None):
         yield "is filed with a false date of its next transition"
 
 
