@@ -28,6 +28,7 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "trust/software.py": ("SoftwareModule._node_key", "SoftwareModule._unlock", "SoftwareModule._wrapping_key"),
     "trust/x509.py": ("_authority",),
     # A new object's digest, which may be told to everyone who may see the object.
+    "operations/create.py": ("_key_bytes",),
     "operations/new_objects.py": ("born",),
     # A client that may have its key gets it: the answer of Get on its way into TLS.
     "protocols/kmip/translate/key_blocks.py": ("_material_node", "object_node"),

@@ -38,6 +38,7 @@ from keystead.storage.store import Loaded
 
 RETRY_COUNT_MAX = 5
 BATCH_COUNT_MAX = 1000
+SELF_TEST_FAILED = "unavailable.self_test"
 
 log = logging.getLogger("keystead.gate")
 
@@ -106,6 +107,9 @@ class Gate:
         keyring: Seals and opens material; in `admin` one that refuses.
         activity: Activity log of this process.
         clock: One source of time.
+
+    Attributes:
+        failure: A self-test failed: everything is refused until the process is started anew (KS-FIPS-005).
     """
 
     def __init__(
@@ -117,6 +121,7 @@ class Gate:
         self.activity = activity
         self.clock = clock
         self.switches = Switches()
+        self.failure: KeysteadError | None = None
         self.services: dict[str, Any] = {}
         self._refusals = Refusals()
         self._desk = Desk(objects, keyring, self.services, shared=True)
@@ -173,6 +178,8 @@ class Gate:
             reply = Reply(outcome)
         except KeysteadError as error:
             reply = Reply(None, error)
+            if error.reason == SELF_TEST_FAILED:
+                self.failure = error
             if declaration is not None:
                 run.refusals += [(declaration.name, key, error.reason)] if isinstance(error, Refused) else []
                 # What follows must not fall on the object of an item before.
@@ -186,6 +193,8 @@ class Gate:
         return reply.error is None
 
     def _admit(self, declaration: Declaration, principal: Principal) -> None:
+        if self.failure is not None:
+            raise self.failure
         kind = principal.kind
         if kind in ("user", "global"):
             if declaration.user is None:
@@ -206,8 +215,8 @@ class Gate:
         """Load and authorise what the request names; also returns the first id for the log."""
         if not declaration.targets:
             return (), "-"
-        found = [self._target(target, request, run) for target in declaration.targets]
-        return tuple(found), next((loaded.record.id for loaded in found if loaded is not None), "-")
+        found = tuple([self._target(target, request, run) for target in declaration.targets])
+        return found, found[0].record.id if found[0] is not None else "-"
 
     def _target(self, target: Target, request: Any, run: "_Run") -> Loaded | None:
         named: str | None = getattr(request, target.field)

@@ -4,8 +4,6 @@ Source: KMIP 1.4 section 4.1; KMIP 2.1 sections 4 (table 28: defaults) and 6.1.8
 037; KS-KEY-007; LEG-06.
 """
 
-import os
-
 from keystead.core.algorithms import (
     SECRET_BYTES_MAX,
     SYMMETRIC,
@@ -22,17 +20,20 @@ from keystead.core.attribute_table import ObjectType
 from keystead.core.changes import Change
 from keystead.core.errors import Invalid, NotSupported
 from keystead.core.permission import Right, Switches
+from keystead.core.records import KeyShape
 from keystead.core.secret import Secret
 from keystead.core.structures import RNG_UNSPECIFIED, TAG_RNG_ALGORITHM, made
 from keystead.gate.call import Call
 from keystead.gate.operation import operation
 from keystead.operations.new_objects import born, described, id_of, with_shape, with_templates
 from keystead.operations.requests import Create
+from keystead.trust.selftest import ConditionalTests
 
 SECRET_DATA_BITS = 256  # of new secret data whose length is not given
 FORMATS = frozenset(KeyFormat)
 
 RNG = "Random Number Generator"
+CONDITIONAL_TESTS = "conditional_tests"
 
 
 @operation(
@@ -51,10 +52,10 @@ def create(call: Call, request: Create) -> Change:
     birth = birth_of(request.object_type, given)
     if request.object_type == ObjectType.SYMMETRIC_KEY:
         birth = _key(birth, call.switches)
-        secret = _key_bytes(birth.shape.algorithm, birth.shape.length_bits)
+        secret = _key_bytes(call, birth.shape)
     elif request.object_type == ObjectType.SECRET_DATA:
         birth = _secret_data(birth)
-        secret = Secret(os.urandom(birth.shape.length_bits // 8))
+        secret = _tests(call).random_key(birth.shape.length_bits // 8)
     else:
         raise Invalid("Create makes symmetric keys and secret data; register other objects", "invalid.object_type")
     check_quantum_safe(birth.shape, birth.attributes)
@@ -98,11 +99,20 @@ def _format(wanted: int, default: KeyFormat) -> int:
     return wanted or int(default)
 
 
-def _key_bytes(algorithm: int, length_bits: int) -> Secret:
-    material = os.urandom(material_bytes(algorithm, length_bits))
-    if algorithm in (Algorithm.DES, Algorithm.DES3):
-        material = with_odd_parity(material)
-    return Secret(material)
+def _key_bytes(call: Call, shape: KeyShape) -> Secret:
+    drawn = _tests(call).random_key(material_bytes(shape.algorithm, shape.length_bits))
+    if shape.algorithm in (Algorithm.DES, Algorithm.DES3):
+        return Secret(with_odd_parity(drawn.reveal()))
+    return drawn
+
+
+def _tests(call: Call) -> ConditionalTests:
+    """Return the process's tests of what is drawn at random (KS-FIPS-004)."""
+    tests = call.desk.services.get(CONDITIONAL_TESTS)
+    if tests is None:
+        tests = call.desk.services[CONDITIONAL_TESTS] = ConditionalTests()
+    found: ConditionalTests = tests
+    return found
 
 
 def _with_generator(birth: Birth) -> Birth:
