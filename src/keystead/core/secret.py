@@ -17,7 +17,7 @@ class Secret:
     __hash__ = None  # type: ignore[assignment]  # a hash would leak equality through timing and dictionaries
 
     def __init__(self, value: bytes) -> None:
-        self._value = bytes(value)
+        self._value = value if type(value) is bytes else bytes(value)
 
     def reveal(self) -> bytes:
         """Return the bytes. Every caller of this is listed in tests/surface."""

@@ -57,7 +57,8 @@ class ActivityLog:
         if time.time() >= self._stamp_ends_s:
             self._renew_stamp()
         title = declaration.title if declaration is not None else "-"
-        who = f"{self._who(batch.principal)} {batch.number} {title} {printable(key)} [{detail}]"
+        named = key if key.isprintable() else printable(key)
+        who = f"{self._who(batch.principal)} {batch.number} {title} {named} [{detail}]"
         if error is None:
             self._lines.append(f"{self._stamp} INFO {who} 0 [Success]\n")
         else:

@@ -36,7 +36,7 @@ from keystead.gate.operation import PLACEHOLDER, REGISTRY, Declaration, Target
 from keystead.gate.refusals import Refusals
 from keystead.storage.store import Loaded
 
-RETRY_COUNT_MAX = 5
+RETRY_COUNT_MAX = 100  # each round of a conflict has a winner, so this many clients may fall upon one object at once
 BATCH_COUNT_MAX = 1000
 SELF_TEST_FAILED = "unavailable.self_test"
 
@@ -158,43 +158,50 @@ class Gate:
     def _one(self, run: "_Run", request: Any) -> bool:
         """Run one request of a batch; False when it failed."""
         declaration = REGISTRY.get(type(request))
+        principal = run.batch.principal
         key = "-"
+        error: KeysteadError | None = None
+        outcome: Any = None
         try:
             if declaration is None:
                 raise request if isinstance(request, KeysteadError) else NotSupported("no such operation")
-            self._admit(declaration, run.batch.principal)
-            targets, key = self._targets(declaration, request, run)
-            call = Call(run.batch.principal, run.now_us, self.switches, targets, run.desk)
-            outcome = declaration.handler(call, request)
+            if self.failure is not None:
+                raise self.failure
+            self._admit(declaration, principal)
+            targets: tuple[Any, ...] = ()
+            if declaration.targets:
+                targets = tuple([self._target(target, request, run) for target in declaration.targets])
+                key = targets[0].record.id if targets[0] is not None else key
+            outcome = declaration.handler(Call(principal, run.now_us, self.switches, targets, run.desk), request)
             if type(outcome) is Change:
-                run.steps.append((declaration.name, outcome))
-                if len(run.batch.requests) > 1:
-                    run.desk.note(outcome)
-                outcome = outcome.result
+                outcome = run.take(declaration, outcome)
             if declaration.places is not None:
                 placed = declaration.places(outcome)
                 run.placeholder = run.placeholder if placed is None else placed
                 key = run.placeholder or key
-            reply = Reply(outcome)
-        except KeysteadError as error:
-            reply = Reply(None, error)
-            if error.reason == SELF_TEST_FAILED:
-                self.failure = error
-            if declaration is not None:
-                run.refusals += [(declaration.name, key, error.reason)] if isinstance(error, Refused) else []
-                # What follows must not fall on the object of an item before.
-                run.placeholder = run.placeholder if declaration.places is None else PLACEHOLDER
+        except KeysteadError as refused:
+            error = refused
+            self._failed(run, declaration, key, refused)
         except Exception:
             log.exception("request %d failed for a reason of ours", run.batch.number)
-            reply = Reply(None, Internal("internal error; the system log has details"))
+            error = Internal("internal error; the system log has details")
             run.placeholder = PLACEHOLDER
-        run.replies.append(reply)
+        run.replies.append(Reply(outcome if error is None else None, error))
         run.keys.append(key)
-        return reply.error is None
+        return error is None
+
+    def _failed(self, run: "_Run", declaration: Declaration | None, key: str, error: KeysteadError) -> None:
+        """Draw the consequences of a failed request for those after it."""
+        if error.reason == SELF_TEST_FAILED:
+            self.failure = error
+        if declaration is not None:
+            if isinstance(error, Refused):
+                run.refusals.append((declaration.name, key, error.reason))
+            if declaration.places is not None:
+                run.placeholder = PLACEHOLDER  # what follows must not fall on the object of an item before
 
     def _admit(self, declaration: Declaration, principal: Principal) -> None:
-        if self.failure is not None:
-            raise self.failure
+        """Let pass who may ask for the operation at all."""
         kind = principal.kind
         if kind in ("user", "global"):
             if declaration.user is None:
@@ -211,27 +218,22 @@ class Gate:
             if declaration.administrator & ~principal.access:
                 raise Refused("your administrator rights do not cover this operation", "refused.permission")
 
-    def _targets(self, declaration: Declaration, request: Any, run: "_Run") -> tuple[tuple[Any, ...], str]:
-        """Load and authorise what the request names; also returns the first id for the log."""
-        if not declaration.targets:
-            return (), "-"
-        found = tuple([self._target(target, request, run) for target in declaration.targets])
-        return found, found[0].record.id if found[0] is not None else "-"
-
     def _target(self, target: Target, request: Any, run: "_Run") -> Loaded | None:
+        """Load an object that the request names and authorise exactly that."""
         named: str | None = getattr(request, target.field)
         if named is None and target.optional:
             return None
-        named = named or run.placeholder
-        if not named:
-            raise Invalid("name the object: there is no identifier and no earlier one in this batch", "invalid.missing")
-        loaded = run.desk.get(named)
+        loaded = run.desk.get(named or run.placeholder)
         held = 0 if loaded is None else self._held(run.batch.principal, loaded.record)
         if loaded is None or not held:
+            if not named and not run.placeholder:
+                raise Invalid(
+                    "name the object: there is no identifier and no earlier one in this batch", "invalid.missing"
+                )
             raise NotFound("no such object among those you may use", "not_found.item")
         if target.right & ~held:
             raise Refused("you may not do this with the object; ask its owner for a grant", "refused.permission")
-        if not target.destroyed and loaded.material is None and _gone(loaded.record):
+        if loaded.material is None and not target.destroyed and _gone(loaded.record):
             raise WrongState("the object is destroyed", "wrong_state.object")
         return loaded
 
@@ -263,6 +265,13 @@ class _Run:
         self.steps: list[tuple[str, Change]] = []
         self.refusals: list[tuple[str, str, str]] = []
         self.placeholder = PLACEHOLDER
+
+    def take(self, declaration: Declaration, change: Change) -> Any:
+        """Keep a change for the commit, let later requests of the batch see it; returns its result."""
+        self.steps.append((declaration.name, change))
+        if len(self.batch.requests) > 1:
+            self.desk.note(change)
+        return change.result
 
 
 def _transaction(run: _Run, refusals: Sequence[tuple[str, str, str]]) -> Transaction:

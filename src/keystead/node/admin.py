@@ -41,7 +41,7 @@ class AdminProcess:
         self.objects = Objects(parts.shared.reader(), self._changed)
         self.committer = GroupCommitter(parts.shared.writer, loop.call_soon_threadsafe)
         self.activity = ActivityLog(None)
-        self.gate = Gate(self.objects, self.committer, None, self.activity, Clock())
+        self.gate = Gate(self.objects, self.committer, None, self.activity, Clock(parts.shared.anchor().at_us))
         self.gate.switches = switches(self.objects, dev=parts.config.dev)
         self.forward = Forwarder(unix_address(parts.config.keys_socket))
         self.door = LocalDoor(self.gate, (self.objects.refresh, self.activity.flush), self.forward)

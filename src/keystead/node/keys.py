@@ -93,7 +93,7 @@ class KeysProcess:
         self.keyring = Keyring(self.module, partial(realm_keys, self.objects))
         self.committer = GroupCommitter(parts.shared.writer, self._loop.call_soon_threadsafe)
         self.activity = ActivityLog(parts.config.activity_log)
-        self.gate = Gate(self.objects, self.committer, self.keyring, self.activity, Clock())
+        self.gate = Gate(self.objects, self.committer, self.keyring, self.activity, Clock(parts.shared.anchor().at_us))
         self.gate.services["module"] = self.module
         self.gate.switches = switches(self.objects, dev=parts.config.dev)
         self._endpoint = Endpoint(self.gate)
