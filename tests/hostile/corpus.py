@@ -68,13 +68,17 @@ def register_opaque(version: Version, material: bytes) -> Node:
     )
 
 
-def gcm() -> Node:
-    return nodes.structure(
-        Tag.CRYPTOGRAPHIC_PARAMETERS,
-        nodes.enumeration(Tag.BLOCK_CIPHER_MODE, enum_value("BlockCipherMode", "GCM")),
-        nodes.integer(Tag.TAG_LENGTH, 16),
-        nodes.boolean(Tag.RANDOM_IV, value=True),
-    )
+def ciphering(target: tuple[Node, ...], version: Version) -> list[Node]:
+    """Encrypt and Decrypt: GCM where the version has fields for its tag, else CBC."""
+    has_tag = version >= (1, 4)
+    mode = nodes.enumeration(Tag.BLOCK_CIPHER_MODE, enum_value("BlockCipherMode", "GCM" if has_tag else "CBC"))
+    more = nodes.integer(Tag.TAG_LENGTH, 16) if has_tag else nodes.enumeration(Tag.PADDING_METHOD, 3)
+    parameters = nodes.structure(Tag.CRYPTOGRAPHIC_PARAMETERS, mode, more)
+    data = nodes.byte_string(Tag.DATA, b"sixteen bytes ..")
+    iv = nodes.byte_string(Tag.IV_COUNTER_NONCE, bytes(12 if has_tag else 16))
+    tag = nodes.byte_string(Tag.AUTHENTICATED_ENCRYPTION_TAG, bytes(16))
+    encrypt = item("Encrypt", *target, parameters, data, iv)
+    return [encrypt, item("Decrypt", *target, parameters, data, iv, *([tag] if has_tag else []))]
 
 
 def on_object(version: Version, key: str | None, *, ending: bool = False) -> list[Node]:
@@ -99,12 +103,7 @@ def on_object(version: Version, key: str | None, *, ending: bool = False) -> lis
         item("Activate", *target),
     ]
     if version >= (1, 2):
-        sealed = (
-            nodes.byte_string(Tag.IV_COUNTER_NONCE, bytes(12)),
-            nodes.byte_string(Tag.AUTHENTICATED_ENCRYPTION_TAG, bytes(16)),
-        )
-        parts = (*target, gcm(), nodes.byte_string(Tag.DATA, b"sixteen bytes ..."))
-        items += [item("Encrypt", *parts), item("Decrypt", *parts, *sealed)]
+        items += ciphering(target, version)
     if version >= (2, 0):
         comment = nodes.structure(Tag.NEW_ATTRIBUTE, nodes.text(Tag.COMMENT, "new"))
         items.append(item("SetAttribute", *target, comment))
