@@ -9,6 +9,7 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from keystead.core.changes import Transaction
@@ -92,8 +93,5 @@ class GroupCommitter:
         except Unavailable as error:
             outcomes = [error] * len(group)
 
-        def tell() -> None:
-            for (_, done), outcome in zip(group, outcomes, strict=True):
-                done(outcome)
-
-        self._post(tell)
+        for (_, done), outcome in zip(group, outcomes, strict=True):
+            self._post(partial(done, outcome))  # one by one: what goes wrong with one answer must not keep others back

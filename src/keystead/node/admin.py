@@ -25,6 +25,7 @@ from keystead.gate.identifiers import Clock
 from keystead.gate.objects import Objects
 from keystead.node.folder import NodeConfig, listening_socket, read_config, unix_address
 from keystead.node.opening import Parts, open_parts, own_section, switches
+from keystead.node.threads import end_with_any_thread
 from keystead.protocols.health.server import HealthServer
 from keystead.protocols.local.server import Forwarder, LocalDoor
 from keystead.settings.services import Health
@@ -100,6 +101,7 @@ async def _serve(config: NodeConfig, health_port: int | None, parent_pid: int, r
 
 def start(data: str, port: str, parent_pid: str, ready: str) -> int:
     """Start from the supervisor's words (see supervisor.py)."""
+    end_with_any_thread()
     try:
         return uvloop.run(_serve(read_config(Path(data)), int(port) if port else None, int(parent_pid), int(ready)))
     except KeysteadError as error:

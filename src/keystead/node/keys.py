@@ -42,6 +42,7 @@ from keystead.node.opening import (
     switches,
     username_field,
 )
+from keystead.node.threads import FAILED, end_with_any_thread
 from keystead.node.unlocking import unlock_from
 from keystead.node.witness import Witness, is_witnessed
 from keystead.operations.lifecycle import ApplyTransitions
@@ -183,10 +184,11 @@ def main(config: NodeConfig, options: KeysOptions, ready: int) -> int:
         options: From the supervisor.
         ready: Descriptor to report on.
     """
+    end_with_any_thread()
     failed = [result for result in run_selftests() if not result.ok]
     if failed:
         log.error("self-test failed: %s; the node does not serve", ", ".join(result.name for result in failed))
-        return 70
+        return FAILED
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         return uvloop.run(_serve(config, options, ready))

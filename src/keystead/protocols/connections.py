@@ -19,7 +19,7 @@ from keystead.trust.x509 import ClientIdentity
 if TYPE_CHECKING:
     from keystead.protocols.listener import TlsListener
 
-BUSY_S_MAX = 300.0  # a commit that takes longer is a fault of ours
+BUSY_S_MAX = 60.0  # an answer that takes longer will not come
 READ_BYTES = 65_536
 MESSAGES_PER_TURN_COUNT_MAX = 16  # of one connection, so that others get their turn
 UNSENT_BYTES_MAX = 262_144  # replies of one connection encrypted in one turn
