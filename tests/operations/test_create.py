@@ -9,8 +9,9 @@ import pytest
 from keystead.core.algorithms import SYMMETRIC, Algorithm, material_bytes
 from keystead.core.attributes import Attribute, ItemType, Value, text
 from keystead.core.records import ManagedObject
-from keystead.core.structures import made, name_value
-from keystead.operations.requests import Create, Created, Get, GetAttributes, Register
+from keystead.core.secret import Secret
+from keystead.core.structures import TAG_DIGEST_VALUE, made, name_value
+from keystead.operations.requests import Create, Created, Get, GetAttributeList, GetAttributes, KeyBlock, Register
 from tests.support.builders import (
     AES,
     ALICE,
@@ -216,3 +217,14 @@ def test_while_the_module_is_locked_nothing_is_made(node: Node) -> None:
 def test_a_value_of_no_known_attribute_is_refused(node: Node) -> None:
     request = Create(SYMMETRIC_KEY, (Attribute("Colour", 0, Value(ItemType.TEXT_STRING, "red")),))
     assert node.reason(ALICE, request) == "invalid.attribute"
+
+
+@pytest.mark.row("KS-KMIP-029")
+def test_a_digest_that_would_let_guesses_be_tested_is_made_when_asked_for_and_kept_nowhere(node: Node) -> None:
+    secret = b"correct horse"
+    block = KeyBlock(2, Secret(secret), subtype=1)
+    registered = node.ask(ALICE, Register(SECRET_DATA, block, attributes(Cryptographic_Usage_Mask=integer(2)))).id
+    assert node.record(registered).digest is None
+    (held,) = [a.value for a in node.ask(ALICE, GetAttributes(registered)).attributes if a.name == "Digest"]
+    assert held.field(TAG_DIGEST_VALUE) == hashlib.sha256(secret).digest()
+    assert "Digest" in {a.name for a in node.ask(ALICE, GetAttributeList(registered)).attributes}

@@ -29,7 +29,7 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "trust/x509.py": ("_authority",),
     # A new object's digest, which may be told to everyone who may see the object.
     "operations/create.py": ("_key_bytes",),
-    "operations/new_objects.py": ("born",),
+    "operations/new_objects.py": ("digest_of",),
     # A client that may have its key gets it: the answer of Get on its way into TLS.
     "protocols/kmip/translate/key_blocks.py": ("_material_node", "object_node"),
     "protocols/kmip/quick_paths.py": ("_got_values",),

@@ -96,7 +96,7 @@ READERS: dict[str, Reader] = {
     "Never Extractable": _flag("never_extractable"),
     "Key Format Type": lambda o, _: _number(ItemType.ENUMERATION, o.shape.format),
     "Opaque Data Type": _opaque_type,
-    "Protection Storage Mask": lambda o, _: None if o.digest is None else Value(ItemType.INTEGER, STORED_IN_SOFTWARE),
+    "Protection Storage Mask": lambda o, _: None if o.material is None else Value(ItemType.INTEGER, STORED_IN_SOFTWARE),
     "Short Unique Identifier": lambda o, _: Value(ItemType.BYTE_STRING, sha256(o.id.encode()).digest()),
 }
 """Attributes that are not in the multimap."""

@@ -75,7 +75,8 @@ class ManagedObject:
         handle: Name unique per realm and kind (KS-KEY-002); generated for objects made over KMIP.
         revision: Of the stored record, from 1; 0 = not stored yet.
         grants: Group name -> bit mask of `permission.Right`.
-        digest: SHA-256 of the clear key material (KMIP's Digest attribute), None for kinds without one.
+        digest: SHA-256 of the clear key material (KMIP's Digest attribute), kept only of keys of 112 bits and
+            more: of a password it would let a thief of the file test guesses. Otherwise made when it is asked for.
         attributes: Everything of the multimap that is not in the head.
     """
 

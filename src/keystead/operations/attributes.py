@@ -4,13 +4,17 @@ Source: KMIP 1.4 sections 4.12 to 4.16; KMIP 2.1 sections 6.1.2, 6.1.13, 6.1.20,
 KS-KMIP-036, 038, 041, 042, 045, 049 to 051; KS-KEY-020, 028.
 """
 
+from dataclasses import replace
+
 from keystead.core.attribute_changes import Changed, Instance, added, assigned, deleted, modified
 from keystead.core.attribute_views import attributes_of, instances_of
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid
 from keystead.core.permission import Right
+from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
+from keystead.operations.new_objects import digest_of
 from keystead.operations.requests import (
     AddAttribute,
     AttributeChanged,
@@ -26,10 +30,10 @@ _SEEN = (Target(Right.SEE, destroyed=True),)
 _CHANGED = (Target(Right.MODIFY),)
 
 
-@operation(GetAttributes, "attributes.get", "GetAttributes", user=Right.SEE, targets=_SEEN)
+@operation(GetAttributes, "attributes.get", "GetAttributes", user=Right.SEE, targets=_SEEN, material=True)
 def get_attributes(call: Call, request: GetAttributes) -> AttributesRead:
     """Return all instances of the named attributes; what the object does not have is left out."""
-    record = call.target
+    record = _with_digest(call) if not request.names or "Digest" in request.names else call.target
     if not request.names:
         return AttributesRead(record.id, attributes_of(record, call.now_us), record)
     if len(set(request.names)) != len(request.names):
@@ -38,10 +42,19 @@ def get_attributes(call: Call, request: GetAttributes) -> AttributesRead:
     return AttributesRead(record.id, tuple(instance for instances in found for instance in instances), record)
 
 
-@operation(GetAttributeList, "attributes.list", "GetAttributeList", user=Right.SEE, targets=_SEEN)
+@operation(GetAttributeList, "attributes.list", "GetAttributeList", user=Right.SEE, targets=_SEEN, material=True)
 def get_attribute_list(call: Call, _request: GetAttributeList) -> AttributesRead:
     """Return all attributes; the protocol gives their names."""
-    return AttributesRead(call.target.id, attributes_of(call.target, call.now_us), call.target)
+    record = _with_digest(call)
+    return AttributesRead(record.id, attributes_of(record, call.now_us), record)
+
+
+def _with_digest(call: Call) -> ManagedObject:
+    """Return the target with its Digest, made from the material when it is not kept (see ManagedObject.digest)."""
+    record, material = call.target, call.targets[0].material
+    if record.digest is not None or material is None:
+        return record
+    return replace(record, digest=digest_of(call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, material)))
 
 
 @operation(AddAttribute, "attributes.add", "AddAttribute", user=Right.MODIFY, targets=_CHANGED, configuration=True)

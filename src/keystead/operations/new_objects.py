@@ -26,6 +26,7 @@ from keystead.trust.material import Place
 
 TEMPLATES_PER_REQUEST_COUNT_MAX = 10
 MATERIAL_VERSION = 1
+UNGUESSABLE_BYTES = 14  # 112 bits: a shorter key can be found from its digest
 
 _IMPLICIT = ("Cryptographic Algorithm", "Cryptographic Length", "Cryptographic Usage Mask")
 
@@ -65,11 +66,21 @@ def born(call: Call, object_type: int, birth: Birth, secret: Secret | None, give
         birth.dates,
         birth.protection,
         None if sealed is None else reference_to(sealed),
-        None if secret is None else hashlib.sha256(secret.reveal()).digest(),
+        digest_of(secret) if secret is not None and not _is_guessable(object_type, secret) else None,
         original_creation_us=birth.original_creation_us,
         attributes=birth.attributes,
     )
     return Change((Put(record, sealed),), Created(object_id, object_type, _implicit(record, given), record))
+
+
+def _is_guessable(object_type: int, secret: Secret) -> bool:
+    """Tell whether a kept digest would let a thief of the file test guesses: passwords, short keys, anybody's data."""
+    return object_type != ObjectType.SYMMETRIC_KEY or len(secret) < UNGUESSABLE_BYTES
+
+
+def digest_of(secret: Secret) -> bytes:
+    """Return KMIP's Digest of key bytes: SHA-256 (KS-KMIP-029)."""
+    return hashlib.sha256(secret.reveal()).digest()
 
 
 def _seal(call: Call, object_id: str, secret: Secret) -> SealedMaterial:
