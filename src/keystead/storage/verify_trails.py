@@ -5,6 +5,7 @@ Law: after a broken row the walk goes on from what that row says, so that each l
 Source: docs/adr/0010-journal-chain-and-root.md.
 """
 
+import hmac
 import sqlite3
 import struct
 from collections.abc import Callable, Iterator
@@ -60,7 +61,7 @@ class Trail(NamedTuple):
         for sequence, digest, covered in links:
             if sequence != last + 1:
                 yield Finding(self.name, _span(last + 1, sequence - 1), "is missing: deleted or moved")
-            elif covered is None or self.chain(before, covered) != digest:
+            elif covered is None or not hmac.compare_digest(self.chain(before, covered), digest):
                 yield Finding(self.name, str(sequence), "was changed, inserted or moved here")
             else:
                 yield None
