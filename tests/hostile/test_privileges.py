@@ -1,10 +1,12 @@
-"""Bob against alice's keys, over the wire and at every door, and everybody at once against one key.
+"""Bob against alice's keys, over the wire and at every door.
 
 Attack classes 12 and 15 (confusable and hostile names), 14 (searches that tell more), 16 (ids that lead elsewhere), 17
-(the wrong right is checked), 18 (foreign ids on creation), 21 (caches), 32 and 42 (internal doors, batches).
+(the wrong right is checked), 18 (foreign ids on creation), 21 (caches), 29 (forged log lines), 32 and 42 (internal
+doors, batches).
 """
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -160,6 +162,34 @@ def test_nobody_chooses_an_id(alice: Wire, bob: Wire, key: str) -> None:
         (told,) = bob.told((1, 4), item("Create", key_type(), given))
         assert told.reason
     assert alice.told((1, 4), item("Get", target(key)))[0].reason == ""
+
+
+LINE = re.compile(
+    r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] (INFO|ERROR) \S+ \[[^\]]*\] \S+ \d+ [A-Za-z-]+ \S+ \[.*\] \S+ \[.*\]"
+)
+FORGED = "\n[2026-01-01 00:00:00] INFO 127.0.0.1 [root] root 1 Get nothing [-] 0 [Success]\r\x1b[2J\u2028"
+
+
+@pytest.mark.row("KS-LOG-012")
+def test_nobody_writes_log_lines_of_their_own(node: DevNode, alice: Wire, key: str) -> None:
+    """Class 29: line ends and escapes in whatever a client chooses."""
+    forged = nodes.text(Tag.ATTRIBUTE_NAME, f"x-{FORGED}")
+    named = attribute("Name", name_value(FORGED))
+    given = nodes.structure(
+        Tag.TEMPLATE_ATTRIBUTE, *attributes((1, 4))[2], named, text_attribute(f"x-{FORGED}", FORGED)
+    )
+    for one in (
+        item("Create", key_type(), given),
+        item("Get", target(key + FORGED)),
+        item("GetAttributes", target(key), forged),
+        item("AddAttribute", target(key), custom),
+        item("DeleteAttribute", target(key), forged),
+        item("Locate", named),
+    ):
+        alice.told((1, 4), one)
+    lines = (node.data / "logs" / "activity.log").read_bytes().decode().splitlines()
+    assert not [line for line in lines if not LINE.fullmatch(line)]
+    assert not [line for line in lines if " root 1 Get " in line]
 
 
 # -- batches ---------------------------------------------------------------------------------------------------------
