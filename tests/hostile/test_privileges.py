@@ -174,10 +174,8 @@ FORGED = "\n[2026-01-01 00:00:00] INFO 127.0.0.1 [root] root 1 Get nothing [-] 0
 def test_nobody_writes_log_lines_of_their_own(node: DevNode, alice: Wire, key: str) -> None:
     """Class 29: line ends and escapes in whatever a client chooses."""
     forged = nodes.text(Tag.ATTRIBUTE_NAME, f"x-{FORGED}")
-    named = attribute("Name", name_value(FORGED))
-    given = nodes.structure(
-        Tag.TEMPLATE_ATTRIBUTE, *attributes((1, 4))[2], named, text_attribute(f"x-{FORGED}", FORGED)
-    )
+    named, custom = attribute("Name", name_value(FORGED)), text_attribute(f"x-{FORGED}", FORGED)
+    given = nodes.structure(Tag.TEMPLATE_ATTRIBUTE, *attributes((1, 4))[2], named, custom)
     for one in (
         item("Create", key_type(), given),
         item("Get", target(key + FORGED)),

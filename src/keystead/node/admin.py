@@ -30,6 +30,8 @@ from keystead.protocols.health.server import HealthServer
 from keystead.protocols.local.server import Forwarder, LocalDoor
 from keystead.settings.services import Health
 
+READY_ANEW_S = 0.1
+
 log = logging.getLogger("keystead.admin")
 
 
@@ -47,6 +49,8 @@ class AdminProcess:
         self.forward = Forwarder(unix_address(parts.config.keys_socket))
         self.door = LocalDoor(self.gate, (self.objects.refresh, self.activity.flush), self.forward)
         self.health = HealthServer(self._alive, self._ready)
+        self._readiness: asyncio.Future[dict[str, bool]] | None = None
+        self._asked_at_s = 0.0
 
     async def start(self, health_port: int | None) -> int | None:
         """Open the doors; return the port of the health check if it is enabled."""
@@ -71,6 +75,14 @@ class AdminProcess:
         return {"store": self._store_answers()}
 
     async def _ready(self) -> dict[str, bool]:
+        """Ask the `keys` process, for all who ask about the same time: strangers must not keep it from its work."""
+        now_s = asyncio.get_running_loop().time()
+        if self._readiness is None or now_s - self._asked_at_s > READY_ANEW_S:
+            self._asked_at_s = now_s
+            self._readiness = asyncio.ensure_future(self._ask_ready())
+        return await asyncio.shield(self._readiness)
+
+    async def _ask_ready(self) -> dict[str, bool]:
         try:
             answer = await self.forward({"operation": "module.check", "fields": {}})
         except KeysteadError:
