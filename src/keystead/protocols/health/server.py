@@ -31,7 +31,7 @@ class HealthServer:
     def __init__(self, alive: Check, ready: Check) -> None:
         self._checks = {"/": alive, "/ready": ready}
         self._server: asyncio.Server | None = None
-        self._connections_count = 0
+        self._waiting: dict[asyncio.StreamWriter, None] = {}  # the one that has been silent longest comes first
         self._second = 0
         self._requests_count = 0
 
@@ -46,10 +46,10 @@ class HealthServer:
             self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections_count += 1
         try:
-            keep = self._connections_count <= CONNECTIONS_COUNT_MAX
+            keep = True
             while keep:
+                self._let_wait(writer)
                 async with asyncio.timeout(REQUEST_S_MAX):
                     head = read_head(await reader.readuntil(b"\r\n\r\n"))
                     if isinstance(head, Head):
@@ -65,8 +65,17 @@ class HealthServer:
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
             pass
         finally:
-            self._connections_count -= 1
+            self._waiting.pop(writer, None)
             writer.close()
+
+    def _let_wait(self, writer: asyncio.StreamWriter) -> None:
+        """Note that a connection waits for a request; when too many do, the one that has waited longest makes room."""
+        self._waiting.pop(writer, None)
+        if len(self._waiting) >= CONNECTIONS_COUNT_MAX:
+            longest = next(iter(self._waiting))
+            del self._waiting[longest]
+            longest.transport.abort()
+        self._waiting[writer] = None
 
     async def _answer(self, head: Head) -> bytes:
         second = int(asyncio.get_running_loop().time())
