@@ -197,3 +197,42 @@ def test_a_whole_walk_finds_nothing_amiss_and_names_what_was_edited(tmp_path: Pa
     ended = keystead("verify", "--data", data)
     assert ended.returncode == 1
     assert "realm" in ended.stdout
+
+
+def test_the_nodes_own_settings_are_shown_as_they_are_and_changed_while_it_is_stopped(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    with serving(data):
+        assert "kmip.address=127.0.0.1" in keystead("settings", "show", "kmip", "--data", data).stdout
+        refused = keystead("settings", "set", "health.enabled=false", "--data", data)
+        assert (refused.returncode, "stop the node" in refused.stderr) == (1, True)
+    assert keystead("settings", "set", "health.enabled=false", "--data", data).returncode == 0
+    with serving(data) as ports:
+        assert set(ports) == {"kmip"}
+        assert "health.enabled=false" in keystead("settings", "show", "health", "--data", data).stdout
+
+
+@pytest.mark.row("KS-KMIP-011")
+def test_only_fields_of_the_catalogue_can_name_the_user(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    with serving(data):
+        assert keystead("settings", "set", "key_server.username_field=UID", "--data", data).returncode == 0
+        refused = keystead("settings", "set", "key_server.username_field=C N", "--data", data)
+        assert "UID, CN, SN, E, E_ND, OU" in refused.stderr
+
+
+def test_a_clean_stop_leaves_no_write_ahead_log(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    with serving(data):
+        keystead("user", "create", "carol", "--data", data)
+    assert not list(data.glob("*.db-wal"))
+
+
+def test_a_certificate_whose_user_is_gone_leaves_a_line(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    with serving(data) as ports:
+        unlock(data)
+        client = client_of(data, "carol")
+        keystead("settings", "set", "key_server.username_field=OU", "--data", data)
+        with pytest.raises((OSError, EOFError), match=r"\w"), Session(ports["kmip"], client) as carol:
+            carol.identifiers(messages.create())
+    assert "refused" in (tmp_path / "serve.log").read_text()

@@ -150,7 +150,7 @@ class Gate:
                 self.objects.refresh()
                 self._attempt(batch, deliver, attempt + 1)
                 return
-            failed = [] if error is None else [r if r.error is not None else Reply(None, error) for r in run.replies]
+            failed = [] if error is None else [Reply(None, error)] * len(run.replies)  # no audit, no answer
             self._answer(run, failed or run.replies, deliver)
 
         self.committer.submit(_transaction(run, refusals), done)

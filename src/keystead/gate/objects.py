@@ -63,10 +63,6 @@ class Objects:
         loaded = self.reader.by_handle(realm, kind, handle)
         return loaded.record if loaded is not None and isinstance(loaded.record, Record) else None
 
-    def forget(self) -> None:
-        """Drop everything (the module was locked)."""
-        self._entries.clear()
-
 
 def as_object(loaded: Loaded) -> ManagedObject:
     """Narrow a loaded record to a managed object."""

@@ -26,8 +26,10 @@ from keystead.gate.objects import Objects
 from keystead.node.folder import NodeConfig, listening_socket, read_config, unix_address
 from keystead.node.opening import Parts, open_parts, own_section, switches
 from keystead.node.threads import end_with_any_thread
+from keystead.operations.settings import OWN_SETTINGS
 from keystead.protocols.health.server import HealthServer
 from keystead.protocols.local.server import Forwarder, LocalDoor
+from keystead.settings.section import SECTIONS
 from keystead.settings.services import Health
 
 READY_ANEW_S = 0.1
@@ -46,6 +48,7 @@ class AdminProcess:
         self.activity = ActivityLog(None)
         self.gate = Gate(self.objects, self.committer, None, self.activity, Clock(parts.shared.anchor().at_us))
         self.gate.switches = switches(self.objects, dev=parts.config.dev)
+        self.gate.services[OWN_SETTINGS] = {n: own_section(parts.own, n) for n, s in SECTIONS.items() if s.own}
         self.forward = Forwarder(unix_address(parts.config.keys_socket))
         self.door = LocalDoor(self.gate, (self.objects.refresh, self.activity.flush), self.forward)
         self.health = HealthServer(self._alive, self._ready)
@@ -66,6 +69,7 @@ class AdminProcess:
         self.door.close()
         self._parts.config.local_socket.unlink(missing_ok=True)
         self.health.close()
+        self.objects.reader.close()
         self.committer.close()
 
     def _changed(self, _kinds: frozenset[str]) -> None:

@@ -26,7 +26,7 @@ from keystead.core.records import (
 from keystead.core.secret import Secret
 from keystead.gate.identifiers import new_id, new_request_id
 from keystead.node.folder import UNFINISHED, NodeConfig, flush_folder, make_folders, write_config
-from keystead.node.opening import MARK_DEV, OWN, SHARED, Parts, open_module, open_parts, store_keys
+from keystead.node.opening import MARK_DEV, OWN, SHARED, Parts, open_module, open_parts, own_section, store_keys
 from keystead.operations.certificates import CLIENT_AUTHORITY, material_reference
 from keystead.settings.section import SECTIONS
 from keystead.storage.creation import create_store
@@ -142,6 +142,20 @@ def _settings(beginning: Beginning, *, own: bool) -> list[Put]:
             whole = asdict(replace(SECTIONS[name](), **fields))
             puts.append(Put(Record(KIND_SETTINGS, f"settings.{name}", name, whole)))
     return puts
+
+
+def change_own_settings(config: NodeConfig, section: str, changed: Mapping[str, Any]) -> None:
+    """Change a section of the node's own settings while no process of the node runs."""
+    parts = open_parts(config)
+    reader = parts.own.reader()
+    try:
+        loaded = reader.by_handle(ROOT_REALM, KIND_SETTINGS, section)
+    finally:
+        reader.close()
+    fields = asdict(replace(own_section(parts.own, section), **changed))
+    revision = loaded.record.revision if loaded is not None else 0
+    record = Record(KIND_SETTINGS, f"settings.{section}", section, fields, revision=revision)
+    store(parts.own, [Put(record)], time.time_ns() // 1000, "settings.change")
 
 
 def store(target: SqliteStore, puts: Sequence[Put], now_us: int, operation: str = "node.create") -> None:

@@ -54,11 +54,6 @@ class NodeConfig:
         return self.data / "logs" / "activity.log"
 
     @property
-    def system_log(self) -> Path:
-        """System log of all processes of the node."""
-        return self.data / "logs" / "system.log"
-
-    @property
     def local_socket(self) -> Path:
         """The local administrator's door."""
         return self.data / "run" / "keystead.sock"

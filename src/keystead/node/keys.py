@@ -22,7 +22,7 @@ import uvloop
 
 import keystead.operations.all  # noqa: F401  # declares every operation
 from keystead.appliance.hardening import harden
-from keystead.core.errors import KeysteadError, Unavailable
+from keystead.core.errors import KeysteadError, Unauthenticated, Unavailable
 from keystead.core.permission import CLOCK, Principal
 from keystead.core.records import KIND_AUTHORITY, KIND_SERVER_KEY, ROOT_REALM, Record
 from keystead.gate.activity import ActivityLog
@@ -120,6 +120,7 @@ class KeysProcess:
         self.door.close()
         self._parts.config.keys_socket.unlink(missing_ok=True)
         await self.listener.close()
+        self.objects.reader.close()  # the last connection to close copies the WAL back and removes it
         self.committer.close()
         self.activity.close()
 
@@ -131,6 +132,7 @@ class KeysProcess:
     def _changed(self, _kinds: frozenset[str]) -> None:
         """Users or settings changed: every connection looks its principal up again."""
         self._generation += 1
+        self.listener.forget_identities()
         self.listener.deadlines = replace(self.listener.deadlines, idle_s=idle_s(self.objects))
         self.gate.switches = switches(self.objects, dev=self._parts.config.dev)
 
@@ -146,7 +148,12 @@ class KeysProcess:
             nonlocal known, generation
             if known is None or generation != self._generation:
                 identity = peer.identity
-                known = admit_user(self.objects, identity.user, identity.common_name, peer.address)
+                try:
+                    known = admit_user(self.objects, identity.user, identity.common_name, peer.address)
+                except Unauthenticated as error:
+                    known = None
+                    self.listener.turn_away(peer.address, error.message)
+                    raise
                 generation = self._generation
             return known
 

@@ -26,10 +26,8 @@ from keystead.core.structures import TAG_USAGE_LIMITS_COUNT, TAG_USAGE_LIMITS_TO
 from keystead.gate.call import Call
 from keystead.gate.operation import PLACEHOLDER, operation
 from keystead.operations.requests import Condition, Locate, Located
-from keystead.storage.store import LOCATE_COUNT_MAX, Match, Query
+from keystead.storage.store import LOCATE_COUNT_MAX, LOCATE_MATCHES_COUNT_MAX, LOCATE_OFFSET_MAX, Match, Query
 
-CONDITIONS_COUNT_MAX = 100
-OFFSET_COUNT_MAX = 1_000_000
 WALKED_COUNT_MAX = 10_000
 """Objects looked at one by one for conditions that no index decides."""
 
@@ -73,14 +71,14 @@ def locate(call: Call, request: Locate) -> Located:
 
 def _limit(request: Locate) -> int:
     wanted = request.maximum_count
-    if (wanted is not None and wanted < 0) or not 0 <= request.offset_count <= OFFSET_COUNT_MAX:
+    if (wanted is not None and wanted < 0) or not 0 <= request.offset_count <= LOCATE_OFFSET_MAX:
         raise Invalid("Maximum Items and Offset Items count from 0", "invalid.field")
     return min(wanted or LOCATE_COUNT_MAX, LOCATE_COUNT_MAX)
 
 
 def _conditions(request: Locate) -> tuple[tuple[Match, ...], list[Condition]]:
     """Return what the index decides, and the rest."""
-    if len(request.conditions) > CONDITIONS_COUNT_MAX:
+    if len(request.conditions) > LOCATE_MATCHES_COUNT_MAX:
         raise Invalid("a search has at most 100 conditions", "invalid.field")
     matches: list[Match] = []
     rest: list[Condition] = []

@@ -14,6 +14,9 @@ from keystead.gate.call import Call
 from keystead.gate.operation import operation
 from keystead.settings.section import SECTIONS, Section, checked, read
 
+OWN_SETTINGS = "own_settings"
+"""Service of the gate: the node's own sections as they were when the process started."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReadSettings:
@@ -62,6 +65,9 @@ def change_setting(call: Call, request: ChangeSetting) -> Change:
 
 
 def _current(call: Call, name: str) -> tuple[Section, Record]:
+    own: dict[str, Section] = call.desk.services.get(OWN_SETTINGS, {})
+    if name in own:
+        return own[name], Record(KIND_SETTINGS, f"settings.{name}", name, {})
     record = call.desk.objects.record(KIND_SETTINGS, name)
     if record is None:
         record = Record(KIND_SETTINGS, f"settings.{name}", name, {})

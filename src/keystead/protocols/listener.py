@@ -201,10 +201,18 @@ class TlsListener:
         self._unproven.pop(connection, None)
 
     def refused(self, connection: Connection, why: str) -> None:
+        """Report a peer that was turned away."""
+        self.turn_away(connection.address, why)
+
+    def turn_away(self, address: str, why: str) -> None:
         """Report a peer that was turned away; strangers must not fill the log."""
         self._refused_count += 1
         if self._refused_count <= REFUSALS_LOGGED_PER_S_MAX:
-            self._on_refused(connection.address, why)
+            self._on_refused(address, why)
+
+    def forget_identities(self) -> None:
+        """Parse certificates anew: what names the user in them may have changed."""
+        self._identities.clear()
 
     def _sweep(self) -> None:
         now = self.now()

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from keystead.core.permission import Access
 from keystead.settings.section import Section, described, section
 
+USERNAME_FIELDS = ("UID", "CN", "SN", "E", "E_ND", "OU")  # KS-KMIP-011
+
 
 @section
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class KeyServer(Section):
     allow_global_keys: bool = described("Keys without an owner may be made and used", False)
     destroy_purges_metadata: bool = described("Destroying a key removes its metadata too (AMB-04)", False)
     connection_timeout_s: int = described("Close idle connections after, seconds", 3600, minimum=1, maximum=3600)
-    username_field: str = described("Field of the certificate that names the user (UID, CN, SN, E, E_ND, OU)", "CN")
+    username_field: str = described("Field of the certificate that names the user", "CN", choices=USERNAME_FIELDS)
 
 
 @section

@@ -36,9 +36,11 @@ class Section:
     own: ClassVar[bool] = False
 
 
-def described(title: str, default: Any, *, minimum: int | None = None, maximum: int | None = None) -> Any:
-    """Declare a field: bool, int within limits, or str."""
-    return field(default=default, metadata={"title": title, "minimum": minimum, "maximum": maximum})
+def described(
+    title: str, default: Any, *, minimum: int | None = None, maximum: int | None = None, choices: tuple[str, ...] = ()
+) -> Any:
+    """Declare a field: bool, int within limits, or str (one of the choices, if there are any)."""
+    return field(default=default, metadata={"title": title, "minimum": minimum, "maximum": maximum, "choices": choices})
 
 
 def section(cls: S) -> S:
@@ -66,7 +68,7 @@ def parse(name: str, field_name: str, word: str) -> bool | int | str:
         if not word.lstrip("-").isdigit():
             raise Invalid(f"{name}.{field_name} is a whole number", "invalid.field")
         return checked(declared, field_name, int(word))
-    return word
+    return checked(declared, field_name, word)
 
 
 def checked(declared: type[Section] | None, field_name: str, value: bool | int | str) -> bool | int | str:
@@ -81,6 +83,9 @@ def checked(declared: type[Section] | None, field_name: str, value: bool | int |
     low, high = wanted.metadata["minimum"], wanted.metadata["maximum"]
     if isinstance(value, int) and ((low is not None and value < low) or (high is not None and value > high)):
         raise Invalid(f"{field_name} must be from {low} to {high}", "invalid.field")
+    choices = wanted.metadata["choices"]
+    if choices and value not in choices:
+        raise Invalid(f"{field_name} is one of {', '.join(choices)}", "invalid.field")
     return value
 
 

@@ -48,7 +48,8 @@ def dev(words: argparse.Namespace) -> int:
     """Make (or start again) a throw-away node, serve in the foreground, write the ready file."""
     if words.store:
         raise Refused("this version of keystead dev has the embedded store only; leave --store out")
-    data = Path(words.data).absolute()
+    data, ready_file = Path(words.data).absolute(), Path(words.ready_file).absolute()
+    ready_file.unlink(missing_ok=True)  # one of an earlier run would name services that are gone
     print("INSECURE: a throw-away node; its keys, PINs and passwords lie in its folder.", flush=True)
     if _clear_unfinished(data) or not (data / CONFIG_FILE).exists():
         _create(data, words.set or ())
@@ -59,7 +60,7 @@ def dev(words: argparse.Namespace) -> int:
     supervisor.start()
     try:
         _introduce(config)
-        _write_ready(Path(words.ready_file).absolute(), config, supervisor.ports())
+        _write_ready(ready_file, config, supervisor.ports())
     except BaseException:
         supervisor.stop()
         raise

@@ -7,13 +7,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from keystead.core.errors import Invalid
+from keystead.core.errors import Invalid, WrongState
 from keystead.core.secret import Secret
 from keystead.node.commands.answers import Answers
 from keystead.node.folder import make_file, read_config, unix_address
 from keystead.protocols.local.client import ask
 from keystead.settings import key_server, services  # declares the sections
-from keystead.settings.section import parse
+from keystead.settings.section import SECTIONS, parse
 from keystead.trust.role_tokens import RoleToken, unlock
 from keystead.trust.root import Role
 
@@ -44,7 +44,8 @@ def hsm_login(words: argparse.Namespace) -> int:
         token = RoleToken.from_bytes(Path(file).read_bytes())
         name = role.value if len(words.token) == 1 else f"{role.value}-{index}"
         presented.append((token, answers.pin(name, f"{role.value} token {token.describe()}")))
-    _ask(words, "module.login", role=role.value, secret=unlock(role, presented).reveal())
+    config = read_config(Path(words.data).absolute())  # straight to the key process: nobody between sees the secret
+    ask(unix_address(config.keys_socket), "module.login", role=role.value, secret=unlock(role, presented).reveal())
     print(f"{role.value}: logged in")
     return 0
 
@@ -114,6 +115,20 @@ def settings_set(words: argparse.Namespace) -> int:
     section, dot, field = place.partition(".")
     if not equals or not dot:
         raise Invalid(f"write SECTION.FIELD=VALUE, not {words.assignment!r}", "invalid.field")
-    _ask(words, "settings.change", section=section, field=field, value=parse(section, field, value))
+    parsed = parse(section, field, value)
+    if SECTIONS[section].own:
+        _set_own(words, section, {field: parsed})
+    else:
+        _ask(words, "settings.change", section=section, field=field, value=parsed)
     print(f"{place} is now {value}")
     return 0
+
+
+def _set_own(words: argparse.Namespace, section: str, changed: dict[str, Any]) -> None:
+    """Change a section of the node's own, with the node stopped: it counts from the next start."""
+    from keystead.node.creation import change_own_settings  # noqa: PLC0415  # schema tools are slow to import
+
+    config = read_config(Path(words.data).absolute())
+    if config.local_socket.exists():
+        raise WrongState(f"{section} is read when the node starts: stop the node, then set it", "wrong_state.module")
+    change_own_settings(config, section, changed)

@@ -5,19 +5,20 @@ Source: requirements KS-GEN-010, KS-HSM-002, 006, 012, 024; chapter HSM.
 
 import argparse
 import logging
-import os
 import sys
 import time
 from pathlib import Path
 
+from keystead.appliance.hardening import harden
 from keystead.core.errors import Invalid, Refused
 from keystead.core.secret import Secret
 from keystead.gate.operation import REGISTRY
 from keystead.node.commands.answers import Answers
-from keystead.node.folder import NodeConfig, make_file, read_config
+from keystead.node.folder import NodeConfig, make_file, read_config, unix_address
 from keystead.node.opening import OWN, SHARED, open_parts
 from keystead.node.supervisor import Supervisor
 from keystead.node.witness import Witness
+from keystead.protocols.local.client import ask
 from keystead.storage.verify import verify_store
 from keystead.trust.role_tokens import imprint, new_role_secret
 from keystead.trust.root import Role
@@ -91,10 +92,8 @@ def _split(text: str) -> tuple[int, int]:
 def serve(words: argparse.Namespace) -> int:
     """Serve a production node in the foreground; it is locked until the crypto user logs in."""
     config = read_config(Path(words.data).absolute())
-    parts = open_parts(config, serving=True)  # says what is wrong before any process starts
-    if words.accept_rollback:
-        Witness(parts).forget()
-    Witness(parts).compare()
+    harden()
+    _check(config, accept_rollback=words.accept_rollback)
     credentials = Path(words.credentials).absolute() if words.credentials else None
     if credentials is not None and credentials.is_relative_to(config.data):
         raise Refused("the credentials lie inside the data folder; a copied folder would unlock itself")
@@ -105,9 +104,17 @@ def serve(words: argparse.Namespace) -> int:
         "keystead serves: " + ", ".join(f"{name} on port {port}" for name, port in supervisor.ports().items()),
         flush=True,
     )
-    if credentials is None:
+    if not ask(unix_address(config.keys_socket), "module.show")["activated"]:
         print("The node is locked. Unlock it with `keystead hsm login crypto-user`.", flush=True)
     return supervisor.run()
+
+
+def _check(config: NodeConfig, *, accept_rollback: bool) -> None:
+    """Say what is wrong before any process starts; nothing that is opened here outlives the call."""
+    parts = open_parts(config, serving=True)
+    if accept_rollback:
+        Witness(parts).forget()
+    Witness(parts).compare()
 
 
 def verify(words: argparse.Namespace) -> int:
@@ -140,8 +147,3 @@ def selftest(_words: argparse.Namespace) -> int:
         print(f"{'ok    ' if result.ok else 'FAILED'} {result.name}")
     print(f"{sum(r.ok for r in results)} of {len(results)} self-tests passed; {len(REGISTRY)} operations declared")
     return 0 if all(r.ok for r in results) else 1
-
-
-def umask() -> None:
-    """Make every file that is written from here on private."""
-    os.umask(0o077)
