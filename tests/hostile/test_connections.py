@@ -5,12 +5,14 @@ Attack classes 1 (half-open connections), 2 (slow bodies, lying lengths) and 7 (
 """
 
 import contextlib
+import shutil
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +39,7 @@ from tests.support.kmip.sessions import Session
 SILENT_COUNT = 500
 HALF_COUNT = 100
 ONE_ADDRESS_COUNT = 600
+FILES_COUNT = 300
 RESET_COUNT = 40
 CLOSED_WITHIN_S = 4 * DEADLINE_S
 MESSAGE_BYTES_MAX = 1 << 20
@@ -80,6 +83,25 @@ def test_six_hundred_connections_from_one_address_are_served(node: DevNode) -> N
         assert all(is_message(reply(connection)) for connection in connections)
     finally:
         close_all(connections)
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit of util-linux")
+def test_strangers_make_room_when_there_are_too_many(tmp_path: Path) -> None:
+    """Class 1: more silent sockets than the process may have files; those of users stay."""
+    crowded = DevNode(tmp_path, prefix=("prlimit", f"--nofile={FILES_COUNT}:{FILES_COUNT}"))
+    crowded.start()
+    try:
+        with crowded.session() as early:
+            key = early.identifier(messages.create())
+            silent = [plain(crowded) for _ in range(2 * FILES_COUNT)]
+            try:
+                assert is_served(crowded)
+                assert len(early.key(key)) == 32
+            finally:
+                close_all(silent)
+        assert "Traceback" not in said(crowded)
+    finally:
+        crowded.kill()
 
 
 # -- slow peers ------------------------------------------------------------------------------------------------------
