@@ -71,9 +71,11 @@ class Rig:
         before = sum(k.acknowledged for k in self.knowledge)
         known = [len(k.keys) for k in self.knowledge]
         self._write_until(self._chance.uniform(WRITE_S_MIN, WRITE_S_MAX))
-        loss = self._strike(blow)
+        losses = [self._strike(blow)]
         if self._chance.random() < BLOW_AT_START_SHARE:
-            loss = self._strike_at_start(blow) or loss
+            losses.append(self._strike_at_start(blow))
+        taken = [loss for loss in losses if loss]
+        loss = Loss(sum(t.blocks for t in taken), sum(t.entries for t in taken)) if taken else None
         acknowledged = sum(k.acknowledged for k in self.knowledge) - before
         found = [refusal for k in self.knowledge for refusal in k.refusals]
         try:
