@@ -23,6 +23,7 @@ BUSY_S_MAX = 60.0  # an answer that takes longer will not come
 READ_BYTES = 65_536
 MESSAGES_PER_TURN_COUNT_MAX = 16  # of one connection, so that others get their turn
 UNSENT_BYTES_MAX = 262_144  # replies of one connection encrypted in one turn
+UNREAD_BYTES_MAX = 262_144  # received for the next turn
 
 
 class Session(Protocol):
@@ -84,6 +85,7 @@ class Connection(asyncio.Protocol):
         "_session",
         "_tls",
         "_transport",
+        "_weighed",
         "closing",
         "is_awake",
         "since",
@@ -100,6 +102,7 @@ class Connection(asyncio.Protocol):
         self._busy = False  # a message waits for its commit
         self._paused = False  # replies wait for the peer to read
         self._held = False  # nothing is read from the socket
+        self._weighed = False  # the listener counts what is held for this peer
         self._expires = float("inf")
         self.closing = False
         self.is_awake = False
@@ -121,11 +124,13 @@ class Connection(asyncio.Protocol):
         self._paused = True
         self._hold(True)
         self.since = self._listener.now()
+        self._weigh()
 
     def resume_writing(self) -> None:
         """Go on."""
         self._paused = False
         self.since = self._listener.now()
+        self._weigh()
         self._listener.turn.wake(self)
 
     def data_received(self, data: bytes) -> None:
@@ -134,6 +139,8 @@ class Connection(asyncio.Protocol):
         if self._session is None:
             self._step()
         else:
+            if self._incoming.pending > UNREAD_BYTES_MAX:
+                self._hold(True)
             self._listener.turn.wake(self)
 
     def eof_received(self) -> bool:
@@ -223,6 +230,8 @@ class Connection(asyncio.Protocol):
         self._pump(session)
         if queue or self._held:
             self._hold(bool(queue) or self._paused)
+        if self._weighed or session.pending_bytes > READ_BYTES:
+            self._weigh()
 
     def _pump(self, session: Session) -> None:
         """Run queued messages one after the other; a reply that waits for a commit holds back the next message."""
@@ -244,6 +253,15 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+
+    def _weigh(self) -> None:
+        """Tell the listener how much is held of an unfinished message and of replies that are not taken."""
+        if self._session is None or self._transport is None or self.closing:
+            return
+        unsent_bytes = self._transport.get_write_buffer_size() if self._paused else 0
+        held_bytes = self._session.pending_bytes + unsent_bytes
+        self._weighed = held_bytes > READ_BYTES
+        self._listener.weighed(self, held_bytes if self._weighed else 0)
 
     def _reply(self, data: bytes) -> None:
         self._busy = False

@@ -24,6 +24,7 @@ from keystead.protocols.connections import Connection, Deadlines, Peer, Session
 from keystead.trust.x509 import ClientIdentity
 
 CONNECTIONS_COUNT_MAX = 4_000
+HELD_BYTES_MAX = 268_435_456  # of all connections: unfinished messages, replies that nobody takes
 OTHER_FILES_COUNT_MAX = 100  # of the process: stores, logs, sockets of its own
 HANDSHAKE_THREADS = 1
 SWEEP_S = 1.0
@@ -136,6 +137,7 @@ class TlsListener:
         self._count_max = _connections_count_max()
         self._connections: set[Connection] = set()
         self._unproven: dict[Connection, None] = {}  # in the order of their arrival
+        self._held_bytes: dict[Connection, int] = {}
         self._server: asyncio.Server | None = None
         self.now = self._loop.time
         self.post = self._loop.call_soon_threadsafe
@@ -199,6 +201,19 @@ class TlsListener:
         """Count a connection out."""
         self._connections.discard(connection)
         self._unproven.pop(connection, None)
+        self._held_bytes.pop(connection, None)
+
+    def weighed(self, connection: Connection, held_bytes: int) -> None:
+        """Note how much is held for a peer; when it is too much for all together, who holds most is closed."""
+        if not held_bytes:
+            self._held_bytes.pop(connection, None)
+            return
+        self._held_bytes[connection] = held_bytes
+        if sum(self._held_bytes.values()) > HELD_BYTES_MAX:
+            heaviest = max(self._held_bytes, key=self._held_bytes.__getitem__)
+            self.refused(heaviest, "too much in half messages and answers that nobody reads")
+            heaviest.abort()
+            self.left(heaviest)
 
     def refused(self, connection: Connection, why: str) -> None:
         """Report a peer that was turned away."""
