@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -55,6 +56,27 @@ def reply(connection: socket.socket) -> bytes:
             return data
         data += part
     return data
+
+
+def converse(connection: ssl.SSLSocket, data: bytes, piece_bytes: int = 1 << 16) -> Iterator[bytes]:
+    """Send bytes piece by piece and yield whole replies as they come, without waiting for one before the next piece.
+
+    One thread does both: a TLS connection of Python's is not for two at once.
+    """
+    connection.setblocking(False)
+    received = b""
+    while True:
+        piece = data[:piece_bytes]
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            data = data[connection.send(piece) :] if piece else data
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            received += connection.recv(1 << 16)
+        while len(received) >= 8 and len(received) >= (end := 8 + int.from_bytes(received[4:8], "big")):
+            yield received[:end]
+            received = received[end:]
+        if not connection.pending():
+            ready = select.select([connection], [connection] if data else [], [], TIMEOUT_S)
+            assert any(ready), "neither a reply nor room for the next message"
 
 
 def is_message(data: bytes) -> bool:
