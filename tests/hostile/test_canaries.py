@@ -184,6 +184,16 @@ def test_no_command_line_and_environment_holds_a_secret(tempted: Tempted) -> Non
     assert CANARIES.in_processes(tempted.node.pid) == []
 
 
+def test_nobody_else_may_read_what_the_node_writes(tempted: Tempted) -> None:
+    """Class 44: while it serves, with its write-ahead logs and sockets; only the CA's certificate is for all."""
+    open_to_others = {
+        str(path.relative_to(tempted.node.data))
+        for path in (tempted.node.data, *tempted.node.data.rglob("*"))
+        if path.lstat().st_mode & 0o077
+    }
+    assert open_to_others <= {"ca.pem"}
+
+
 def test_keys_of_the_node_itself_lie_only_where_they_belong(tempted: Tempted, tmp_path: Path) -> None:
     """Class 44: the CA's private key, the node key and the clients' private keys."""
     node = tempted.node

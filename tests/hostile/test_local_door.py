@@ -43,14 +43,14 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
     return {"operation": name, "fields": draw(st.dictionaries(known | st.text(max_size=8), PLAIN, max_size=5))}
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.binary(max_size=200) | PLAIN.map(cbor2.dumps))
 def test_any_bytes_are_a_map_or_refused(body: bytes) -> None:
     with contextlib.suppress(KeysteadError):
         assert isinstance(read_body(body), dict)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(requests())
 def test_any_fields_are_a_request_or_refused(message: dict[str, Any]) -> None:
     declaration = declaration_of(message["operation"])
