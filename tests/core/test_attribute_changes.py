@@ -15,7 +15,7 @@ from keystead.core.attribute_views import READERS, attributes_of, instances_of
 from keystead.core.attributes import Attribute, Attributes, ItemType, Value, text
 from keystead.core.errors import Exists, Invalid, KeysteadError, NotFound, Refused, WrongState
 from keystead.core.lifecycle import Dates, State
-from keystead.core.records import KeyShape, ManagedObject, Protection
+from keystead.core.records import KeyShape, ManagedObject, MaterialReference, Protection
 from keystead.core.structures import made, name_value
 
 SECOND_US = 1_000_000
@@ -29,6 +29,7 @@ KEY = ManagedObject(
     NOW_US - 100 * SECOND_US,
     NOW_US - 100 * SECOND_US,
     KeyShape(3, 256, 1, 12),
+    material=MaterialReference("018c-2", 1, b"s" * 32),
     digest=b"d" * 32,
     original_creation_us=NOW_US - 100 * SECOND_US,
 )

@@ -20,7 +20,7 @@ def test_the_lines_to_a_first_key_print_one(tmp_path: Path) -> None:
     script = "\n".join(lines[1:]).replace(".venv/bin/", f"{BIN}/").replace("/tmp/", f"{tmp_path}/")
     shell = subprocess.Popen(["bash", "-e"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
     try:
-        said, _ = shell.communicate(f"{script}\nkill %1\n".encode(), timeout=100)
+        said, _ = shell.communicate(f"{script}\nkill %1\n".encode(), timeout=115)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(shell.pid, signal.SIGKILL)
