@@ -34,6 +34,8 @@ from keystead.settings.services import Health
 
 READY_ANEW_S = 0.1
 
+NICENESS = 10
+
 log = logging.getLogger("keystead.admin")
 
 
@@ -118,6 +120,7 @@ async def _serve(config: NodeConfig, health_port: int | None, parent_pid: int, r
 def start(data: str, port: str, parent_pid: str, ready: str) -> int:
     """Start from the supervisor's words (see supervisor.py)."""
     end_with_any_thread()
+    os.nice(NICENESS)  # whatever administrators ask for, clients are served first
     try:
         return uvloop.run(_serve(read_config(Path(data)), int(port) if port else None, int(parent_pid), int(ready)))
     except KeysteadError as error:
