@@ -30,7 +30,6 @@ def test_it_answers_once_the_whole_request_was_read(node: DevNode, method: str) 
     assert bool(body) is (method != "HEAD")
 
 
-@pytest.mark.row("KS-HCK-004")
 def test_ready_reports_each_part(node: DevNode) -> None:
     status, body = ask(node, "GET", "/ready")
     assert status == 200

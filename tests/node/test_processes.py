@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import psutil
-import pytest
 
 from tests.support.dev_node import DevNode
 from tests.support.kmip import messages
@@ -98,7 +97,6 @@ def test_secrets_stand_in_no_command_line_or_environment(node: DevNode) -> None:
         assert pin not in str(process.environ())
 
 
-@pytest.mark.row("KS-KMIP-052")
 def test_requests_leave_activity_lines(node: DevNode) -> None:
     key = first_key(node)
     lines = (node.data / "logs" / "activity.log").read_text().splitlines()
