@@ -62,15 +62,15 @@ def samples() -> list[Sample]:
     locate = Template(kmip_samples.response("Locate", (0, ENCODED_ITEMS, Slot())))
     return [
         Sample("Get request", kmip_samples.get_request()),
-        Sample("Get response", kmip_samples.get_response(), lambda: get.render(STAMP, IDENTIFIER, bytes(32))),
+        Sample("Get response", kmip_samples.get_response(), lambda: get.render((STAMP, IDENTIFIER, bytes(32)))),
         Sample("Encrypt request, 64 B", kmip_samples.encrypt_request(DATA)),
         Sample("Encrypt request, 4 KiB", kmip_samples.encrypt_request(bytes(4096))),
         Sample(
             "Encrypt response, 64 B",
             kmip_samples.encrypt_response(data=DATA),
-            lambda: encrypt.render(STAMP, DATA, NONCE),
+            lambda: encrypt.render((STAMP, DATA, NONCE)),
         ),
-        Sample("Locate response, 50 ids", kmip_samples.locate_response(50), lambda: locate.render(FOUND)),
+        Sample("Locate response, 50 ids", kmip_samples.locate_response(50), lambda: locate.render((FOUND,))),
     ]
 
 

@@ -10,7 +10,7 @@ from keystead.core.errors import NotFound
 from keystead.core.permission import Principal
 from keystead.gate.activity import ActivityLog, printable
 from keystead.gate.call import Batch, Reply
-from keystead.gate.operation import Declaration
+from keystead.gate.operation import REGISTRY, Declaration
 
 ALICE = Principal("user", "alice", common_name="alice's array", address="192.0.2.7")
 LINE = re.compile(
@@ -24,12 +24,12 @@ class Asked:
     """A request of its own, so that no real operation is needed."""
 
 
-DECLARED = Declaration(Asked, "test.asked", "Asked", lambda _c, _r: None, detail=lambda _q, _s: "AES 256")
+REGISTRY[Asked] = Declaration(Asked, "test.asked", "Asked", lambda _c, _r: None, detail=lambda _result: "AES 256")
 
 
 def written(path: Path, reply: Reply, key: str = "0198-id") -> str:
     log = ActivityLog(path)
-    log.add(Batch(ALICE, (Asked(),), number=42), DECLARED, Asked(), reply, key)
+    log.add(Batch(ALICE, (Asked(),), number=42), [reply], [key])
     log.close()
     return path.read_text()
 
@@ -64,6 +64,6 @@ def test_the_log_is_private_and_a_full_disk_is_counted(tmp_path: Path) -> None:
     written(path, Reply("done"))
     assert path.stat().st_mode & 0o777 == 0o600
     log = ActivityLog(Path("/dev/full"))
-    log.add(Batch(ALICE, (Asked(),)), DECLARED, Asked(), Reply("done"), "-")
+    log.add(Batch(ALICE, (Asked(),)), [Reply("done")], ["-"])
     log.flush()
     assert log.lost_count == 1

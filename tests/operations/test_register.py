@@ -1,6 +1,5 @@
 """Keeping objects that were made elsewhere."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -100,7 +99,7 @@ def test_formats_sizes_and_types_have_their_bounds(node: Node) -> None:
 def test_triple_des_counts_with_or_without_parity(open_node: Node, bits: int, byte_count: int) -> None:
     material = block(bytes(range(1, 2 * byte_count, 2)), algorithm=DES3, length_bits=bits)
     assert open_node.reason(ALICE, Register(SYMMETRIC_KEY, material)) is None
-    wrong = replace(material, material=Secret(bytes(8)))
+    wrong = material._replace(material=Secret(bytes(8)))
     assert open_node.reason(ALICE, Register(SYMMETRIC_KEY, wrong)) == "invalid.key"
 
 

@@ -32,7 +32,7 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "operations/new_objects.py": ("digest_of",),
     # A client that may have its key gets it: the answer of Get on its way into TLS.
     "protocols/kmip/translate/key_blocks.py": ("_material_node", "object_node"),
-    "protocols/kmip/quick_paths.py": ("_got_values",),
+    "protocols/kmip/quick_paths.py": ("_got",),
     # The local door, 0600 and asked by the node's own user: tokens and PINs in, a new client's key out, once.
     "protocols/local/wire.py": ("plain",),
     "node/commands/local.py": ("client_certificate", "hsm_login"),

@@ -1,13 +1,17 @@
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keystead.core.errors import CryptographicFailure, Invalid, NotSupported
 from keystead.core.secret import Secret
 from keystead.trust import selftest_table as table
+from keystead.trust.cipher_modes import Block
 from keystead.trust.ciphers import SUITES, Algorithm, Mode, Padding, new_iv, prepare, suite
 
 SUITE_IDS = [f"{Algorithm(algorithm).name}-{Mode(mode).name}" for algorithm, mode in SUITES]
@@ -308,3 +312,32 @@ def test_ccm_refuses_more_data_than_its_nonce_leaves_room_for() -> None:
     cipher = prepare(Algorithm.AES, Mode.CCM, 0, a_key(16))
     with pytest.raises(Invalid, match="too long"):
         cipher.encrypt(bytes(1 << 16), bytes(13))
+
+
+@given(st.data())
+def test_a_context_that_is_used_again_leaves_no_trace(data: st.DataObject) -> None:
+    block_bytes = data.draw(st.sampled_from((8, 16)))
+    algorithm = TripleDES(bytes(range(24))) if block_bytes == 8 else algorithms.AES(bytes(range(32)))
+    chained = data.draw(st.booleans())
+    block = Block(algorithm, block_bytes, int(Padding.NONE), chained=chained)
+    size = st.integers(0, 5).map(lambda count: count * block_bytes)
+    for _ in range(data.draw(st.integers(1, 6))):
+        clear = data.draw(size.flatmap(lambda length: st.binary(min_size=length, max_size=length)))
+        iv = data.draw(st.binary(min_size=block_bytes, max_size=block_bytes)) if chained else None
+        mode = modes.ECB() if iv is None else modes.CBC(iv)
+        sealed = Cipher(algorithm, mode).encryptor().update(clear)
+        if data.draw(st.booleans()):
+            assert block.encrypt(clear, iv) == (sealed, None)
+        else:
+            assert block.decrypt(sealed, iv) == clear
+
+
+def test_a_context_serves_one_call_at_a_time() -> None:
+    block = prepare(Algorithm.AES, Mode.CBC, Padding.PKCS5, a_key(32))
+
+    def work(number: int) -> bool:
+        iv = bytes([number]) * 16
+        return all(block.decrypt(block.encrypt(bytes(length), iv)[0], iv) == bytes(length) for length in range(200))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(16)))

@@ -6,24 +6,30 @@ Source: requirements KS-KEY-004, 005, 006; KS-AUTH-013; attacks.md classes 14 an
 """
 
 from keystead.core.permission import ALL, GRANTABLE, Principal, Right, Switches
-from keystead.core.records import ManagedObject
+from keystead.core.records import ManagedObject, Record
 
 _ALL, _GRANTABLE, _SEE = int(ALL), int(GRANTABLE), int(Right.SEE)
 
 
-def rights_on(principal: Principal, target: ManagedObject, switches: Switches) -> int:
+def rights_on(principal: Principal, target: ManagedObject | Record, switches: Switches) -> int:
     """Return every right the principal holds on the object, from ownership, globality and group grants.
+
+    An administrator has passed by access to the area, which knows no owners. Other records have no rights.
 
     Returns: a plain mask of `permission.Right`; arithmetic on flags is ten times slower, and every request needs it.
     """
-    if principal.realm != target.realm:
+    if type(target) is not ManagedObject or principal.realm != target.realm:
         return 0
-    if target.owner is None:
-        return _ALL if switches.global_keys and principal.kind in ("user", "global") else 0
-    if principal.kind != "user":
-        return 0
-    if target.owner == principal.name:
+    kind = principal.kind
+    if kind == "user":
+        if target.owner == principal.name:
+            return _ALL
+    elif kind in ("administrator", "local"):
         return _ALL
+    if target.owner is None:
+        return _ALL if switches.global_keys and kind in ("user", "global") else 0
+    if kind != "user":
+        return 0
     held = 0
     for group in principal.groups:
         held |= target.grants.get(group, 0)

@@ -84,18 +84,35 @@ def next_transition_at(dates: Dates, now_us: int) -> int | None:
     return min(coming, default=None)
 
 
-def may_protect(dates: Dates, now_us: int) -> bool:
-    """Tell whether the object may encrypt, sign, wrap or MAC at this moment (active, before Protect Stop Date)."""
-    if state_at(dates, now_us) is not State.ACTIVE:
-        return False
-    return dates.protect_stop_us is None or now_us < dates.protect_stop_us
+NEVER_US = 1 << 62
+"""Later than any moment a clock or a date can name."""
 
 
-def may_process(dates: Dates, now_us: int) -> bool:
-    """Tell whether the object may decrypt, verify or unwrap (not before Process Start Date).
+def protect_window(dates: Dates) -> tuple[int, int]:
+    """Return the moments from which on and before which the object may encrypt, sign, wrap or MAC."""
+    ends = (dates.deactivation_us, dates.compromise_us, dates.destroy_us, dates.protect_stop_us)
+    if dates.activation_us is None:
+        return NEVER_US, NEVER_US
+    return dates.activation_us, min((end for end in ends if end is not None), default=NEVER_US)
+
+
+def process_window(dates: Dates) -> tuple[int, int]:
+    """Return the moments from which on and before which the object may decrypt, verify or unwrap.
 
     Deactivated and compromised objects may still process what they once protected (KMIP 1.4 section 3.22).
     """
-    if state_at(dates, now_us) not in (State.ACTIVE, State.DEACTIVATED, State.COMPROMISED):
-        return False
-    return dates.process_start_us is None or now_us >= dates.process_start_us
+    active_us = [moment for moment in (dates.activation_us, dates.compromise_us) if moment is not None]
+    begin_us = max(min(active_us, default=NEVER_US), dates.process_start_us or 0)
+    return begin_us, NEVER_US if dates.destroy_us is None else dates.destroy_us
+
+
+def may_protect(dates: Dates, now_us: int) -> bool:
+    """Tell whether the object may encrypt, sign, wrap or MAC at this moment (active, before Protect Stop Date)."""
+    begin_us, end_us = protect_window(dates)
+    return begin_us <= now_us < end_us
+
+
+def may_process(dates: Dates, now_us: int) -> bool:
+    """Tell whether the object may decrypt, verify or unwrap (not before Process Start Date)."""
+    begin_us, end_us = process_window(dates)
+    return begin_us <= now_us < end_us

@@ -11,11 +11,12 @@ Source: requirements KS-LOG-001, 012, 013, 030, 031.
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from keystead.core.permission import Principal
-from keystead.gate.operation import Declaration
+from keystead.gate.operation import REGISTRY
 
 if TYPE_CHECKING:
     from keystead.gate.call import Batch, Reply
@@ -31,6 +32,10 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text[:TEXT_CHARACTERS_MAX])
 
 
+_Entry = tuple[Principal, int, str, str, str, tuple[str, str] | None]
+"""Of one line: who asked, request id, title, key, detail, reason and message of a failure."""
+
+
 class ActivityLog:
     """Lines gather in memory and are written by `flush`, once per turn of the serving loop.
 
@@ -40,52 +45,66 @@ class ActivityLog:
 
     def __init__(self, path: Path | None) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600) if path else None
-        self._lines: list[str] = []
+        self._entries: list[_Entry] = []
         self._stamp = ""
         self._stamp_ends_s = 0.0
         self._asked_by: dict[int, tuple[Principal, str]] = {}
         self.lost_count = 0
 
-    def add(self, batch: "Batch", declaration: Declaration | None, request: Any, reply: "Reply", key: str) -> None:
-        """Add the line of one request."""
+    def add(self, batch: "Batch", replies: Sequence["Reply"], keys: Sequence[str]) -> None:
+        """Add the lines of those requests of a batch that were run.
+
+        Args:
+            batch: Whose.
+            replies: One for each.
+            keys: The object that each fell on, "-" where there is none.
+        """
         if self._file is None:
             return
-        error = reply.error
-        detail = "-"
-        if error is None and declaration is not None and declaration.detail is not None:
-            detail = declaration.detail(request, reply.result) or "-"
-        if time.time() >= self._stamp_ends_s:
-            self._renew_stamp()
-        title = declaration.title if declaration is not None else "-"
+        principal, requests, _, number = batch
+        for request, (result, error), key in zip(requests, replies, keys, strict=False):
+            declaration = REGISTRY.get(type(request))
+            detail, title, failure = "-", "-", None
+            if declaration is not None:
+                title = declaration.title
+                if error is None and declaration.detail is not None:
+                    detail = declaration.detail(result) or "-"
+            if error is not None:
+                failure = error.reason, error.message  # the error itself holds frames
+            self._entries.append((principal, number, title, key, detail, failure))
+
+    def _line(self, entry: "_Entry") -> str:
+        principal, number, title, key, detail, failure = entry
+        asked = self._asked_by.get(id(principal))
+        if asked is None or asked[0] is not principal:
+            asked = self._who(principal)
         named = key if key.isprintable() else printable(key)
-        who = f"{self._who(batch.principal)} {batch.number} {title} {named} [{detail}]"
-        if error is None:
-            self._lines.append(f"{self._stamp} INFO {who} 0 [Success]\n")
-        else:
-            self._lines.append(f"{self._stamp} ERROR {who} {error.reason} [{printable(error.message)}]\n")
+        if failure is None:
+            return f"{self._stamp} INFO {asked[1]} {number} {title} {named} [{detail}] 0 [Success]\n"
+        reason, message = failure
+        return f"{self._stamp} ERROR {asked[1]} {number} {title} {named} [{detail}] {reason} [{printable(message)}]\n"
 
     def _renew_stamp(self) -> None:
         second = int(time.time())
         self._stamp_ends_s = second + 1.0
         self._stamp = time.strftime("[%Y-%m-%d %H:%M:%S]", time.localtime(second))
 
-    def _who(self, principal: Principal) -> str:
+    def _who(self, principal: Principal) -> tuple[Principal, str]:
         """Return the fields that tell who asked; they stay the same for all requests of a connection."""
-        known = self._asked_by.get(id(principal))
-        if known is not None and known[0] is principal:
-            return known[1]
         if len(self._asked_by) >= PRINCIPALS_COUNT_MAX:
             self._asked_by.clear()
         words = f"{principal.address} [{printable(principal.common_name) or '-'}] {principal.name or '-'}"
-        self._asked_by[id(principal)] = (principal, words)
-        return words
+        asked = self._asked_by[id(principal)] = (principal, words)
+        return asked
 
     def flush(self) -> None:
         """Write what gathered, in one write; a full disk is counted, not raised (reads go on, loss is stated)."""
-        if not self._lines or self._file is None:
+        if not self._entries or self._file is None:
             return
-        data = "".join(self._lines).encode()
-        self._lines.clear()
+        if time.time() >= self._stamp_ends_s:
+            self._renew_stamp()
+        data = "".join(map(self._line, self._entries)).encode()
+        self._entries.clear()
         try:
             os.write(self._file, data)
         except OSError:

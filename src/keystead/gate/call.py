@@ -8,9 +8,9 @@ Source: design.md laws 2 and 10; KMIP 1.4 section 6.1 (batches); requirements KS
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
-from keystead.core import permission
 from keystead.core.authorize import rights_on
 from keystead.core.changes import Change, Transaction
 from keystead.core.errors import (
@@ -26,7 +26,7 @@ from keystead.core.errors import (
 )
 from keystead.core.lifecycle import GONE, state_at
 from keystead.core.permission import Principal, Switches
-from keystead.core.records import ManagedObject, Record
+from keystead.core.records import ManagedObject
 from keystead.gate.activity import ActivityLog
 from keystead.gate.committer import Committer
 from keystead.gate.desk import Desk
@@ -50,6 +50,7 @@ class Reply(NamedTuple):
     error: KeysteadError | None = None
 
 
+_reply: Callable[[tuple[Any, KeysteadError | None]], Reply] = partial(tuple.__new__, Reply)  # without a frame for it
 Deliver = Callable[[list[Reply]], None]
 
 
@@ -70,7 +71,7 @@ class Batch(NamedTuple):
 
 
 class Call:
-    """What a handler gets beside its request; only the gate makes one.
+    """What a handler gets beside its request; only the gate makes one, for all requests of a batch.
 
     Attributes:
         principal: Who is asking, already authorised.
@@ -82,14 +83,11 @@ class Call:
 
     __slots__ = ("desk", "now_us", "principal", "switches", "targets")
 
-    def __init__(
-        self, principal: Principal, now_us: int, switches: Switches, targets: tuple[Any, ...], desk: Desk
-    ) -> None:
-        self.principal = principal
-        self.now_us = now_us
-        self.switches = switches
-        self.targets = targets
-        self.desk = desk
+    principal: Principal
+    now_us: int
+    switches: Switches
+    targets: tuple[Any, ...]
+    desk: Desk
 
     @property
     def target(self) -> ManagedObject:
@@ -126,29 +124,39 @@ class Gate:
         self._refusals = Refusals()
         self._desk = Desk(objects, keyring, self.services, shared=True)
 
-    def run(self, batch: Batch, deliver: Deliver) -> None:
+    def run(self, batch: Batch, deliver: Deliver, attempt: int = 0) -> None:
         """Run a batch and deliver one reply per request that was run, after everything is durable.
 
         `deliver` is called before this returns when nothing had to be written, else later on the same thread.
-        """
-        self._attempt(batch, deliver, 0)
 
-    def _attempt(self, batch: Batch, deliver: Deliver, attempt: int) -> None:
-        alone = len(batch.requests) == 1  # sees no changes before it, so it needs no desk of its own
+        Args:
+            batch: Of one message.
+            deliver: Takes the replies.
+            attempt: How often it has lost a race.
+        """
+        requests = batch.requests
+        alone = len(requests) == 1  # sees no changes before it, so it needs no desk of its own
         desk = self._desk if alone else Desk(self.objects, self.keyring, self.services)
-        run = _Run(batch, self.clock.now_us(), desk)
-        for request in batch.requests:
+        run = _Run(batch, self.clock.now_us(), self.switches, desk)
+        for request in requests:
             if not self._one(run, request) and not batch.go_on:
                 break
-        refusals = self._refusals.due(batch.principal, run.refusals, run.now_us) if run.refusals else []
+        if run.steps or run.refusals:
+            self._commit(run, deliver, attempt)
+        else:
+            self._answer(run, run.replies, deliver)
+
+    def _commit(self, run: "_Run", deliver: Deliver, attempt: int) -> None:
+        """Make a batch durable, then answer it; one that lost a race decides anew on what is there now."""
+        refusals = self._refusals.due(run.principal, run.refusals, run.now_us) if run.refusals else []
         if not run.steps and not refusals:
             self._answer(run, run.replies, deliver)
             return
 
         def done(error: KeysteadError | None) -> None:
-            if isinstance(error, Conflict | Exists) and attempt < RETRY_COUNT_MAX:  # decide anew on what is there now
+            if isinstance(error, Conflict | Exists) and attempt < RETRY_COUNT_MAX:
                 self.objects.refresh()
-                self._attempt(batch, deliver, attempt + 1)
+                self.run(run.batch, deliver, attempt + 1)
                 return
             failed = [] if error is None else [Reply(None, error)] * len(run.replies)  # no audit, no answer
             self._answer(run, failed or run.replies, deliver)
@@ -158,7 +166,6 @@ class Gate:
     def _one(self, run: "_Run", request: Any) -> bool:
         """Run one request of a batch; False when it failed."""
         declaration = REGISTRY.get(type(request))
-        principal = run.batch.principal
         key = "-"
         error: KeysteadError | None = None
         outcome: Any = None
@@ -167,12 +174,16 @@ class Gate:
                 raise request if isinstance(request, KeysteadError) else NotSupported("no such operation")
             if self.failure is not None:
                 raise self.failure
-            self._admit(declaration, principal)
-            targets: tuple[Any, ...] = ()
-            if declaration.targets:
-                targets = tuple([self._target(target, request, run) for target in declaration.targets])
-                key = targets[0].record.id if targets[0] is not None else key
-            outcome = declaration.handler(Call(principal, run.now_us, self.switches, targets, run.desk), request)
+            if run.principal.kind not in declaration.open_to:
+                self._admit(declaration, run.principal)
+            targets = declaration.targets
+            if targets:
+                first = self._target(targets[0], request, run)
+                run.targets = (first,) if len(targets) == 1 else self._targets(first, targets, request, run)
+                key = first.record.id if first is not None else key
+            else:
+                run.targets = ()
+            outcome = declaration.handler(run, request)
             if type(outcome) is Change:
                 outcome = run.take(declaration, outcome)
             if declaration.places is not None:
@@ -186,8 +197,8 @@ class Gate:
             log.exception("request %d failed for a reason of ours", run.batch.number)
             error = Internal("internal error; the system log has details")
             run.placeholder = PLACEHOLDER
-        run.replies.append(Reply(outcome if error is None else None, error))
         run.keys.append(key)
+        run.replies.append(_reply((outcome if error is None else None, error)))
         return error is None
 
     def _failed(self, run: "_Run", declaration: Declaration | None, key: str, error: KeysteadError) -> None:
@@ -196,7 +207,7 @@ class Gate:
             self.failure = error
         if declaration is not None:
             if isinstance(error, Refused):
-                run.refusals.append((declaration.name, key, error.reason))
+                run.refusals += ((declaration.name, key, error.reason),)
             if declaration.places is not None:
                 run.placeholder = PLACEHOLDER  # what follows must not fall on the object of an item before
 
@@ -218,15 +229,23 @@ class Gate:
             if declaration.administrator & ~principal.access:
                 raise Refused("your administrator rights do not cover this operation", "refused.permission")
 
+    def _targets(
+        self, first: Loaded | None, targets: Sequence[Target], request: Any, run: "_Run"
+    ) -> tuple[Loaded | None, ...]:
+        """Load the objects after the first one."""
+        return (first, *(self._target(target, request, run) for target in targets[1:]))
+
     def _target(self, target: Target, request: Any, run: "_Run") -> Loaded | None:
         """Load an object that the request names and authorise exactly that."""
         named: str | None = getattr(request, target.field)
         if named is None and target.optional:
             return None
-        loaded = run.desk.get(named or run.placeholder)
-        held = 0 if loaded is None else self._held(run.batch.principal, loaded.record)
+        desk = run.desk
+        named = named or run.placeholder
+        loaded = desk.at_hand.get(named) or desk.get(named)
+        held = 0 if loaded is None else rights_on(run.principal, loaded.record, self.switches)
         if loaded is None or not held:
-            if not named and not run.placeholder:
+            if not named:
                 raise Invalid(
                     "name the object: there is no identifier and no earlier one in this batch", "invalid.missing"
                 )
@@ -237,38 +256,32 @@ class Gate:
             raise WrongState("the object is destroyed", "wrong_state.object")
         return loaded
 
-    def _held(self, principal: Principal, record: ManagedObject | Record) -> int:
-        """Return the rights on a target. An administrator has passed by access to the area, which knows no owners."""
-        if not isinstance(record, ManagedObject):
-            return 0
-        if principal.kind in ("administrator", "local"):
-            return int(permission.ALL) if principal.realm == record.realm else 0
-        return rights_on(principal, record, self.switches)
-
     def _answer(self, run: "_Run", replies: list[Reply], deliver: Deliver) -> None:
-        for request, reply, key in zip(run.batch.requests, replies, run.keys, strict=False):
-            self.activity.add(run.batch, REGISTRY.get(type(request)), request, reply, key)
+        self.activity.add(run.batch, replies, run.keys)
         deliver(replies)
 
 
-class _Run:
-    """A batch while it runs."""
+class _Run(Call):
+    """A batch while it runs; to handlers it shows as their call."""
 
-    __slots__ = ("batch", "desk", "keys", "now_us", "placeholder", "refusals", "replies", "steps")
+    __slots__ = ("batch", "keys", "placeholder", "refusals", "replies", "steps")
 
-    def __init__(self, batch: Batch, now_us: int, desk: Desk) -> None:
+    def __init__(self, batch: Batch, now_us: int, switches: Switches, desk: Desk) -> None:
         self.batch = batch
+        self.principal = batch.principal
         self.now_us = now_us
+        self.switches = switches
         self.desk = desk
+        self.targets = ()
         self.replies: list[Reply] = []
         self.keys: list[str] = []
-        self.steps: list[tuple[str, Change]] = []
-        self.refusals: list[tuple[str, str, str]] = []
+        self.steps: tuple[tuple[str, Change], ...] = ()
+        self.refusals: tuple[tuple[str, str, str], ...] = ()
         self.placeholder = PLACEHOLDER
 
     def take(self, declaration: Declaration, change: Change) -> Any:
         """Keep a change for the commit, let later requests of the batch see it; returns its result."""
-        self.steps.append((declaration.name, change))
+        self.steps += ((declaration.name, change),)
         if len(self.batch.requests) > 1:
             self.desk.note(change)
         return change.result
@@ -277,7 +290,7 @@ class _Run:
 def _transaction(run: _Run, refusals: Sequence[tuple[str, str, str]]) -> Transaction:
     principal = run.batch.principal
     who = f"{principal.kind}:{principal.name}"
-    return Transaction(new_request_id(), who, principal.address, run.now_us, tuple(run.steps), tuple(refusals))
+    return Transaction(new_request_id(), who, principal.address, run.now_us, run.steps, tuple(refusals))
 
 
 def _gone(record: Any) -> bool:

@@ -3,6 +3,7 @@
 Source: design.md section 6 ("transaction": each item sees the Changes before it as an overlay).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from keystead.core.changes import Change
@@ -22,7 +23,7 @@ class Desk:
         shared: Serves many batches of one request each, which see no changes before them.
     """
 
-    __slots__ = ("_changed", "keyring", "objects", "services", "shared")
+    __slots__ = ("_changed", "at_hand", "get", "keyring", "objects", "services", "shared")
 
     def __init__(self, objects: Objects, keyring: Any, services: dict[str, Any], *, shared: bool = False) -> None:
         self.shared = shared
@@ -30,12 +31,13 @@ class Desk:
         self.keyring = keyring
         self.services = services
         self._changed: dict[str, Loaded | None] = {}
-
-    def get(self, object_id: str) -> Loaded | None:
+        self.at_hand: Mapping[str, Loaded] = objects.at_hand if shared else {}
+        """What `get` would return without a look at the store, of some objects."""
+        self.get = objects.get if shared else self._get
         """Return an object as the requests before this one in the batch left it."""
-        if self._changed and object_id in self._changed:
-            return self._changed[object_id]
-        return self.objects.get(object_id)
+
+    def _get(self, object_id: str) -> Loaded | None:
+        return self._changed[object_id] if object_id in self._changed else self.objects.get(object_id)
 
     def locate(self, query: Query) -> list[str]:
         """Search the store, then correct the answer by what this batch has changed."""

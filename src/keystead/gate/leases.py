@@ -73,20 +73,15 @@ class Leases:
         Raises:
             Refused: the budget is spent.
         """
-        if self._spend(name):
-            return ()
+        if self._is_counted:
+            left = self._left.get(name, 0)
+            if left > 0:
+                self._left[name] = left - 1
+                return ()
+            if name not in self._left and self._allowance_count:
+                self._keep(name, self._allowance_count - 1)
+                return ()
         return self._reserved(desk, name, limit_count)
-
-    def _spend(self, name: str) -> bool:
-        if not self._is_counted:
-            return False
-        left = self._left.get(name)
-        if left is None:
-            left = self._allowance_count
-        if left <= 0:
-            return False
-        self._keep(name, left - 1)
-        return True
 
     def _keep(self, name: str, left: int) -> None:
         if name not in self._left and len(self._left) >= NAMES_COUNT_MAX:

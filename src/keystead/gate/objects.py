@@ -27,12 +27,13 @@ class Objects:
         on_change: Called with the kinds other than managed objects that changed (users, settings, …).
 
     Attributes:
+        at_hand: What is in memory, by id; to look at only.
         held_bytes: About how much memory the objects at hand take.
     """
 
     def __init__(self, reader: Reader, on_change: Callable[[frozenset[str]], None] | None = None) -> None:
         self.reader = reader
-        self._entries: dict[str, Loaded] = {}
+        self.at_hand: dict[str, Loaded] = {}
         self.held_bytes = 0
         self._on_change = on_change
         self._version = reader.data_version()
@@ -46,7 +47,7 @@ class Objects:
         self._version = version
         self._sequence, changed = self.reader.changes_since(self._sequence)
         if changed is None:
-            self._entries.clear()
+            self.at_hand.clear()
             self.held_bytes = 0
             kinds = frozenset({"user", "group", "settings", "realm", "authority"})
         else:
@@ -59,7 +60,7 @@ class Objects:
 
     def get(self, object_id: str) -> Loaded | None:
         """Return a managed object with its sealed material, or None."""
-        entry = self._entries.get(object_id)
+        entry = self.at_hand.get(object_id)
         if entry is None:
             entry = self.reader.object(object_id)
             if entry is not None:
@@ -67,13 +68,13 @@ class Objects:
         return entry
 
     def _keep(self, object_id: str, entry: Loaded) -> None:
-        self._entries[object_id] = entry
+        self.at_hand[object_id] = entry
         self.held_bytes += _weight_bytes(entry)
-        while len(self._entries) > ENTRIES_COUNT_MAX or self.held_bytes > ENTRIES_BYTES_MAX:
-            self._forget(next(iter(self._entries)))
+        while len(self.at_hand) > ENTRIES_COUNT_MAX or self.held_bytes > ENTRIES_BYTES_MAX:
+            self._forget(next(iter(self.at_hand)))
 
     def _forget(self, object_id: str) -> None:
-        entry = self._entries.pop(object_id, None)
+        entry = self.at_hand.pop(object_id, None)
         if entry is not None:
             self.held_bytes -= _weight_bytes(entry)
 

@@ -6,7 +6,7 @@ Source: design.md section 3.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypedDict, Unpack
 
 from keystead.core.permission import Access, Right
@@ -51,8 +51,9 @@ class Declaration:
         targets: Objects, in the order they are loaded and authorised.
         configuration: Only while clients may configure keys (KS-KMIP-007).
         material: Needs the unlocked module, so runs in the `keys` process.
-        detail: Detail field of the activity line from request and result (KS-LOG-013).
+        detail: Detail field of the activity line from the result (KS-LOG-013).
         places: Id for the ID Placeholder from the result; None leaves it, PLACEHOLDER empties it.
+        open_to: Kinds of principals who may ask without a further look.
     """
 
     request: type
@@ -64,8 +65,14 @@ class Declaration:
     targets: tuple[Target, ...] = ()
     configuration: bool = False
     material: bool = False
-    detail: Callable[[Any, Any], str] | None = None
+    detail: Callable[[Any], str] | None = None
     places: Callable[[Any], str | None] | None = None
+    open_to: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Decide once what every request asks."""
+        users = ("user", "global") if self.user is not None and not self.configuration else ()
+        object.__setattr__(self, "open_to", frozenset({"clock", *users}))
 
 
 REGISTRY: dict[type, Declaration] = {}
@@ -80,7 +87,7 @@ class Rules(TypedDict, total=False):
     targets: tuple[Target, ...]
     configuration: bool
     material: bool
-    detail: Callable[[Any, Any], str] | None
+    detail: Callable[[Any], str] | None
     places: Callable[[Any], str | None] | None
 
 

@@ -9,7 +9,9 @@ Source: KMIP 1.4 sections 3.6, 3.19, 3.21, 4.29, 4.30, 11.30, 11.31; KMIP 2.1 se
 KS-KEY-004, 022; KS-LOG-013, 030; LEG-06, LEG-07; attacks.md classes 34 and 35.
 """
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import partial
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from keystead.core.algorithms import UsageMask, transformation
@@ -17,7 +19,7 @@ from keystead.core.attribute_table import ObjectType
 from keystead.core.attributes import Value
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid, Refused, WrongState
-from keystead.core.lifecycle import may_process, may_protect
+from keystead.core.lifecycle import process_window, protect_window
 from keystead.core.permission import Right, Switches
 from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.core.structures import (
@@ -36,10 +38,12 @@ from keystead.core.structures import (
 )
 from keystead.gate.call import Call
 from keystead.gate.leases import Leases
+from keystead.gate.objects import as_object
 from keystead.gate.operation import Target, operation
 from keystead.operations.requests import CipherParameters, Decrypt, Decrypted, Encrypt, Encrypted
+from keystead.storage.store import Loaded
 from keystead.trust.cipher_modes import Prepared
-from keystead.trust.ciphers import Suite, new_iv, prepare, suite
+from keystead.trust.ciphers import Suite, new_iv, prepare, random_iv, suite
 
 PLANS_COUNT_MAX = 8192  # about 4 KB each with its cipher
 RANDOM_IV_BITS_MIN = 96  # shorter random ones repeat too soon (SP 800-38D section 8.2.2)
@@ -63,35 +67,36 @@ class Plan(NamedTuple):
     """What is decided once for a record and parameters.
 
     Attributes:
-        record: The very record it was made for; another one means another plan.
+        loaded: The very object it was made for; another one means another plan.
         switches: Likewise.
         parameters: Those of the request, or the object's own.
         suite: What the algorithm in this mode needs and gives.
         prepared: The key, ready.
         limits: Its usage limits, None when it has none.
         budget: Under which name its random IVs are counted.
+        protects: From when on and until when it may encrypt.
+        processes: From when on and until when it may decrypt.
+        words: What the log says of an encryption and of a decryption: ordinal number within the request, operation,
+            algorithm with mode and padding (KS-LOG-013).
     """
 
-    record: ManagedObject
+    loaded: Any
     switches: Switches
     parameters: CipherParameters
     suite: Suite
     prepared: Prepared
     limits: Value | None
     budget: str
+    protects: tuple[int, int]
+    processes: tuple[int, int]
+    words: tuple[str, str]
 
 
 NONE = CipherParameters()
 
 
-@lru_cache(1024)
-def _words(algorithm: int, mode: int, padding: int) -> str:
-    return transformation(algorithm, mode, padding)
-
-
-def _detail(request: Any, result: Any) -> str:
-    """Ordinal number within the request, operation, algorithm with mode and padding (KS-LOG-013)."""
-    return f"1 {type(request).__name__} {_words(result.algorithm, result.mode, result.padding)}"
+_encrypted: Callable[[tuple[Any, ...]], Encrypted] = partial(tuple.__new__, Encrypted)  # without a frame for it
+_decrypted: Callable[[tuple[Any, ...]], Decrypted] = partial(tuple.__new__, Decrypted)
 
 
 @operation(
@@ -101,32 +106,36 @@ def _detail(request: Any, result: Any) -> str:
     user=Right.ENCRYPT,
     targets=(Target(Right.ENCRYPT),),
     material=True,
-    detail=_detail,
+    detail=attrgetter("detail"),
 )
 def encrypt(call: Call, request: Encrypt) -> Encrypted | Change:
     """Encrypt; usage limits, where the key has them, are spent with the answer."""
+    data, _, asked, iv, associated = request
     loaded = call.targets[0]
     record: ManagedObject = loaded.record
+    plan = _ready_plan(call, loaded, asked)
     if not record.shape.usage_mask & ENCRYPT_BIT:
         raise Refused("the key's usage mask does not allow encrypting", "refused.usage_mask")
-    if not may_protect(record.dates, call.now_us):
+    begin_us, end_us = protect_window(record.dates) if plan is None else plan.protects
+    if not begin_us <= call.now_us < end_us:
         raise WrongState("the key is not active, or its Protect Stop Date has passed")
-    plan = _plan(call, loaded, request.parameters)
+    if plan is None:
+        plan = _plan(call, loaded, asked)
     if plan.suite.legacy_algorithm and not call.switches.legacy_algorithms:
         raise Refused("this algorithm is outdated; it only decrypts here", "refused.switched_off")
     parameters = plan.parameters
-    iv, made_iv = request.iv, None
+    made_iv = None
     puts: tuple[Put, ...] = ()
     if iv is None and parameters.random_iv:
-        iv = made_iv = _random_iv(record.shape.algorithm, parameters)
+        length_bits = parameters.iv_length_bits
+        iv = made_iv = random_iv(plan.suite.iv_bytes) if length_bits is None else _random_iv(plan, length_bits)
         if plan.suite.budget_count is not None:
-            puts = _leases(call).take(call.desk, plan.budget, plan.suite.budget_count)
-    data, tag = plan.prepared.encrypt(request.data, iv, request.associated, parameters.tag_length_bytes)
-    result = Encrypted(
-        record.id, data, made_iv, tag, record.shape.algorithm, parameters.mode or 0, parameters.padding or 0
-    )
+            leases: Leases = call.desk.services.get(LEASES) or _leases(call)
+            puts = leases.take(call.desk, plan.budget, plan.suite.budget_count)
+    sealed, tag = plan.prepared.encrypt(data, iv, associated, parameters.tag_length_bytes)
+    result = _encrypted((record.id, sealed, made_iv, tag, plan.words[0]))
     if plan.limits is not None:
-        puts += (_spent(call, record, plan.limits, len(request.data)),)
+        puts += (_spent(call, record, plan.limits, len(data)),)
     return Change(puts, result, detail="usage counted") if puts else result
 
 
@@ -137,54 +146,71 @@ def encrypt(call: Call, request: Encrypt) -> Encrypted | Change:
     user=Right.DECRYPT,
     targets=(Target(Right.DECRYPT),),
     material=True,
-    detail=_detail,
+    detail=attrgetter("detail"),
 )
 def decrypt(call: Call, request: Decrypt) -> Decrypted:
     """Decrypt; what fails says no more than that."""
+    data, _, asked, iv, associated, tag = request
     loaded = call.targets[0]
     record: ManagedObject = loaded.record
+    plan = _ready_plan(call, loaded, asked)
     if not record.shape.usage_mask & DECRYPT_BIT:
         raise Refused("the key's usage mask does not allow decrypting", "refused.usage_mask")
-    if not may_process(record.dates, call.now_us):
+    begin_us, end_us = process_window(record.dates) if plan is None else plan.processes
+    if not begin_us <= call.now_us < end_us:
         raise WrongState("the key is not active, or its Process Start Date is to come")
-    plan = _plan(call, loaded, request.parameters)
-    data = plan.prepared.decrypt(request.data, request.iv, request.associated, request.tag)
-    parameters = plan.parameters
-    return Decrypted(record.id, data, record.shape.algorithm, parameters.mode or 0, parameters.padding or 0)
+    if plan is None:
+        plan = _plan(call, loaded, asked)
+    return _decrypted((record.id, plan.prepared.decrypt(data, iv, associated, tag), plan.words[1]))
 
 
-def _plan(call: Call, loaded: Any, parameters: CipherParameters | None) -> Plan:
-    """Return the plan for a record, from what the secure key cache holds if it may hold anything."""
-    record: ManagedObject = loaded.record
+def _ready_plan(call: Call, loaded: Loaded, asked: CipherParameters | None) -> Plan | None:
+    """Return the plan for an object as it is now, if the secure key cache may hold one and does."""
     ready: dict[Any, Plan] | None = call.desk.keyring.ready
-    key = (record.id, parameters)
     if ready is not None:
-        plan = ready.get(key)
-        if plan is not None and plan.record is record and plan.switches is call.switches:
+        plan = ready.get((loaded.record.id, asked))
+        if plan is not None and plan.loaded is loaded and plan.switches is call.switches:
             return plan
-    plan = _planned(call, loaded, parameters)
+    return None
+
+
+def _plan(call: Call, loaded: Loaded, asked: CipherParameters | None) -> Plan:
+    """Make a plan, and keep it where it may be kept."""
+    plan = _planned(call, loaded, asked)
+    ready: dict[Any, Plan] | None = call.desk.keyring.ready
     if ready is not None:
         if len(ready) >= PLANS_COUNT_MAX:
             ready.pop(next(iter(ready)), None)
-        ready[key] = plan
+        ready[loaded.record.id, asked] = plan
     return plan
 
 
-def _planned(call: Call, loaded: Any, parameters: CipherParameters | None) -> Plan:
-    record: ManagedObject = loaded.record
+def _planned(call: Call, loaded: Loaded, parameters: CipherParameters | None) -> Plan:
+    record = as_object(loaded)
     if record.object_type != ObjectType.SYMMETRIC_KEY:
         raise Invalid("only keys encrypt and decrypt", "invalid.object_type")
     if parameters is None:
         parameters = own_parameters(record) or NONE
-    algorithm, mode = record.shape.algorithm, parameters.mode or 0
+    algorithm, mode, padding = record.shape.algorithm, parameters.mode or 0, parameters.padding or 0
     if parameters.algorithm is not None and parameters.algorithm != algorithm:
         raise Invalid("the key is of another algorithm", "invalid.cryptographic_parameters")
     found = suite(algorithm, mode)
     if found.legacy_mode and not call.switches.legacy_modes:
         raise Refused("this mode is outdated; an administrator can set legacy.modes", "refused.switched_off")
     secret = call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, loaded.material)
-    prepared = prepare(algorithm, mode, parameters.padding or 0, secret)
-    return Plan(record, call.switches, parameters, found, prepared, record.attributes.first(LIMITS), budget_of(record))
+    words = transformation(algorithm, mode, padding)
+    return Plan(
+        loaded,
+        call.switches,
+        parameters,
+        found,
+        prepare(algorithm, mode, padding, secret),
+        record.attributes.first(LIMITS),
+        budget_of(record),
+        protect_window(record.dates),
+        process_window(record.dates),
+        (f"1 Encrypt {words}", f"1 Decrypt {words}"),
+    )
 
 
 def budget_of(record: ManagedObject) -> str:
@@ -193,7 +219,7 @@ def budget_of(record: ManagedObject) -> str:
 
 
 def _leases(call: Call) -> Leases:
-    leases: Leases = call.desk.services.get(LEASES) or call.desk.services.setdefault(LEASES, Leases())
+    leases: Leases = call.desk.services.setdefault(LEASES, Leases())
     return leases
 
 
@@ -205,10 +231,9 @@ def own_parameters(record: ManagedObject) -> CipherParameters | None:
     return CipherParameters(**{_FIELDS[tag]: content for tag, _, content in value.content if tag in _FIELDS})
 
 
-def _random_iv(algorithm: int, parameters: CipherParameters) -> bytes | None:
-    length_bits = parameters.iv_length_bits
-    iv = new_iv(algorithm, parameters.mode or 0, length_bits)
-    if length_bits is not None and length_bits < RANDOM_IV_BITS_MIN:
+def _random_iv(plan: Plan, length_bits: int) -> bytes | None:
+    iv = new_iv(plan.loaded.record.shape.algorithm, plan.parameters.mode or 0, length_bits)
+    if length_bits < RANDOM_IV_BITS_MIN:
         raise Invalid("a random IV of less than 96 bits repeats too soon", "invalid.cryptographic_parameters")
     return iv
 

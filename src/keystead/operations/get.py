@@ -6,18 +6,24 @@ clear, whoever asks. The first Get of a fresh object is durable before it is ans
 Source: KMIP 1.4 sections 3.34, 3.48 to 3.51, 4.11, 11.12; requirements KS-KMIP-008, 040; KS-KEY-009, 023.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
 
 from keystead.core.algorithms import KeyFormat
 from keystead.core.attribute_rules import template_attributes
 from keystead.core.attribute_table import ObjectType
 from keystead.core.changes import Change, Put
-from keystead.core.errors import NotSupported, Refused
-from keystead.core.permission import Right
+from keystead.core.errors import NotSupported, Refused, WrongState
+from keystead.core.permission import Right, Switches
 from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.gate.call import Call
+from keystead.gate.objects import as_object
 from keystead.gate.operation import Target, operation
 from keystead.operations.requests import Get, Got, KeyBlock
+from keystead.storage.store import Loaded
+from keystead.trust.material import Opener
 
 _CONVERTIBLE: dict[int, frozenset[int]] = {
     ObjectType.SYMMETRIC_KEY: frozenset(KeyFormat),
@@ -26,27 +32,66 @@ _CONVERTIBLE: dict[int, frozenset[int]] = {
 """Formats that differ in how the same bytes are wrapped up, so that each can be given for the other."""
 
 
+PLANS_COUNT_MAX = 8192  # about 1 KB each
+
+
+class Plan(NamedTuple):
+    """What is decided once for a record: that it may leave, and in which form.
+
+    Attributes:
+        loaded: The very object it was made for; another one means another plan.
+        switches: Likewise.
+        opener: Opens its material, anew for each answer.
+        format: Of the answer.
+    """
+
+    loaded: Any
+    switches: Switches
+    opener: Opener
+    format: int
+
+
 @operation(Get, "key.get", "Get", user=Right.EXPORT, targets=(Target(Right.EXPORT),), material=True)
 def get(call: Call, request: Get) -> Got | Change:
     """Return the object in its own format or in the one asked for."""
     loaded = call.targets[0]
     record: ManagedObject = loaded.record
-    if record.object_type == ObjectType.TEMPLATE:
-        return Got(record.id, record.object_type, None, template_attributes(record))
-    _check_release(call, record, request)
+    ready: dict[Any, Plan] | None = call.desk.keyring.ready
+    plan = ready.get((record.id, request)) if ready is not None else None
+    if plan is None or plan.loaded is not loaded or plan.switches is not call.switches:
+        if record.object_type == ObjectType.TEMPLATE:
+            return Got(record.id, record.object_type, None, template_attributes(record))
+        plan = _plan(call, loaded, request)
     shape = record.shape
-    held = shape.format
-    if request.format is not None and request.format != held:
-        held = _converted(record, request.format)
-    secret = call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, loaded.material)
-    block = KeyBlock(held, secret, shape.algorithm, shape.length_bits, shape.subtype)
-    got = Got(record.id, record.object_type, block)
+    block = _key_block((plan.format, plan.opener.open(), shape.algorithm, shape.length_bits, shape.subtype))
+    got = _got((record.id, record.object_type, block, ()))
     if record.protection.fresh:
         return Change((Put(replace(record, protection=replace(record.protection, fresh=False))),), got)
     return got
 
 
-def _check_release(call: Call, record: ManagedObject, request: Get) -> None:
+_key_block: Callable[[tuple[Any, ...]], KeyBlock] = partial(tuple.__new__, KeyBlock)  # without a frame for it
+_got: Callable[[tuple[Any, ...]], Got] = partial(tuple.__new__, Got)
+
+
+def _plan(call: Call, loaded: Loaded, request: Get) -> Plan:
+    record, material = as_object(loaded), loaded.material
+    form = _release(call, record, request)
+    if material is None:
+        raise WrongState("the object has no material", "wrong_state.object")
+    keyring = call.desk.keyring
+    opener = keyring.opener((record.realm, KIND_OBJECT, record.id, material.id, material.version), material.sealed)
+    plan = Plan(loaded, call.switches, opener, form)
+    ready: dict[Any, Plan] | None = keyring.ready
+    if ready is not None and not record.protection.fresh:
+        if len(ready) >= PLANS_COUNT_MAX:
+            ready.pop(next(iter(ready)), None)
+        ready[record.id, request] = plan
+    return plan
+
+
+def _release(call: Call, record: ManagedObject, request: Get) -> int:
+    """Return the format in which the object may leave."""
     protection = record.protection
     if not call.switches.key_export:
         raise Refused(
@@ -62,6 +107,8 @@ def _check_release(call: Call, record: ManagedObject, request: Get) -> None:
         raise NotSupported("wrapped keys are not offered; ask for the key itself", "not_supported.wrapping")
     if request.compression is not None:
         raise NotSupported("only elliptic curve public keys can be compressed", "not_supported.compression")
+    held = record.shape.format
+    return held if request.format is None or request.format == held else _converted(record, request.format)
 
 
 def _converted(record: ManagedObject, wanted: int) -> int:

@@ -137,7 +137,7 @@ def with_shape(birth: Birth, **changes: int) -> Birth:
     return birth._replace(shape=replace(birth.shape, **changes))
 
 
-def described(_request: object, result: Created) -> str:
+def described(result: Created) -> str:
     """Return what the activity log says of a new object: algorithm, size, flags (KS-LOG-013)."""
     record = result.record
     if record is None or record.object_type == ObjectType.TEMPLATE:

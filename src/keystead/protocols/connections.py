@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BUSY_S_MAX = 60.0  # an answer that takes longer will not come
 READ_BYTES = 65_536
 MESSAGES_PER_TURN_COUNT_MAX = 16  # of one connection, so that others get their turn
-UNSENT_BYTES_MAX = 262_144  # replies of one connection encrypted in one turn
+UNSENT_BYTES_MAX = 262_144  # replies of one connection in one turn
 UNREAD_BYTES_MAX = 262_144  # received for the next turn
 
 
@@ -74,17 +74,24 @@ class Connection(asyncio.Protocol):
     """One client: TLS over memory buffers, then messages in order, one at a time."""
 
     __slots__ = (
+        "_answered",
         "_busy",
         "_expires",
         "_held",
         "_incoming",
         "_listener",
+        "_now",
         "_outgoing",
         "_paused",
         "_queue",
+        "_ragged",
+        "_replies",
+        "_serving",
         "_session",
         "_tls",
         "_transport",
+        "_unsent_bytes",
+        "_wake",
         "_weighed",
         "closing",
         "is_awake",
@@ -93,12 +100,17 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, listener: "TlsListener") -> None:
         self._listener = listener
+        self._wake, self._answered, self._now = listener.turn.wake, listener.turn.answered, listener.now
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = listener.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None
         self._queue: list[bytes] = []
+        self._replies: list[bytes] = []  # of this turn
+        self._unsent_bytes = 0
+        self._serving = False  # the turn will flush
+        self._ragged = False  # what came last does not end with a message: half of one is there, or nonsense
         self._busy = False  # a message waits for its commit
         self._paused = False  # replies wait for the peer to read
         self._held = False  # nothing is read from the socket
@@ -138,10 +150,11 @@ class Connection(asyncio.Protocol):
         self._incoming.write(data)
         if self._session is None:
             self._step()
-        else:
-            if self._incoming.pending > UNREAD_BYTES_MAX:
-                self._hold(True)
-            self._listener.turn.wake(self)
+            return
+        if self._incoming.pending > UNREAD_BYTES_MAX:
+            self._hold(True)
+        if not self.is_awake:
+            self._wake(self)
 
     def eof_received(self) -> bool:
         """The peer is done; so are we."""
@@ -202,8 +215,8 @@ class Connection(asyncio.Protocol):
 
     # -- messages ----------------------------------------------------------------------------------------------
 
-    def process(self) -> None:
-        """Decrypt what has arrived and run what is complete; called within a turn."""
+    def receive(self) -> None:
+        """Decrypt what has arrived and cut it into messages; the first step of a turn."""
         self.is_awake = False
         session = self._session
         if session is None or self.closing:
@@ -215,34 +228,36 @@ class Connection(asyncio.Protocol):
                 if not data:
                     self._close()
                     return
-                whole = not session.pending_bytes
                 complete = session.messages(data)
-                queue.extend(complete)
-                if whole or complete:  # dripping bytes into half a message does not prolong its time
-                    self.since = self._listener.now()
+                queue += complete
+                if complete or not self._ragged:  # dripping bytes into half a message does not prolong its time
+                    self.since = self._now()
+                if self._ragged or not complete or complete[0] is not data:
+                    self._ragged = session.pending_bytes > 0 or session.failure is not None
         except ssl.SSLWantReadError:
             pass
         except (ssl.SSLError, OSError):
             self._close()
             return
-        if self._outgoing.pending:  # TLS itself has something to say: an alert, new keys
-            self._listener.turn.answered(self)
-        self._pump(session)
-        if queue or self._held:
-            self._hold(bool(queue) or self._paused)
-        if self._weighed or session.pending_bytes > READ_BYTES:
-            self._weigh()
 
-    def _pump(self, session: Session) -> None:
+    def serve(self) -> None:
         """Run queued messages one after the other; a reply that waits for a commit holds back the next message."""
-        queue, outgoing = self._queue, self._outgoing
+        session, queue = self._session, self._queue
+        if session is None:
+            return
+        self._serving = True
         for _ in range(MESSAGES_PER_TURN_COUNT_MAX):
-            if not queue or self._busy or self._paused or self.closing or outgoing.pending > UNSENT_BYTES_MAX:
+            if not queue or self._busy or self._paused or self.closing or self._unsent_bytes > UNSENT_BYTES_MAX:
                 break
             self._busy = True
             session.handle(queue.pop(0), self._reply)
-        if session.failure is not None and not queue and not self._busy:
+        self._serving = False
+        if self._ragged and session.failure is not None and not queue and not self._busy:
             self._last_words(session.refuse(session.failure))
+        if queue or self._held:
+            self._hold(bool(queue) or self._paused)
+        if self._weighed or (self._ragged and session.pending_bytes > READ_BYTES):
+            self._weigh()
 
     def _hold(self, held: bool) -> None:
         """Stop or go on reading from the socket."""
@@ -267,33 +282,35 @@ class Connection(asyncio.Protocol):
         self._busy = False
         if self.closing:
             return
-        self._tls.write(data)
-        self._listener.turn.answered(self)
+        if not self._serving and not self._replies:
+            self._answered(self)
+        self._replies.append(data)
+        self._unsent_bytes += len(data)
 
     def flush(self) -> None:
-        """Send what the turn has encrypted, and take up the next message if one waited."""
+        """Encrypt and send what the turn has answered, and take up the next message if one waited."""
         if self._transport is None or self.closing:
             return
+        if self._replies:
+            for data in self._replies:
+                self._tls.write(data)
+            self._replies.clear()
+            self._unsent_bytes = 0
         if self._outgoing.pending:
             self._transport.write(self._outgoing.read())
-        if not self._busy and self._has_more():
-            self._listener.turn.wake(self)
-
-    def _has_more(self) -> bool:
-        """Tell whether something that has arrived is left to do."""
-        is_failed = self._session is not None and self._session.failure is not None
-        return bool(self._queue or self._held or self._incoming.pending or self._tls.pending() or is_failed)
+        has_more = self._queue or self._held or self._incoming.pending or self._tls.pending() or self._ragged
+        if has_more and not self._busy and not self.is_awake:
+            self._wake(self)
 
     def _last_words(self, data: bytes) -> None:
         if data:
-            self._tls.write(data)
+            self._replies.append(data)
         self._close()
 
     def _close(self) -> None:
-        """Close after what is buffered has been sent."""
+        """Close after what is answered has been sent."""
         if self._transport is not None and not self.closing:
-            if self._outgoing.pending:
-                self._transport.write(self._outgoing.read())
+            self.flush()
             self.closing = True
             self.since = self._listener.now()
             self._transport.close()

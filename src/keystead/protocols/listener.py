@@ -56,19 +56,21 @@ class Turn:
         if not connection.is_awake:
             connection.is_awake = True
             self._ready.append(connection)
-            self._schedule()
+            if not self._scheduled:
+                self._schedule()
 
     def answered(self, connection: "Connection") -> None:
         """Note a connection that has a reply to send; replies after a commit come outside of `_run`."""
         self._answered.append(connection)
-        self._schedule()
+        if not self._scheduled:
+            self._schedule()
 
     def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._run)
+        self._scheduled = True
+        self._loop.call_soon(self._run)
 
     def _run(self) -> None:
+        """Take one step of all connections after the other, so that the code of each step stays in the caches."""
         ready, self._ready = self._ready, []
         if ready:
             try:
@@ -78,9 +80,9 @@ class Turn:
                 for connection in ready:
                     connection.abort()
                 ready = []
-        for connection in ready:
-            self._guarded(connection, connection.process)
-        answered, self._answered = self._answered, []
+        _each(ready, Connection.receive)
+        _each(ready, Connection.serve)
+        answered, self._answered = [*ready, *self._answered], []
         self._scheduled = False
         try:
             self._after()
@@ -88,16 +90,16 @@ class Turn:
             log.exception("activity cannot be logged; closing the connections of this turn")
             for connection in answered:
                 connection.abort()
-        for connection in answered:
-            self._guarded(connection, connection.flush)
-        if self._ready:
+        _each(answered, Connection.flush)
+        if self._ready and not self._scheduled:
             self._schedule()
 
-    @staticmethod
-    def _guarded(connection: "Connection", step: Callable[[], None]) -> None:
-        """Take a step of one connection; a mistake of ours costs this connection and no other."""
+
+def _each(connections: list[Connection], step: Callable[[Connection], None]) -> None:
+    """Take a step of some connections; a mistake of ours costs one connection and no other."""
+    for connection in connections:
         try:
-            step()
+            step(connection)
         except Exception:
             log.exception("a connection failed for a reason of ours")
             connection.abort()

@@ -2,7 +2,7 @@
 
 Laws: whatever is wrong with data that came encrypted (tag, padding, length, integrity) is one error with one text, so
 that nobody can ask us which it was (docs/adr/0024); padding is removed by the library in constant time. What is wrong
-with parameters, which the asker knows, is told. An object is thread-safe: each call has a context of its own.
+with parameters, which the asker knows, is told. An object is thread-safe: no two calls share a context.
 
 Source: NIST SP 800-38A to F; RFC 8439; KMIP 1.4 sections 4.29, 4.30.
 """
@@ -11,7 +11,7 @@ from typing import Protocol
 
 from cryptography.hazmat.decrepit.ciphers.modes import CFB, OFB
 from cryptography.hazmat.primitives import keywrap, padding
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherAlgorithm, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherAlgorithm, CipherContext, algorithms, modes
 
 from keystead.core.errors import CryptographicFailure, Invalid
 
@@ -102,16 +102,28 @@ def _only_data(associated: bytes | None, tag: object) -> None:
         raise parameters("this mode authenticates nothing; use GCM for additional data or a tag")
 
 
-class Block:
-    """ECB or CBC, with or without padding."""
+_Chained = tuple[CipherContext, int]
+"""A context, and the block that it will chain on from as a number (0 in a mode that does not chain)."""
 
-    __slots__ = ("_algorithm", "_block_bytes", "_chained", "_padding")
+
+class Block:
+    """ECB or CBC, with or without padding.
+
+    A context is kept and used again, because to make one costs ten times as much as a short encryption. A context of
+    CBC chains on from what it did before: that is taken back by XOR with the first block (docs/adr/0025). Of several
+    calls at a time each takes a context of its own.
+    """
+
+    __slots__ = ("_block_bytes", "_chained", "_cipher", "_decryptors", "_encryptors", "_padding")
 
     def __init__(self, algorithm: CipherAlgorithm, block_bytes: int, padding_method: int, *, chained: bool) -> None:
-        self._algorithm = algorithm
+        mode = modes.CBC(bytes(block_bytes)) if chained else modes.ECB()  # noqa: S305  # behind a switch (LEG-07)
+        self._cipher = Cipher(algorithm, mode)
         self._block_bytes = block_bytes
         self._chained = chained
         self._padding = padding_method
+        self._encryptors: list[_Chained] = []
+        self._decryptors: list[_Chained] = []
 
     def encrypt(
         self, data: bytes, iv: bytes | None = None, associated: bytes | None = None, tag_length_bytes: int | None = None
@@ -119,14 +131,28 @@ class Block:
         """See `Prepared.encrypt`."""
         if associated is not None or tag_length_bytes is not None:
             _only_data(associated, tag_length_bytes)
-        over_bytes = len(data) % self._block_bytes
+        self._check_iv(iv)
+        block_bytes = self._block_bytes
+        over_bytes = len(data) % block_bytes
         if self._padding != PADDING_NONE:
-            fill = self._block_bytes - over_bytes
+            fill = block_bytes - over_bytes
             data += bytes([fill]) * fill if self._padding == PADDING_PKCS5 else bytes(fill - 1) + bytes([fill])
         elif over_bytes:
-            raise parameters(f"the data is no multiple of {self._block_bytes} bytes; ask for padding")
-        context = Cipher(self._algorithm, self._mode(iv)).encryptor()
-        return context.update(data), None
+            raise parameters(f"the data is no multiple of {block_bytes} bytes; ask for padding")
+        if not data:
+            return b"", None
+        try:
+            context, chained = self._encryptors.pop()
+        except IndexError:
+            context, chained = self._cipher.encryptor(), 0
+        if iv is not None:
+            first = int.from_bytes(data[:block_bytes], "big") ^ int.from_bytes(iv, "big") ^ chained
+            data = first.to_bytes(block_bytes, "big") + data[block_bytes:]
+        sealed = context.update(data)
+        if iv is not None:
+            chained = int.from_bytes(sealed[-block_bytes:], "big")
+        self._encryptors.append((context, chained))
+        return sealed, None
 
     def decrypt(
         self, data: bytes, iv: bytes | None = None, associated: bytes | None = None, tag: bytes | None = None
@@ -134,17 +160,29 @@ class Block:
         """See `Prepared.decrypt`."""
         if associated is not None or tag is not None:
             _only_data(associated, tag)
-        mode = self._mode(iv)
-        if len(data) % self._block_bytes:
+        self._check_iv(iv)
+        block_bytes = self._block_bytes
+        if len(data) % block_bytes:
             raise failure()
-        clear = Cipher(self._algorithm, mode).decryptor().update(data)
+        if not data:
+            return b"" if self._padding == PADDING_NONE else self._unpadded(b"")
+        try:
+            context, chained = self._decryptors.pop()
+        except IndexError:
+            context, chained = self._cipher.decryptor(), 0
+        clear = context.update(data)
+        if iv is not None:
+            first = int.from_bytes(clear[:block_bytes], "big") ^ int.from_bytes(iv, "big") ^ chained
+            clear = first.to_bytes(block_bytes, "big") + clear[block_bytes:]
+            chained = int.from_bytes(data[-block_bytes:], "big")
+        self._decryptors.append((context, chained))
         return clear if self._padding == PADDING_NONE else self._unpadded(clear)
 
-    def _mode(self, iv: bytes | None) -> modes.CBC | modes.ECB:
-        if self._chained:
-            return modes.CBC(exactly(iv, self._block_bytes))
-        _without("initialisation vector", iv)
-        return modes.ECB()  # noqa: S305  # behind the switch for legacy modes (LEG-07)
+    def _check_iv(self, iv: bytes | None) -> None:
+        if not self._chained:
+            _without("initialisation vector", iv)
+        elif iv is None or len(iv) != self._block_bytes:
+            exactly(iv, self._block_bytes)
 
     def _unpadded(self, clear: bytes) -> bytes:
         bits = self._block_bytes * 8

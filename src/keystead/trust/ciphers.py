@@ -36,6 +36,7 @@ GCM_RANDOM_IV_COUNT_MAX = 1 << 32
 """Encryptions under one key with random 96-bit IVs (NIST SP 800-38D section 8.3); spent from a durable lease."""
 
 GCM_RANDOM_IV_BYTES = 12
+IVS_AHEAD_COUNT = 256
 
 
 class Algorithm(IntEnum):
@@ -154,7 +155,25 @@ def new_iv(algorithm: int, mode: int, length_bits: int | None = None) -> bytes |
         if not is_permitted or length_bits % 8:
             raise parameters(f"this mode takes an IV of {length_bytes * 8} bits")
         length_bytes = length_bits // 8
-    return os.urandom(length_bytes) if length_bytes else None
+    return random_iv(length_bytes)
+
+
+_ivs: dict[int, list[bytes]] = {}
+os.register_at_fork(after_in_child=_ivs.clear)  # two processes must not draw the same
+
+
+def random_iv(length_bytes: int) -> bytes | None:
+    """Draw random bytes for an IV, None for length 0; the system is asked for many at once, each is given once."""
+    if not length_bytes:
+        return None
+    try:
+        return _ivs[length_bytes].pop()
+    except (KeyError, IndexError):
+        drawn = os.urandom(length_bytes * IVS_AHEAD_COUNT)
+        ivs = [drawn[at : at + length_bytes] for at in range(0, len(drawn), length_bytes)]
+        iv = ivs.pop()
+        _ivs[length_bytes] = ivs
+        return iv
 
 
 def _triple_des(key: bytes) -> TripleDES:

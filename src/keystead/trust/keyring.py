@@ -22,7 +22,7 @@ from keystead.core.errors import Internal
 from keystead.core.records import ROOT_REALM
 from keystead.core.secret import Secret
 from keystead.trust.locked_memory import LockedSecret
-from keystead.trust.material import Place, PlaceFields, binding, seal, subkey_cipher, unseal
+from keystead.trust.material import Opener, Place, PlaceFields, binding, seal, subkey_cipher
 from keystead.trust.root import RootOfTrust
 from keystead.trust.sealing import frame
 
@@ -33,17 +33,17 @@ CIPHER_COUNT_MAX = 16_384  # about 2.4 KB each
 class _Held:
     """What is held between calls while the secure key cache works; dropped as a whole."""
 
-    __slots__ = ("ciphers", "is_dropped", "ready", "realm_keys")
+    __slots__ = ("is_dropped", "openers", "ready", "realm_keys")
 
     def __init__(self) -> None:
         self.realm_keys: dict[str, LockedSecret] = {}
-        self.ciphers: dict[PlaceFields, tuple[AESGCM, bytes]] = {}
+        self.openers: dict[PlaceFields, Opener] = {}
         self.ready: dict[Any, Any] = {}
         self.is_dropped = False
 
     def drop(self) -> None:
         self.is_dropped = True
-        self.ciphers.clear()
+        self.openers.clear()
         self.ready.clear()
         for key in self.realm_keys.values():
             key.wipe()
@@ -58,6 +58,11 @@ class Keyring:
         realm_keys: Realm -> its wrapped key-encryption key, as `new_realm_key` returned it; or what loads them, asked
             when a realm is not known.
         cipher_count_max: Ready ciphers held at most; the oldest goes first.
+
+    Attributes:
+        ready: Plans and prepared ciphers of served keys, kept by whoever made them; None while nothing may be held
+            between calls. Emptied and replaced when the module locks or the cache is switched, so ask for it each time
+            and keep it bounded.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class Keyring:
         self._cipher_count_max = cipher_count_max
         self._lock = threading.Lock()  # never held while the module is asked: its watchers come here under its lock
         self._held: _Held | None = None
+        self.ready: dict[Any, Any] | None = None
         root.watch(self._module_changed)
         self._module_changed()
 
@@ -110,27 +116,22 @@ class Keyring:
         Raises:
             Unavailable: locked. Tampered: sealed for another place, or changed.
         """
-        held = self._held
-        place = (realm, kind, object_id, material.id, material.version)
-        if held is not None:
-            ready = held.ciphers.get(place)
-            if ready is not None:
-                return unseal(ready[0], ready[1], material.sealed)
-        cipher, bound = self._cipher(held, realm, material.id), binding(place)
-        secret = unseal(cipher, bound, material.sealed)
-        if held is not None:
-            self._keep(held, place, (cipher, bound))
-        return secret
+        return self.opener((realm, kind, object_id, material.id, material.version), material.sealed).open()
 
-    @property
-    def ready(self) -> dict[Any, Any] | None:
-        """Prepared ciphers of served keys, kept by whoever made them; None while nothing may be held between calls.
+    def opener(self, place: PlaceFields, sealed: bytes) -> Opener:
+        """Return what opens sealed bytes at their place; whoever keeps it does so in `ready`.
 
-        The dictionary is emptied and forgotten when the module locks or the cache is switched, so ask for it each time
-        and keep it bounded.
+        Raises:
+            Unavailable: locked. Tampered: of an unknown form.
         """
-        held = self._held
-        return None if held is None else held.ready
+        held: _Held | None = self._held
+        if held is None:
+            return Opener(self._cipher(held, place[0], place[3]), binding(place), sealed)
+        opener = held.openers.get(place)
+        if opener is None or opener.sealed is not sealed:
+            opener = Opener(self._cipher(held, place[0], place[3]), binding(place), sealed)
+            self._keep(held, place, opener)
+        return opener
 
     def check(self) -> None:
         """Test the path to the module: unwrap the first realm's key-encryption key, past everything that is held.
@@ -143,12 +144,12 @@ class Keyring:
     def holds_keys(self) -> bool:
         """Tell whether anything is held between calls."""
         held = self._held
-        return held is not None and bool(held.realm_keys or held.ciphers or held.ready)
+        return held is not None and bool(held.realm_keys or held.openers or held.ready)
 
     def cipher_count(self) -> int:
         """Tell how many ciphers are ready."""
         held = self._held
-        return 0 if held is None else len(held.ciphers)
+        return 0 if held is None else len(held.openers)
 
     def _cipher(self, held: _Held | None, realm: str, material_id: str) -> AESGCM:
         if held is not None:
@@ -171,14 +172,14 @@ class Keyring:
         except KeyError:
             raise Internal(f"there is no key-encryption key of the realm {realm}") from None
 
-    def _keep(self, held: _Held, place: PlaceFields, ready: tuple[AESGCM, bytes]) -> None:
+    def _keep(self, held: _Held, place: PlaceFields, opener: Opener) -> None:
         with self._lock:
             if held.is_dropped:
                 return
-            ciphers = held.ciphers
-            if len(ciphers) >= self._cipher_count_max:
-                del ciphers[next(iter(ciphers))]
-            ciphers[place] = ready
+            openers = held.openers
+            if len(openers) >= self._cipher_count_max and place not in openers:
+                del openers[next(iter(openers))]
+            openers[place] = opener
 
     def _module_changed(self) -> None:
         """Drop everything; begin anew if the module is unlocked and the cache switched on."""
@@ -187,6 +188,7 @@ class Keyring:
             if self._held is not None:
                 self._held.drop()
             self._held = _Held() if status.activated and status.key_cache else None
+            self.ready = None if self._held is None else self._held.ready
 
 
 def _realm_context(realm: str) -> bytes:

@@ -69,20 +69,42 @@ def seal(cipher: AESGCM, place: Place, secret: Secret) -> SealedMaterial:
     return SealedMaterial(place.material_id, place.version, bytes([_FORMAT]) + nonce + sealed)
 
 
-def unseal(cipher: AESGCM, bound: bytes, sealed: bytes) -> Secret:
-    """Open sealed bytes.
+class Opener:
+    """Sealed material with the cipher that opens it.
 
     Args:
         cipher: From `subkey_cipher`.
         bound: From `binding`.
         sealed: As stored.
 
+    Attributes:
+        sealed: What was given; other bytes need another opener.
+
     Raises:
-        Tampered: another key, another place, or changed bytes; says no more.
+        Tampered: the bytes are of no known form.
     """
-    if not sealed or sealed[0] != _FORMAT:
-        raise Tampered("sealed key material has an unknown form; run the verification of the store")
-    try:
-        return Secret(cipher.decrypt(sealed[1:_HEAD_BYTES], sealed[_HEAD_BYTES:], bound))
-    except (InvalidTag, ValueError):  # ValueError: too short for a nonce
-        raise Tampered("sealed key material does not authenticate; run the verification of the store") from None
+
+    __slots__ = ("_arguments", "_decrypt", "sealed")
+
+    def __init__(self, cipher: AESGCM, bound: bytes, sealed: bytes) -> None:
+        if not sealed or sealed[0] != _FORMAT:
+            raise Tampered("sealed key material has an unknown form; run the verification of the store")
+        self.sealed = sealed
+        self._decrypt = cipher.decrypt
+        self._arguments = sealed[1:_HEAD_BYTES], sealed[_HEAD_BYTES:], bound
+
+    def open(self) -> Secret:
+        """Open the material, anew each time.
+
+        Raises:
+            Tampered: another key, another place, or changed bytes; says no more.
+        """
+        try:
+            return Secret(self._decrypt(*self._arguments))
+        except (InvalidTag, ValueError):  # ValueError: too short for a nonce
+            raise Tampered("sealed key material does not authenticate; run the verification of the store") from None
+
+
+def unseal(cipher: AESGCM, bound: bytes, sealed: bytes) -> Secret:
+    """Open sealed bytes once; see `Opener`."""
+    return Opener(cipher, bound, sealed).open()

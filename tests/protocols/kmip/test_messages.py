@@ -1,5 +1,7 @@
 """Whole messages: versions, batches, options, credentials, limits, and answers to what is no message."""
 
+import time
+
 import pytest
 
 from keystead.core.errors import Unauthenticated
@@ -178,7 +180,7 @@ def test_the_answer_has_a_time_stamp_and_from_1_4_on_a_correlation_value(alice: 
         header = alice.ask(message(version, GOOD))[2][0]
         stamp, correlation = nodes.first(header, Tag.TIME_STAMP), nodes.first(header, Tag.SERVER_CORRELATION_VALUE)
         assert stamp is not None
-        assert abs(stamp[2] - loopback.endpoint.now_s()) <= 2
+        assert abs(stamp[2] - time.time()) <= 2
         assert (correlation is not None) == (version >= (1, 4))
 
 

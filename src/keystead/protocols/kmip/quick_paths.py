@@ -9,7 +9,6 @@ Source: design.md section 4; performance.md section 8 rule 4.
 """
 
 from collections.abc import Callable, Hashable
-from dataclasses import fields, replace
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -55,6 +54,7 @@ _FIELDS: dict[Path, str] = {
 
 
 _seconds = Struct(">q").pack
+_tuple: Callable[..., Any] = tuple.__new__  # makes a named tuple without a look at its defaults
 
 _SLOT: Any = Slot()  # stands in results and nodes, where a value of any type may
 
@@ -76,59 +76,49 @@ class _Recipe(NamedTuple):
     """How results of an operation become answers.
 
     Attributes:
-        kind: What decides which template a result needs; None = no template serves.
+        parts: What decides which template a result needs (None = no template serves), and the values for its slots.
         stand_in: A result like this one, with slots for its values.
-        values: The values for the slots, in their order.
     """
 
-    kind: Callable[[Any], Hashable]
+    parts: Callable[[Any], tuple[Hashable, tuple[bytes, ...]]]
     stand_in: Callable[[Any], Any]
-    values: Callable[[Any], list[bytes]]
 
 
-def _got_kind(result: Got) -> Hashable:
-    block = result.block
-    if block is None or block.format in STRUCTURED:
-        return None
-    return result.object_type, block.format, block.algorithm, block.length_bits, block.subtype
+def _got(result: Got) -> tuple[Hashable, tuple[bytes, ...]]:
+    held, object_type, block, _ = result
+    if block is None:
+        return None, ()
+    form, material, algorithm, length_bits, subtype = block
+    if form in STRUCTURED:
+        return None, ()
+    return (object_type, form, algorithm, length_bits, subtype), (held.encode(), material.reveal())
 
 
 def _got_stand_in(result: Got) -> Got:
     block = result.block
-    slots = None if block is None else replace(block, material=_SlotSecret())
+    slots = None if block is None else block._replace(material=_SlotSecret())
     return Got(_SLOT, result.object_type, slots)
 
 
-def _got_values(result: Got) -> list[bytes]:
-    block = result.block
-    return [result.id.encode()] if block is None else [result.id.encode(), block.material.reveal()]
-
-
-def _encrypted_kind(result: Encrypted) -> Hashable:
-    return result.iv is None, result.tag is None
+def _encrypted(result: Encrypted) -> tuple[Hashable, tuple[bytes, ...]]:
+    held, data, iv, tag, _ = result
+    if iv is None:
+        return (0, (held.encode(), data)) if tag is None else (1, (held.encode(), data, tag))
+    return (2, (held.encode(), data, iv)) if tag is None else (3, (held.encode(), data, iv, tag))
 
 
 def _encrypted_stand_in(result: Encrypted) -> Encrypted:
     return Encrypted(_SLOT, _SLOT, None if result.iv is None else _SLOT, None if result.tag is None else _SLOT)
 
 
-def _encrypted_values(result: Encrypted) -> list[bytes]:
-    values = [result.id.encode(), result.data]
-    if result.iv is not None:
-        values.append(result.iv)
-    if result.tag is not None:
-        values.append(result.tag)
-    return values
+def _decrypted(result: Decrypted) -> tuple[Hashable, tuple[bytes, ...]]:
+    return 0, (result.id.encode(), result.data)
 
 
 _RECIPES: dict[type, _Recipe] = {
-    Get: _Recipe(_got_kind, _got_stand_in, _got_values),
-    Encrypt: _Recipe(_encrypted_kind, _encrypted_stand_in, _encrypted_values),
-    Decrypt: _Recipe(
-        lambda _result: True,
-        lambda _result: Decrypted(_SLOT, _SLOT),
-        lambda result: [result.id.encode(), result.data],
-    ),
+    Get: _Recipe(_got, _got_stand_in),
+    Encrypt: _Recipe(_encrypted, _encrypted_stand_in),
+    Decrypt: _Recipe(_decrypted, lambda _result: Decrypted(_SLOT, _SLOT)),
 }
 """Request type -> recipe of its results. Operations that are not here take the generic path."""
 
@@ -144,11 +134,12 @@ class QuickPath:
         dialect: In which to answer.
         response_bytes_max: What the client can take.
         operation: KMIP's Operation.
+        is_correlated: Answers carry a Server Correlation Value.
     """
 
     __slots__ = (
-        *("_batch_id", "_constants", "_is_correlated", "_places", "_recipe", "_templates", "_type"),
-        *("dialect", "operation", "response_bytes_max"),
+        *("_batch_id", "_constants", "_parts", "_places", "_stand_in", "_templates", "_type"),
+        *("dialect", "is_correlated", "operation", "response_bytes_max"),
     )
 
     def __init__(self, incoming: Incoming, paths: tuple[Path, ...]) -> None:
@@ -156,21 +147,20 @@ class QuickPath:
         self.response_bytes_max = incoming.response_bytes_max
         self.operation, _, request = incoming.items[0]
         self._type = type(request)
-        self._recipe = _RECIPES[self._type]
+        self._parts, self._stand_in = _RECIPES[self._type]
         self._templates: dict[Hashable, Template] = {}
-        names = [field.name for field in fields(request)]
         free = {_FIELDS[path]: place for place, path in enumerate(paths) if path in _FIELDS}
-        self._constants = [None if name in free else getattr(request, name) for name in names]
-        self._places = tuple((names.index(name), place) for name, place in free.items())
+        self._constants = [None if name in free else getattr(request, name) for name in request._fields]
+        self._places = tuple((request._fields.index(name), place) for name, place in free.items())
         self._batch_id = paths.index(_BATCH_ID) if _BATCH_ID in paths else None
-        self._is_correlated = self.dialect.version >= CORRELATION_SINCE
+        self.is_correlated = self.dialect.version >= CORRELATION_SINCE
 
     def request(self, values: list[Any]) -> Any:
         """Return the request of a message with these values in its free leaves."""
         arguments = self._constants.copy()
         for position, place in self._places:
             arguments[position] = values[place]
-        return self._type(*arguments)
+        return _tuple(self._type, arguments)
 
     def incoming(self, values: list[Any]) -> Incoming:
         """Return what the generic path needs to answer that message."""
@@ -186,19 +176,19 @@ class QuickPath:
             seconds: Time stamp.
             correlation: Server Correlation Value, for versions that have it.
         """
-        recipe = self._recipe
-        kind = recipe.kind(result)
+        kind, parts = self._parts(result)
         template = self._templates.get(kind)
         if template is None:
             if kind is None or len(self._templates) >= TEMPLATES_PER_SHAPE_MAX:
                 return None
             template = self._templates[kind] = self._template(result)
-        head = [_seconds(seconds)]
-        if self._is_correlated:
-            head.append(correlation)
         if self._batch_id is not None:
-            head.append(values[self._batch_id])
-        message = template.render(*head, *recipe.values(result))
+            parts = (values[self._batch_id], *parts)
+        if self.is_correlated:
+            parts = (correlation, *parts)
+        parts = (_seconds(seconds), *parts)
+        form = template.formats.get(tuple(map(len, parts)))
+        message = template.render(parts) if form is None else form % parts
         return message if len(message) <= self.response_bytes_max else None
 
     def _template(self, result: Any) -> Template:
@@ -207,7 +197,7 @@ class QuickPath:
             nodes.structure(
                 Tag.RESPONSE_MESSAGE,
                 header_node(self.dialect.version, _SLOT, _SLOT, 1),
-                item_node(item, Reply(self._recipe.stand_in(result)), self.dialect),
+                item_node(item, Reply(self._stand_in(result)), self.dialect),
             )
         )
 

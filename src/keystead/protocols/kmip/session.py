@@ -6,6 +6,7 @@ Source: KMIP 1.4 sections 6 and 7; requirements KS-KMIP-011, 018, 048.
 import itertools
 import os
 from collections.abc import Callable
+from functools import partial
 from time import time
 from typing import Any
 
@@ -18,6 +19,7 @@ from keystead.protocols.kmip.wire.framing import REQUEST, Framer
 from keystead.protocols.kmip.wire.names import VERSIONS
 
 Send = Callable[[bytes], None]
+_batch: Callable[[tuple[Any, ...]], Batch] = partial(tuple.__new__, Batch)  # without a frame for it
 
 
 class Endpoint:
@@ -25,25 +27,22 @@ class Endpoint:
 
     Args:
         gate: The door of this process.
+
+    Attributes:
+        quick_paths: What messages of known shapes mean.
+        run: What makes correlation values of this run differ from those of others.
+        next_number: Returns the request id of the next message, as the activity log shows it.
     """
 
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
         self.quick_paths = QuickPaths()
-        self._numbers = itertools.count(1)
-        self._run = os.urandom(4).hex().encode()
-
-    def next_number(self) -> int:
-        """Return the request id of the next message, as the activity log shows it."""
-        return next(self._numbers)
+        self.next_number = itertools.count(1).__next__
+        self.run = os.urandom(4).hex().encode()
 
     def correlation(self, number: int) -> bytes:
         """Return the Server Correlation Value of a request: unique among all runs of all servers, ends in its id."""
-        return b"%b-%d" % (self._run, number)
-
-    def now_s(self) -> int:
-        """Return the time for a header, in seconds since 1970; nothing is decided by it."""
-        return int(time())
+        return b"%b-%d" % (self.run, number)
 
 
 class Session:
@@ -54,13 +53,16 @@ class Session:
         admit: Returns who is asking, called for each message; raises Unauthenticated when nobody may ask any more.
     """
 
-    __slots__ = ("_admit", "_endpoint", "_framer", "_version")
+    __slots__ = ("_admit", "_asked", "_endpoint", "_framer", "_version", "messages")
 
     def __init__(self, endpoint: Endpoint, admit: Callable[[], Principal]) -> None:
         self._endpoint = endpoint
         self._admit = admit
         self._framer = Framer(REQUEST)
         self._version = VERSIONS[0]
+        self._asked: tuple[QuickPath, list[Any], int, Send]
+        self.messages = self._framer.feed
+        """Take received bytes, return the messages that they complete; none once `failure` is set."""
 
     @property
     def pending_bytes(self) -> int:
@@ -72,16 +74,15 @@ class Session:
         """Why no message can follow: answer those before, send `refuse(failure)`, close. None while all is well."""
         return self._framer.failure
 
-    def messages(self, data: bytes) -> list[bytes]:
-        """Take received bytes, return the messages that they complete; none once `failure` is set."""
-        return self._framer.feed(data)
-
     def refuse(self, error: KeysteadError) -> bytes:
         """Return a last answer for a peer whose bytes are no messages, in the version that it spoke before."""
         return self._written(refused(self._version, error), [Reply(None, error)], self._endpoint.next_number())
 
     def handle(self, message: bytes, send: Send) -> None:
-        """Run one message; `send` is called exactly once with the whole answer, now or after a commit."""
+        """Run one message; `send` is called exactly once with the whole answer, now or after a commit.
+
+        The next message comes after that: a session has one at a time.
+        """
         endpoint = self._endpoint
         number = endpoint.next_number()
         try:
@@ -91,7 +92,9 @@ class Session:
             return
         known = endpoint.quick_paths.match(message)
         if known is not None:
-            self._run_quickly(known, Batch(principal, (known[0].request(known[1]),), number=number), send)
+            path, values = known
+            self._asked = path, values, number, send
+            endpoint.gate.run(_batch((principal, (path.request(values),), False, number)), self._answer_quickly)
             return
         gate = endpoint.gate
         incoming = read_message(message, gate.switches, principal.name)
@@ -105,20 +108,17 @@ class Session:
 
     def _written(self, incoming: Incoming, replies: list[Reply], number: int) -> bytes:
         endpoint = self._endpoint
-        return write_message(incoming, replies, endpoint.now_s(), endpoint.correlation(number).decode())
+        return write_message(incoming, replies, int(time()), endpoint.correlation(number).decode())
 
-    def _run_quickly(self, known: tuple[QuickPath, list[Any]], batch: Batch, send: Send) -> None:
-        """Run a message of a known shape and answer it from a template, or in the generic way where none serves."""
-        path, values = known
-        endpoint = self._endpoint
-
-        def deliver(replies: list[Reply]) -> None:
-            reply = replies[0]
-            if reply.error is None:
-                answer = path.answer(values, reply.result, endpoint.now_s(), endpoint.correlation(batch.number))
-                if answer is not None:
-                    send(answer)
-                    return
-            send(self._written(path.incoming(values), replies, batch.number))
-
-        endpoint.gate.run(batch, deliver)
+    def _answer_quickly(self, replies: list[Reply]) -> None:
+        """Answer a message of a known shape from a template, or in the generic way where none serves."""
+        path, values, number, send = self._asked
+        result, error = replies[0]
+        if error is None:
+            endpoint = self._endpoint
+            correlation = b"%b-%d" % (endpoint.run, number) if path.is_correlated else b""
+            answer = path.answer(values, result, int(time()), correlation)
+            if answer is not None:
+                send(answer)
+                return
+        send(self._written(path.incoming(values), replies, number))

@@ -46,7 +46,7 @@ CRYPTOGRAPHIC_PARAMETERS = Layout(
     Field(Tag.P_SOURCE, "source", ignored),
     Field(Tag.TRAILER_FIELD, "trailer", ignored),
 )
-_NAMED = frozenset(CipherParameters.__dataclass_fields__)
+_NAMED = frozenset(CipherParameters._fields)
 
 
 def _read_parameters(node: Node) -> CipherParameters:

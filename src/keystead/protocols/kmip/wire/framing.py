@@ -10,6 +10,7 @@ Source: KMIP 1.4 section 9.1.1; KMIP 2.1 section 10.1.
 from keystead.protocols.kmip.wire.ttlv import MESSAGE_BYTES_MAX, WRONG_LENGTH, MalformedMessage
 
 HEADER_BYTES = 8
+_ALL_BITS = 0xFFFFFFFF
 REQUEST = bytes.fromhex("42007801")
 RESPONSE = bytes.fromhex("42007B01")
 
@@ -43,6 +44,15 @@ class Framer:
         """The messages that these bytes complete, in order; nothing once `failure` is set."""
         if self.failure is not None:
             return []
+        size = len(data)
+        if (  # most often it is one whole message
+            size <= self._bytes_max
+            and not self._pending
+            and data.startswith(self._start)
+            and data[4:HEADER_BYTES] == (size - HEADER_BYTES & _ALL_BITS).to_bytes(4, "big")
+            and not size & 7
+        ):
+            return [data]
         if self._pending:
             self._pending += data
             if len(self._pending) < self._wanted:

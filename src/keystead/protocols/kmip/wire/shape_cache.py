@@ -59,7 +59,8 @@ class ShapeCache(Generic[B]):
         """
         if not MESSAGE_BYTES_MIN <= len(message) <= MESSAGE_BYTES_MAX:
             return None
-        for entry in self._entries.get(_kind(message), ()):
+        operation = 24 + (message[14] << 8 | message[15])  # as in _kind
+        for entry in self._entries.get(message[8:56] + message[operation : operation + 16], ()):
             values = entry.shape.match(message)
             if values is not None:
                 entry.is_used = True

@@ -42,11 +42,14 @@ class Template:
     Args:
         tree: A message in whose nodes `Slot` may stand for a value. Structures, booleans and big integers take none.
 
+    Attributes:
+        formats: For values of these sizes, what `%` with the values makes the message; those that `render` has met.
+
     Raises:
         Internal: a slot stands where none can be.
     """
 
-    __slots__ = ("_fixed", "_formats", "_items", "_parts", "_slot_count", "_strings", "_structures")
+    __slots__ = ("_fixed", "_items", "_parts", "_slot_count", "_strings", "_structures", "formats")
 
     def __init__(self, tree: Node) -> None:
         self._parts: list[bytes] = []
@@ -55,10 +58,10 @@ class Template:
         self._items: list[int] = []  # slots of encoded items
         self._strings: list[tuple[int, int]] = []  # slot of any size, the part that is its length
         self._structures: list[tuple[int, int, list[int]]] = []  # part that is the length, its least, slots of any size
-        self._formats: dict[tuple[int, ...], bytes] = {}
+        self.formats: dict[tuple[int, ...], bytes] = {}
         self._lay(tree)
 
-    def render(self, *values: bytes) -> bytes:
+    def render(self, values: tuple[bytes, ...]) -> bytes:
         """The message with these values.
 
         Args:
@@ -67,13 +70,13 @@ class Template:
         Raises:
             Internal: not one value per slot, or one of another size than its slot allows.
         """
-        sizes = (*map(len, values),)
-        message = self._formats.get(sizes)
+        sizes = tuple(map(len, values))
+        message = self.formats.get(sizes)
         if message is None:
             message = self._format(sizes)
-            if len(self._formats) >= FORMATS_MAX:
-                self._formats.clear()
-            self._formats[sizes] = message
+            if len(self.formats) >= FORMATS_MAX:
+                self.formats.clear()
+            self.formats[sizes] = message
         return message % values
 
     def _format(self, sizes: tuple[int, ...]) -> bytes:
