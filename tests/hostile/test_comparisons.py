@@ -23,6 +23,7 @@ MADE = re.compile(
 """Functions that make it."""
 
 HARMLESS: dict[tuple[str, str], str] = {
+    ("acceleration.py", "digest_of(PACKAGE / source) == digest"): "digests of sources, which anyone may read",
     ("storage/verify_records.py", "row.mac != entry.mac"): "both are read from the file that is being judged",
     ("storage/verify_trails.py", "last.digest != end.digest"): "likewise",
     ("storage/verify_trails.py", "digest != self.witness.digest"): "likewise",

@@ -5,10 +5,10 @@ goes astray must not take the node's administration with it.
 """
 
 import contextlib
-import dataclasses
 import importlib
 import socket
 import struct
+import typing
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,7 +38,7 @@ NAMES = st.sampled_from([declaration.name for declaration in REGISTRY.values()])
 def requests(draw: st.DrawFn) -> dict[str, Any]:
     """A request for an operation that there is, with fields of any kind."""
     name = draw(NAMES)
-    fields = [field.name for field in dataclasses.fields(declaration_of(name).request)]
+    fields = list(typing.get_type_hints(declaration_of(name).request))
     known = st.sampled_from(fields) if fields else st.nothing()
     return {"operation": name, "fields": draw(st.dictionaries(known | st.text(max_size=8), PLAIN, max_size=5))}
 

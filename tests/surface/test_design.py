@@ -3,7 +3,10 @@
 import ast
 import asyncio
 import importlib
+import json
+import os
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,6 +19,7 @@ from typing import Any
 import cbor2
 import pytest
 
+from keystead import acceleration
 from keystead.core.permission import EVERY_ACCESS, Principal
 from keystead.gate.call import Batch
 from keystead.node.creation import Beginning, RoleSecrets, create_node
@@ -130,15 +134,28 @@ async def ask(process: KeysProcess, request: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def entered(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, str]]:
-    """(file, function) of everything that one Create enters."""
+    """(file, function) of everything that one Create enters, in a process of its own: compiled code is not traced."""
+    words = f"from tests.surface.test_design import tell; tell({str(tmp_path_factory.mktemp('design'))!r})"
+    environment = {**os.environ, acceleration.VARIABLE: "off"}
+    told = subprocess.run(
+        [sys.executable, "-c", words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert told.returncode == 0, told.stderr
+    return [(file, function) for file, function in json.loads(told.stdout.splitlines()[-1])]
+
+
+def tell(folder: str) -> None:
+    """Print what one Create enters."""
     trace = Trace()
     threading.setprofile(trace)
-    try:
-        asyncio.run(walk(tmp_path_factory.mktemp("design"), trace))
-    finally:
-        threading.setprofile(None)
-        sys.setprofile(None)
-    return trace.entered
+    asyncio.run(walk(Path(folder), trace))
+    print(json.dumps(trace.entered))
 
 
 def test_the_path_has_few_steps_in_files_of_their_own() -> None:
