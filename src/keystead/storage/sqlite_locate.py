@@ -32,7 +32,7 @@ from keystead.storage.store import (
     Query,
 )
 
-_BOUNDS = (256, 4096, 65_536)  # candidates of one scope looked at before the driver is chosen anew
+_BOUNDS: tuple[int, ...] = (256, 4096, 65_536)  # candidates of one scope looked at before the driver is chosen anew
 _NEWEST = b"\xff" * 17  # after every id
 
 _COUNT = "SELECT count(*) FROM (SELECT 1 FROM attribute_index WHERE term = ? LIMIT ?)"

@@ -52,12 +52,12 @@ class Item(NamedTuple):
 
     Attributes:
         operation: KMIP's Operation; None when it could not be read.
-        batch_id: Unique Batch Item ID, told back as it came.
+        batch_id: Unique Batch Item ID as bytes, told back as it came; None without one, a slot in a template.
         request: For the gate; an error in place of a request that could not be read.
     """
 
     operation: int | None
-    batch_id: bytes | None
+    batch_id: Any
     request: Any
 
 

@@ -161,7 +161,8 @@ def _refuse_four_bytes(at: int, length: int, is_beyond: bool) -> NoReturn:
     raise MalformedMessage(at, BEYOND if is_beyond else NOT_ZERO)
 
 
-def _eight_bytes(buffer: bytes, at: int, end: int) -> int | bool:
+def _eight_bytes(buffer: bytes, at: int, end: int) -> Any:
+    """A number or a boolean, which compiled code would take for a number."""
     head, length, value = _read_long(buffer, at)
     if length != 8:
         raise MalformedMessage(at, WRONG_LENGTH)
