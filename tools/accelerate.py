@@ -26,7 +26,8 @@ import os, sys
 from mypyc.build import mypycify
 from setuptools import setup
 modules = mypycify(sys.argv[1:], opt_level="1", debug_level="0", separate=True)
-setup(name="keystead", packages=[], ext_modules=modules, script_args=["build_ext", "--inplace", f"-j{os.cpu_count() or 1}"])
+arguments = ["build_ext", "--inplace", f"-j{os.cpu_count() or 1}"]
+setup(name="keystead", packages=[], ext_modules=modules, script_args=arguments)
 """
 """A module each, so that all processors help; optimising harder gains nothing that can be measured."""
 
