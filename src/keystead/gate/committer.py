@@ -5,6 +5,7 @@ While one group is being flushed, the next gathers; eight clients share one flus
 Source: performance.md section 8 rule 5; design.md section 6 ("transaction").
 """
 
+import asyncio
 import queue
 import threading
 from collections.abc import Callable
@@ -45,22 +46,31 @@ class GroupCommitter:
 
     Args:
         open_writer: Opens the writer; called on the writer thread.
-        post: Runs a callable on the serving thread (`loop.call_soon_threadsafe`).
+        loop: Of the serving thread. What is submitted within one of its turns goes into one group.
     """
 
-    def __init__(self, open_writer: Callable[[], Writer], post: Callable[[Callable[[], None]], object]) -> None:
-        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+    def __init__(self, open_writer: Callable[[], Writer], loop: asyncio.AbstractEventLoop) -> None:
+        self._queue: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
+        self._gathering: list[Job] = []
         self._open_writer = open_writer
-        self._post = post
+        self._loop = loop
         self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
         self._thread.start()
 
     def submit(self, transaction: Transaction, done: Done) -> None:
-        """Queue for the next group."""
-        self._queue.put((transaction, done))
+        """Take into the group that is handed over when the turn is over."""
+        self._gathering.append((transaction, done))
+        if len(self._gathering) == 1:
+            self._loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        if self._gathering:
+            self._queue.put(self._gathering)
+            self._gathering = []
 
     def close(self) -> None:
-        """Finish what is queued and stop."""
+        """Finish what was submitted and stop."""
+        self._hand_over()
         self._queue.put(None)
         self._thread.join()
 
@@ -68,14 +78,11 @@ class GroupCommitter:
         writer = self._open_writer()
         running = True
         while running:
-            first = self._queue.get()
-            group = [] if first is None else [first]
-            running = first is not None
-            while running and len(group) < GROUP_COUNT_MAX and not self._queue.empty():
-                job = self._queue.get()
-                running = job is not None
-                if job is not None:
-                    group.append(job)
+            group: list[Job] = []
+            while running and (not group or (len(group) < GROUP_COUNT_MAX and not self._queue.empty())):
+                jobs = self._queue.get()
+                running = jobs is not None
+                group += jobs or []
             if group:
                 self._commit(writer, group)
                 self._tidy(writer)
@@ -92,6 +99,11 @@ class GroupCommitter:
             outcomes = writer.commit([transaction for transaction, _ in group])
         except Unavailable as error:
             outcomes = [error] * len(group)
+        told = [partial(done, outcome) for (_, done), outcome in zip(group, outcomes, strict=True)]
+        with suppress(RuntimeError):  # the loop is closed: nobody waits for an answer any more
+            self._loop.call_soon_threadsafe(self._tell, told)
 
-        for (_, done), outcome in zip(group, outcomes, strict=True):
-            self._post(partial(done, outcome))  # one by one: what goes wrong with one answer must not keep others back
+    def _tell(self, told: list[Callable[[], None]]) -> None:
+        """Give each its outcome, one by one: what goes wrong with one answer must not keep others back."""
+        for tell in told:
+            self._loop.call_soon(tell)

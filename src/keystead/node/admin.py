@@ -46,7 +46,7 @@ class AdminProcess:
         loop = asyncio.get_running_loop()
         self._parts = parts
         self.objects = Objects(parts.shared.reader(), self._changed)
-        self.committer = GroupCommitter(parts.shared.writer, loop.call_soon_threadsafe)
+        self.committer = GroupCommitter(parts.shared.writer, loop)
         self.activity = ActivityLog(None)
         self.gate = Gate(self.objects, self.committer, None, self.activity, Clock(parts.shared.anchor().at_us))
         self.gate.switches = switches(self.objects, dev=parts.config.dev)

@@ -92,7 +92,7 @@ class KeysProcess:
         self.objects = Objects(parts.shared.reader(), self._changed)
         self.module = open_module(parts)
         self.keyring = Keyring(self.module, partial(realm_keys, self.objects))
-        self.committer = GroupCommitter(parts.shared.writer, self._loop.call_soon_threadsafe)
+        self.committer = GroupCommitter(parts.shared.writer, self._loop)
         self.activity = ActivityLog(parts.config.activity_log)
         self.gate = Gate(self.objects, self.committer, self.keyring, self.activity, Clock(parts.shared.anchor().at_us))
         self.gate.services["module"] = self.module
