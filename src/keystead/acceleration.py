@@ -48,7 +48,7 @@ def compiled(build: Path = BUILD) -> dict[str, Path]:
             digest_of(PACKAGE / source) == digest for source, digest in manifest["sources"].items()
         )
         return {name: build / file for name, file in manifest["files"].items()} if is_current else {}
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # whatever somebody has put there
         return {}
 
 

@@ -259,7 +259,16 @@ def test_what_cannot_be_stored_is_refused_without_harm_to_others(reader: Reader,
     assert numbers(reader.locate(query())) == [4, 1]
 
 
-def test_changes_are_seen_and_named(store: Store, reader: Reader, writer: Writer) -> None:
+@pytest.mark.parametrize("watching", [False, True])
+def test_changes_are_seen_and_named(store: Store, writer: Writer, watching: bool) -> None:
+    reader = store.reader(watching=watching)
+    try:
+        _changes_are_seen_and_named(reader, writer)
+    finally:
+        reader.close()
+
+
+def _changes_are_seen_and_named(reader: Reader, writer: Writer) -> None:
     version = reader.data_version()
     assert reader.data_version() == version
     newest, changed = reader.changes_since(0)

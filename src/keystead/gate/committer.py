@@ -99,7 +99,9 @@ class GroupCommitter:
             outcomes = writer.commit([transaction for transaction, _ in group])
         except Unavailable as error:
             outcomes = [error] * len(group)
-        told = [partial(done, outcome) for (_, done), outcome in zip(group, outcomes, strict=True)]
+        told: list[Callable[[], None]] = [
+            partial(done, outcome) for (_, done), outcome in zip(group, outcomes, strict=True)
+        ]
         with suppress(RuntimeError):  # the loop is closed: nobody waits for an answer any more
             self._loop.call_soon_threadsafe(self._tell, told)
 

@@ -3,8 +3,9 @@
 Source: RFC 9562 section 5.7; design.md sections 6 ("state") and 7 (ids).
 """
 
-import os
 import time
+
+from keystead.trust.random_pool import random_bytes
 
 REQUEST_ID_BYTES = 16
 CLOCK_BACK_ALARM_US = 2_000_000
@@ -42,7 +43,7 @@ def new_id(now_us: int) -> str:
     milliseconds, microseconds = divmod(now_us, 1000)
     value = (milliseconds & ((1 << 48) - 1)) << 80 | 0x7 << 76 | 0b10 << 62
     value |= microseconds << 52 | _made.rank(now_us) << 36
-    value |= int.from_bytes(os.urandom(5), "big") & ((1 << 36) - 1)
+    value |= int.from_bytes(random_bytes(5), "big") & ((1 << 36) - 1)
     digits = f"{value:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
@@ -69,4 +70,4 @@ def new_request_id() -> bytes:
 
     They begin with the time, so that a store's index of them grows at one end, and end in 72 random bits.
     """
-    return (time.time_ns() // 1000).to_bytes(REQUEST_ID_BYTES - 9, "big") + os.urandom(9)
+    return (time.time_ns() // 1000).to_bytes(REQUEST_ID_BYTES - 9, "big") + random_bytes(9)

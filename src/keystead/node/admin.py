@@ -45,7 +45,7 @@ class AdminProcess:
     def __init__(self, parts: Parts) -> None:
         loop = asyncio.get_running_loop()
         self._parts = parts
-        self.objects = Objects(parts.shared.reader(), self._changed)
+        self.objects = Objects(parts.shared.reader(watching=True), self._changed)
         self.committer = GroupCommitter(parts.shared.writer, loop)
         self.activity = ActivityLog(None)
         self.gate = Gate(self.objects, self.committer, None, self.activity, Clock(parts.shared.anchor().at_us))

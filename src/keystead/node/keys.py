@@ -55,7 +55,7 @@ from keystead.trust import x509
 from keystead.trust.keyring import Keyring
 from keystead.trust.selftest import run_selftests
 
-SWITCH_INTERVAL_S = 0.0005
+SWITCH_INTERVAL_S = 0.001
 WITNESS_EVERY_S = 1.0
 TRANSITIONS_EVERY_TICKS = 5
 KEEP_ALIVE_EVERY_TICKS = 60
@@ -89,7 +89,7 @@ class KeysProcess:
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._generation = 0
-        self.objects = Objects(parts.shared.reader(), self._changed)
+        self.objects = Objects(parts.shared.reader(watching=True), self._changed)
         self.module = open_module(parts)
         self.keyring = Keyring(self.module, partial(realm_keys, self.objects))
         self.committer = GroupCommitter(parts.shared.writer, self._loop)

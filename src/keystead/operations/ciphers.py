@@ -45,7 +45,7 @@ from keystead.storage.store import Loaded
 from keystead.trust.cipher_modes import Prepared
 from keystead.trust.ciphers import Suite, new_iv, prepare, random_iv, suite
 
-PLANS_COUNT_MAX = 8192  # about 4 KB each with its cipher
+PLANS_COUNT_MAX = 32_768  # of this and Get together; at most 3 KB each with its cipher
 RANDOM_IV_BITS_MIN = 96  # shorter random ones repeat too soon (SP 800-38D section 8.2.2)
 ENCRYPT_BIT, DECRYPT_BIT = int(UsageMask.ENCRYPT), int(UsageMask.DECRYPT)  # plain numbers are quicker than flags
 LIMITS = "Usage Limits"

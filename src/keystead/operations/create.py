@@ -4,6 +4,8 @@ Source: KMIP 1.4 section 4.1; KMIP 2.1 sections 4 (table 28: defaults) and 6.1.8
 037; KS-KEY-007; LEG-06.
 """
 
+from typing import NamedTuple
+
 from keystead.core.algorithms import (
     SECRET_BYTES_MAX,
     SYMMETRIC,
@@ -17,6 +19,8 @@ from keystead.core.algorithms import (
 )
 from keystead.core.attribute_rules import Birth, birth_of, check_quantum_safe
 from keystead.core.attribute_table import ObjectType
+from keystead.core.attribute_values import checked
+from keystead.core.attributes import Attribute
 from keystead.core.changes import Change
 from keystead.core.errors import Invalid, NotSupported
 from keystead.core.permission import Right, Switches
@@ -32,6 +36,10 @@ from keystead.trust.selftest import ConditionalTests
 SECRET_DATA_BITS = 256  # of new secret data whose length is not given
 FORMATS = frozenset(KeyFormat)
 
+PLANS_COUNT_MAX = 256
+PLANS = "create.plans"
+
+NAME = "Name"
 RNG = "Random Number Generator"
 CONDITIONAL_TESTS = "conditional_tests"
 
@@ -49,18 +57,60 @@ CONDITIONAL_TESTS = "conditional_tests"
 def create(call: Call, request: Create) -> Change:
     """Make the object as asked, with the specification's defaults for what was left out."""
     given = with_templates(call, request.templates, request.attributes)
-    birth = birth_of(request.object_type, given)
+    if request.is_like_others and not request.templates:
+        birth = _planned(call, request)
+    else:
+        birth = _birth(call, request.object_type, given)
     if request.object_type == ObjectType.SYMMETRIC_KEY:
-        birth = _key(birth, call.switches)
         secret = _key_bytes(call, birth.shape)
-    elif request.object_type == ObjectType.SECRET_DATA:
-        birth = _secret_data(birth)
+    else:
         secret = _tests(call).random_key(birth.shape.length_bits // 8)
+    return born(call, request.object_type, birth._replace(original_creation_us=call.now_us), secret, given)
+
+
+def _birth(call: Call, object_type: int, given: tuple[Attribute, ...]) -> Birth:
+    birth = birth_of(object_type, given)
+    if object_type == ObjectType.SYMMETRIC_KEY:
+        birth = _key(birth, call.switches)
+    elif object_type == ObjectType.SECRET_DATA:
+        birth = _secret_data(birth)
     else:
         raise Invalid("Create makes symmetric keys and secret data; register other objects", "invalid.object_type")
     check_quantum_safe(birth.shape, birth.attributes)
-    birth = _with_generator(birth)._replace(original_creation_us=call.now_us)
-    return born(call, request.object_type, birth, secret, given)
+    return _with_generator(birth)
+
+
+class Plan(NamedTuple):
+    """What is decided once for attributes that come again and again, all but a Name.
+
+    Attributes:
+        given: Those it was made for; held, so that their identities stay theirs.
+        switches: The very switches it was made under.
+        birth: Of an object with these attributes.
+    """
+
+    given: tuple[Attribute, ...]
+    switches: Switches
+    birth: Birth
+
+
+def _planned(call: Call, request: Create) -> Birth:
+    """Return the birth of an object whose attributes but the Name are the very objects of other requests."""
+    plans: dict[tuple[int, ...], Plan] = call.desk.services.setdefault(PLANS, {})
+    given = request.attributes
+    key = (request.object_type, *[0 if one.name == NAME else id(one) for one in given])
+    plan = plans.get(key)
+    if plan is None or plan.switches is not call.switches:
+        plan = Plan(given, call.switches, _birth(call, request.object_type, given))
+        if len(plans) >= PLANS_COUNT_MAX:
+            plans.clear()
+        plans[key] = plan
+        return plan.birth
+    for one in given:
+        if one.name == NAME:
+            attributes = plan.birth.attributes.replaced(NAME, 0, checked(NAME, one.value))
+            return plan.birth._replace(attributes=attributes)
+    return plan.birth
 
 
 def _key(birth: Birth, switches: Switches) -> Birth:

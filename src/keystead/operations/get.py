@@ -32,7 +32,7 @@ _CONVERTIBLE: dict[int, frozenset[int]] = {
 """Formats that differ in how the same bytes are wrapped up, so that each can be given for the other."""
 
 
-PLANS_COUNT_MAX = 8192  # about 1 KB each
+PLANS_COUNT_MAX = 32_768  # of this, Encrypt and Decrypt together; less than 1 KB each
 
 
 class Plan(NamedTuple):

@@ -6,6 +6,7 @@ KS-KEY-001 to 003; LEG-05; AMB-05.
 
 import hashlib
 from dataclasses import replace
+from functools import lru_cache
 
 from keystead.core.algorithms import name_of
 from keystead.core.attribute_rules import Birth, merged, template_attributes
@@ -15,7 +16,7 @@ from keystead.core.attributes import Attribute, ItemType, Value
 from keystead.core.authorize import scopes_of
 from keystead.core.changes import Change, Put, SealedMaterial
 from keystead.core.errors import Invalid, NotFound, Refused
-from keystead.core.records import KIND_OBJECT, ManagedObject, MaterialReference
+from keystead.core.records import KIND_OBJECT, ManagedObject, MaterialReference, Protection
 from keystead.core.secret import Secret
 from keystead.core.structures import TAG_NAME_VALUE
 from keystead.gate.call import Call
@@ -142,10 +143,15 @@ def described(result: Created) -> str:
     record = result.record
     if record is None or record.object_type == ObjectType.TEMPLATE:
         return ""
-    kind = name_of(record.shape.algorithm) if record.shape.algorithm else ObjectType(record.object_type).name
-    words = [kind, str(record.shape.length_bits)]
-    words += ["Deletable"] if record.protection.deletable else []
-    words += ["Exportable"] if record.protection.exportable else []
+    return _described(record.object_type, record.shape.algorithm, record.shape.length_bits, record.protection)
+
+
+@lru_cache(256)
+def _described(object_type: int, algorithm: int, length_bits: int, protection: Protection) -> str:
+    kind = name_of(algorithm) if algorithm else ObjectType(object_type).name
+    words = [kind, str(length_bits)]
+    words += ["Deletable"] if protection.deletable else []
+    words += ["Exportable"] if protection.exportable else []
     return " ".join(words)
 
 

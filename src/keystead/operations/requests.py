@@ -34,8 +34,7 @@ class KeyBlock(NamedTuple):
     subtype: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(NamedTuple):
     """A new object: its id, and attributes set by the server that the client did not give; `record` for the log."""
 
     id: str
@@ -51,13 +50,18 @@ class Touched:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
-    """Make a new symmetric key (KMIP 1.4 section 4.1)."""
+class Create(NamedTuple):
+    """Make a new symmetric key (KMIP 1.4 section 4.1).
+
+    Attributes:
+        templates: KMIP Names of templates (1.x, AMB-05).
+        is_like_others: Its attributes, but for a Name, are the very objects of earlier requests and of later ones.
+    """
 
     object_type: int
     attributes: tuple[Attribute, ...] = ()
-    templates: tuple[str, ...] = ()  # KMIP Names of templates (1.x, AMB-05)
+    templates: tuple[str, ...] = ()
+    is_like_others: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,16 +199,14 @@ class Destroy:
     target: str = PLACEHOLDER
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """One attribute of a search; two date values of one name make a range (KMIP 1.4 section 4.9)."""
 
     name: str
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
-class Locate:
+class Locate(NamedTuple):
     """Find objects (KMIP 1.4 section 4.9).
 
     Attributes:
@@ -221,8 +223,7 @@ class Locate:
     group_member: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
+class Located(NamedTuple):
     """Ids, newest first; `total_count` when the whole number is known."""
 
     ids: tuple[str, ...]

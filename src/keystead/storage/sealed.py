@@ -8,7 +8,6 @@ Source: NIST SP 800-107 (HMAC-SHA-256), SP 800-38D (GCM); design.md law 6; docs/
 """
 
 import hmac
-import os
 import struct
 from hashlib import sha256
 
@@ -21,6 +20,7 @@ from keystead.core.changes import SealedMaterial
 from keystead.core.errors import Tampered
 from keystead.core.records import KIND_OBJECT, MaterialReference
 from keystead.storage.store import StoreKeys
+from keystead.trust.random_pool import random_bytes
 from keystead.trust.sealing import derive, frame
 
 DIGEST_BYTES = 32
@@ -100,7 +100,7 @@ class Seals:
         Every sealing has a key of its own from fresh random bytes: a store commits more often than the 2^32 times
         for which one key may be used with random nonces.
         """
-        fresh = os.urandom(_SALT_BYTES + _NONCE_BYTES)
+        fresh = random_bytes(_SALT_BYTES + _NONCE_BYTES)
         return fresh + self._root_cipher(fresh).encrypt(fresh[_SALT_BYTES:], root, marks_mac)
 
     def open_root(self, sealed: bytes, marks_mac: bytes) -> bytes:

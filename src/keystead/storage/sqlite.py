@@ -47,9 +47,9 @@ class SqliteStore:
         self.seals = seals
         self.marks_mac = seals.marks_mac(cbor2.dumps(marks, canonical=True))
 
-    def reader(self) -> SqliteReader:
+    def reader(self, *, watching: bool = False) -> SqliteReader:
         """Open a reader for the calling thread (store.Store.reader)."""
-        return SqliteReader(self.path, self.seals)
+        return SqliteReader(self.path, self.seals, watching=watching)
 
     def writer(self) -> SqliteWriter:
         """Open the writer (store.Store.writer)."""

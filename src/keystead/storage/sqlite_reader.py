@@ -7,7 +7,7 @@ Source: performance.md section 8 rules 1 and 3; design.md law 6.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from keystead.storage.documents import decode
 from keystead.storage.sealed import Seals, key_of, material_of, text_of
 from keystead.storage.sqlite_connections import connect, unavailable
 from keystead.storage.sqlite_locate import Search
+from keystead.storage.sqlite_watch import HEADER_BYTES, header_of
 from keystead.storage.store import CHANGES_COUNT_MAX, Loaded, Query
 
 _LOADED = "SELECT id, revision, document, mac, sealed FROM records"  # in the order of _loaded's parameters
@@ -27,7 +28,7 @@ _LIST = f"{_LOADED} WHERE realm = ? AND kind = ? AND handle > ? ORDER BY handle 
 _HEAD = "SELECT revision, document, mac FROM records WHERE kind = 'object' AND id = ?"
 _DUE = "SELECT id, revision, document, mac, at_us FROM records WHERE next_us <= ? ORDER BY next_us LIMIT ?"
 _NEWEST = "SELECT max(sequence) FROM journal"
-_CHANGES = "SELECT DISTINCT kind, id FROM journal WHERE sequence > ? AND sequence <= ?"
+_CHANGES = "SELECT sequence, kind, id FROM journal WHERE sequence > ? ORDER BY sequence LIMIT ?"
 _OUTCOME = "SELECT 1 FROM audit WHERE request_id = ? LIMIT 1"
 
 
@@ -37,23 +38,29 @@ class SqliteReader:
     Args:
         path: The store's file.
         seals: Digests of this store.
+        watching: It is asked for its data version all the time; takes a descriptor for the life of the process.
     """
 
-    def __init__(self, path: Path, seals: Seals) -> None:
+    def __init__(self, path: Path, seals: Seals, *, watching: bool = False) -> None:
         self._seals = seals
         self._connection = connect(path, read_only=True)
+        self._header = None
+        if watching:
+            self._row(_NEWEST)  # the WAL index is there once something was read
+            self._header = header_of(path)
 
-    def data_version(self) -> int:
-        """Return a number that changes with every commit by anyone else (store.Reader.data_version)."""
-        return int(self._row("PRAGMA data_version")[0])
+    def data_version(self) -> Hashable:
+        """Return what changes with every commit by anyone else (store.Reader.data_version)."""
+        header = self._header
+        return self._row("PRAGMA data_version")[0] if header is None else header[:HEADER_BYTES]
 
     def changes_since(self, sequence: int) -> tuple[int, list[tuple[str, str]] | None]:
         """Return the newest sequence and what changed since (store.Reader.changes_since)."""
-        newest = self._row(_NEWEST)[0] or 0
+        rows = self._rows(_CHANGES, (sequence, CHANGES_COUNT_MAX + 1))
+        newest = rows[-1][0] if 0 < len(rows) <= CHANGES_COUNT_MAX else self._row(_NEWEST)[0] or 0
         if newest - sequence > CHANGES_COUNT_MAX:
             return newest, None
-        changed = self._rows(_CHANGES, (sequence, newest)) if newest > sequence else []
-        return newest, [(kind, text_of(kind, key)) for kind, key in changed]
+        return newest, [(kind, text_of(kind, key)) for kind, key in dict.fromkeys(row[1:] for row in rows)]
 
     def object(self, object_id: str) -> Loaded | None:
         """Load a managed object (store.Reader.object)."""

@@ -7,7 +7,7 @@ process applies groups of transactions.
 Source: design.md sections 5 to 7; cluster.md section 3; requirements KS-GEN-006.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -111,8 +111,8 @@ class Loaded:
 class Reader(Protocol):
     """Consistent, verified reads. Not thread-safe: one per thread."""
 
-    def data_version(self) -> int:
-        """Return a number that changes whenever anyone committed; a few microseconds (PRAGMA data_version)."""
+    def data_version(self) -> Hashable:
+        """Return what is another whenever anyone committed; asked before each turn of the serving loop."""
 
     def changes_since(self, sequence: int) -> tuple[int, list[tuple[str, str]] | None]:
         """Return the newest journal sequence and the (kind, id) changed after `sequence`; None = too many to list."""
@@ -184,8 +184,8 @@ class Writer(Protocol):
 class Store(Protocol):
     """One store: the node's own or the shared one."""
 
-    def reader(self) -> Reader:
-        """Open a reader for the calling thread."""
+    def reader(self, *, watching: bool = False) -> Reader:
+        """Open a reader for the calling thread; a watching one is asked for its data version all the time."""
 
     def writer(self) -> Writer:
         """Open the writer."""

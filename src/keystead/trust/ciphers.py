@@ -6,7 +6,6 @@ is the gate's matter. A random IV is fresh from the system for every use.
 Source: KMIP 1.4 sections 9.1.3.2.13 to 9.1.3.2.15 (enumerations), 4.29, 4.30; KS-KEY-007; LEG-06, LEG-07.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -31,12 +30,12 @@ from keystead.trust.cipher_modes import (
     Xts,
     parameters,
 )
+from keystead.trust.random_pool import random_bytes
 
 GCM_RANDOM_IV_COUNT_MAX = 1 << 32
 """Encryptions under one key with random 96-bit IVs (NIST SP 800-38D section 8.3); spent from a durable lease."""
 
 GCM_RANDOM_IV_BYTES = 12
-IVS_AHEAD_COUNT = 256
 
 
 class Algorithm(IntEnum):
@@ -158,22 +157,9 @@ def new_iv(algorithm: int, mode: int, length_bits: int | None = None) -> bytes |
     return random_iv(length_bytes)
 
 
-_ivs: dict[int, list[bytes]] = {}
-os.register_at_fork(after_in_child=_ivs.clear)  # two processes must not draw the same
-
-
 def random_iv(length_bytes: int) -> bytes | None:
-    """Draw random bytes for an IV, None for length 0; the system is asked for many at once, each is given once."""
-    if not length_bytes:
-        return None
-    try:
-        return _ivs[length_bytes].pop()
-    except (KeyError, IndexError):
-        drawn = os.urandom(length_bytes * IVS_AHEAD_COUNT)
-        ivs = [drawn[at : at + length_bytes] for at in range(0, len(drawn), length_bytes)]
-        iv = ivs.pop()
-        _ivs[length_bytes] = ivs
-        return iv
+    """Draw a random IV; None for length 0."""
+    return random_bytes(length_bytes) if length_bytes else None
 
 
 def _triple_des(key: bytes) -> TripleDES:

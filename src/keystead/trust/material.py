@@ -8,7 +8,6 @@ Source: NIST SP 800-38D; NIST SP 800-108 (KDF in counter mode, one block of HMAC
 """
 
 import hmac
-import os
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from keystead.core.changes import SealedMaterial
 from keystead.core.errors import Tampered
 from keystead.core.secret import Secret
+from keystead.trust.random_pool import random_bytes
 
 NONCE_BYTES = 12
 TAG_BYTES = 16
@@ -64,7 +64,7 @@ def binding(place: PlaceFields) -> bytes:
 
 def seal(cipher: AESGCM, place: Place, secret: Secret) -> SealedMaterial:
     """Seal a secret: format byte, random nonce (12 bytes), ciphertext, tag (16 bytes)."""
-    nonce = os.urandom(NONCE_BYTES)
+    nonce = random_bytes(NONCE_BYTES)
     sealed = cipher.encrypt(nonce, secret.reveal(), binding(place))
     return SealedMaterial(place.material_id, place.version, bytes([_FORMAT]) + nonce + sealed)
 

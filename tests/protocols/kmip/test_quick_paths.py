@@ -6,22 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keystead.core.attributes import Attribute, ItemType, Value
 from keystead.core.permission import Switches
 from keystead.core.secret import Secret
 from keystead.gate.call import Reply
-from keystead.operations.requests import Decrypted, Encrypted, Got, KeyBlock
+from keystead.operations.requests import Create, Created, Decrypted, Encrypted, Got, KeyBlock, Located
 from keystead.protocols.kmip.messages import read_message, write_message
-from keystead.protocols.kmip.quick_paths import TEMPLATES_PER_SHAPE_MAX, QuickPath, QuickPaths
+from keystead.protocols.kmip.quick_paths import LOCATED_COUNT_MAX, TEMPLATES_PER_SHAPE_MAX, QuickPath, QuickPaths
 from keystead.protocols.kmip.wire import nodes, ttlv
 from keystead.protocols.kmip.wire.names import VERSIONS
 from keystead.protocols.kmip.wire.nodes import Node
 from keystead.protocols.kmip.wire.tags_table import Tag, Version
 from tests.support.held import held_by
 from tests.support.kmip_loopback import Connection, Loopback
-from tests.support.kmip_requests import aes, answers, attribute, item, message, target
+from tests.support.kmip_requests import aes, answers, attribute, item, message, name_value, target, text_attribute
 
 SWITCHES = Switches()
-OPERATIONS = ("Get", "Encrypt", "Decrypt")
+OPERATIONS = ("Create", "Locate", "Get", "Encrypt", "Decrypt")
 BYTES = st.binary(max_size=70)
 IDS = st.text(min_size=1, max_size=20)
 FORMATS = st.sampled_from([1, 2, 7])
@@ -33,11 +34,13 @@ SECONDS, CORRELATION = 1_700_000_000, b"0badf00d-77"
 
 @st.composite
 def requests(draw: st.DrawFn) -> Node:
-    """Messages of the three operations, with all their fields now and then."""
+    """Messages of the operations, with all their fields now and then."""
     operation = draw(st.sampled_from(OPERATIONS))
-    version = draw(st.sampled_from([v for v in VERSIONS if operation == "Get" or v >= (1, 2)]))
-    payload = [target(draw(IDS))]
-    if operation == "Get":
+    version = draw(st.sampled_from([v for v in VERSIONS if operation not in ("Encrypt", "Decrypt") or v >= (1, 2)]))
+    payload = [] if operation in ("Create", "Locate") else [target(draw(IDS))]
+    if operation in ("Create", "Locate"):
+        payload += _about(operation, version, draw(st.lists(IDS, max_size=1)), draw(st.booleans()))
+    elif operation == "Get":
         payload += draw(optional(st.just(nodes.enumeration(Tag.KEY_FORMAT_TYPE, 1))))
     else:
         mode = nodes.structure(
@@ -62,6 +65,18 @@ def requests(draw: st.DrawFn) -> Node:
     return message(version, item(operation, *payload, batch_id=batch_id), header=header)
 
 
+def _about(operation: str, version: Version, names: list[str], is_grouped: bool) -> list[Node]:
+    """Attributes of a new object, or conditions of a search."""
+    if version < (2, 0):
+        given = [attribute("Name", name_value(name)) for name in names]
+        given += [text_attribute("Object Group", "disks")] if is_grouped else []
+        return [*aes(*given)] if operation == "Create" else given
+    listed = [nodes.enumeration(Tag.CRYPTOGRAPHIC_ALGORITHM, 3), *map(name_value, names)]
+    listed += [nodes.text(Tag.OBJECT_GROUP, "disks")] if is_grouped else []
+    whole = nodes.structure(Tag.ATTRIBUTES, *listed)
+    return [nodes.enumeration(Tag.OBJECT_TYPE, 2), whole] if operation == "Create" else [whole]
+
+
 def _tag(data: bytes) -> Node:
     return nodes.byte_string(Tag.AUTHENTICATED_ENCRYPTION_TAG, data)
 
@@ -81,6 +96,12 @@ def results(draw: st.DrawFn, operation: str) -> Any:
     if operation == "Get":
         block = KeyBlock(draw(FORMATS), Secret(draw(BYTES)), draw(NUMBERS), draw(NUMBERS), draw(NUMBERS))
         return Got(identifier, draw(OBJECT_TYPES), block)
+    if operation == "Create":
+        implicit = (Attribute("Cryptographic Length", 0, Value(ItemType.INTEGER, 256)),)
+        return Created(identifier, draw(OBJECT_TYPES), draw(st.sampled_from([(), implicit])))
+    if operation == "Locate":
+        ids = draw(st.lists(IDS, max_size=LOCATED_COUNT_MAX))
+        return Located(tuple(ids), draw(st.sampled_from([None, len(ids), 70_000])))
     if operation == "Encrypt":
         return Encrypted(identifier, draw(BYTES), draw(st.none() | BYTES), draw(st.none() | BYTES))
     return Decrypted(identifier, draw(BYTES))
@@ -93,6 +114,10 @@ def changed(draw: st.DrawFn, tree: Node) -> Node:
         return (tag, kind, [changed(draw, child) for child in value])
     if tag == Tag.DATA:
         return (tag, kind, draw(BYTES))
+    if tag == Tag.NAME_VALUE:
+        return (tag, kind, draw(st.text(max_size=30)))
+    if tag in (Tag.ATTRIBUTE_NAME, Tag.OBJECT_GROUP):
+        return tree
     if kind == nodes.BYTE_STRING:
         return (tag, kind, draw(st.binary(min_size=len(value), max_size=len(value))))
     if kind == nodes.TEXT_STRING and value.isascii():
@@ -124,7 +149,11 @@ def test_a_known_shape_gives_the_request_of_the_generic_path(data: st.DataObject
         if found is not None:
             path, values = found
             hits += 1
-            assert path.request(values) == incoming.items[0].request
+            meant = path.request(values)
+            if isinstance(meant, Create):
+                assert meant.is_like_others
+                meant = meant._replace(is_like_others=False)
+            assert meant == incoming.items[0].request
             mine = path.incoming(values)
             assert (mine.dialect, mine.response_bytes_max) == (incoming.dialect, incoming.response_bytes_max)
             assert mine.items[0][:2] == incoming.items[0][:2]
@@ -139,7 +168,7 @@ def test_a_template_gives_the_answer_of_the_generic_path(data: st.DataObject) ->
     assert found is not None
     path, values = found
     incoming = read_message(encoded, SWITCHES, "alice")
-    operation = {10: "Get", 31: "Encrypt", 32: "Decrypt"}[path.operation or 0]
+    operation = {1: "Create", 8: "Locate", 10: "Get", 31: "Encrypt", 32: "Decrypt"}[path.operation or 0]
     for result in data.draw(st.lists(results(operation), min_size=1, max_size=4)):
         quick = path.answer(values, result, SECONDS, CORRELATION)
         generic = write_message(incoming, [Reply(result)], SECONDS, CORRELATION.decode())
@@ -178,6 +207,7 @@ def test_the_number_of_templates_is_bounded() -> None:
         message((1, 0), item("Get", target("a" * 36)), item("Get", target("b" * 36))),
         message((1, 0), item("GetAttributes", target("a" * 36))),
         message((1, 0), item("Get", target("a" * 36), nodes.integer(Tag.KEY_FORMAT_TYPE, 1))),
+        message((1, 0), item("Create", *aes(*[attribute("Name", name_value(name)) for name in ("a", "b")]))),
         message(
             (1, 0),
             item("Get", target("a" * 36)),
@@ -193,7 +223,7 @@ def test_the_number_of_templates_is_bounded() -> None:
             ],
         ),
     ],
-    ids=["placeholder", "placeholder by name", "batch", "another operation", "unreadable", "credentials"],
+    ids=["placeholder", "placeholder by name", "batch", "another operation", "unreadable", "two names", "credentials"],
 )
 def test_what_is_not_learned(tree: Node) -> None:
     encoded = ttlv.encode(tree)
@@ -233,3 +263,33 @@ def test_a_session_uses_what_it_has_learned(alice: Connection, loopback: Loopbac
     assert loopback.endpoint.quick_paths.match(ttlv.encode(unknown)) is not None
     (told,) = answers(alice.ask(unknown))
     assert (told.operation, told.batch_id, told.reason) == ("Get", b"4321", "ItemNotFound")
+
+
+@pytest.mark.parametrize("version", [(1, 2), (2, 0)], ids=str)
+def test_keys_made_the_quick_way_are_like_the_first(alice: Connection, loopback: Loopback, version: Version) -> None:
+    def creation(name: str) -> Node:
+        return message(version, item("Create", *_about("Create", version, [name], is_grouped=True)))
+
+    names = ["one", "two", "three of another length", "four", "four"]
+    (mistaken,) = answers(alice.ask(creation("")))
+    made = [answers(alice.ask(creation(name)))[0].value(Tag.UNIQUE_IDENTIFIER) for name in names]
+    assert loopback.endpoint.quick_paths.match(ttlv.encode(creation("five"))) is not None
+    told = [answers(alice.ask(message(version, item("GetAttributes", target(key)))))[0].payload for key in made]
+    common = [repr(_common(payload, own)) for payload, *own in zip(told, made, names, strict=True) if payload]
+    assert len(common) == 5
+    assert len(set(common)) == 1
+    assert answers(alice.ask(creation("")))[0][2:4] == mistaken[2:4]
+    found = [
+        answers(alice.ask(message(version, item("Locate", *_about("Locate", version, [name], is_grouped=True)))))
+        for name in ("one", "two", "three of another length", "four", "none")
+    ]
+    assert [one[0].values(Tag.UNIQUE_IDENTIFIER) for one in found] == [*([key] for key in made[:3]), made[:2:-1], []]
+
+
+def _common(node: Node, own: list[str]) -> Node:
+    """An answer without what differs between any two keys: identifier, Name, digest, dates."""
+    tag, kind, value = node
+    if kind == nodes.STRUCTURE:
+        return (tag, kind, [_common(child, own) for child in value])
+    differs = value in own or kind in (nodes.BYTE_STRING, nodes.DATE_TIME)
+    return (tag, kind, "own" if differs else value)

@@ -9,12 +9,26 @@ Source: design.md section 4; performance.md section 8 rule 4.
 """
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from struct import Struct
 from typing import Any, NamedTuple
 
+from keystead.core.attributes import ItemType, Value
 from keystead.core.secret import Secret
+from keystead.core.structures import TAG_NAME_VALUE
 from keystead.gate.call import Reply
-from keystead.operations.requests import Decrypt, Decrypted, Encrypt, Encrypted, Get, Got
+from keystead.operations.requests import (
+    Create,
+    Created,
+    Decrypt,
+    Decrypted,
+    Encrypt,
+    Encrypted,
+    Get,
+    Got,
+    Locate,
+    Located,
+)
 from keystead.protocols.kmip.messages import CORRELATION_SINCE, Incoming, Item, header_node, item_node
 from keystead.protocols.kmip.translate.key_blocks import STRUCTURED
 from keystead.protocols.kmip.wire import nodes
@@ -23,6 +37,8 @@ from keystead.protocols.kmip.wire.shapes import Freedom, Path, Shape
 from keystead.protocols.kmip.wire.tags_table import Tag
 from keystead.protocols.kmip.wire.templates import Slot, Template
 
+LOCATED_COUNT_MAX = 7
+"""Hits of a search that is answered from a template."""
 TEMPLATES_PER_SHAPE_MAX = 16
 """Kinds of answers that are remembered for a shape: what kinds of keys there are is the clients' choice."""
 
@@ -30,6 +46,14 @@ _HEADER: Path = (Tag.REQUEST_MESSAGE, Tag.REQUEST_HEADER)
 _ITEM: Path = (Tag.REQUEST_MESSAGE, Tag.BATCH_ITEM)
 _PAYLOAD: Path = (*_ITEM, Tag.REQUEST_PAYLOAD)
 _BATCH_ID: Path = (*_ITEM, Tag.UNIQUE_BATCH_ITEM_ID)
+_NAMES: frozenset[Path] = frozenset(
+    {
+        (*_PAYLOAD, Tag.TEMPLATE_ATTRIBUTE, Tag.ATTRIBUTE, Tag.ATTRIBUTE_VALUE, Tag.NAME_VALUE),
+        (*_PAYLOAD, Tag.ATTRIBUTE, Tag.ATTRIBUTE_VALUE, Tag.NAME_VALUE),
+        (*_PAYLOAD, Tag.ATTRIBUTES, Tag.NAME, Tag.NAME_VALUE),
+    }
+)
+"""Where the text of a Name stands: in Create and Locate of 1.x, and in both of 2.x."""
 
 FREE: dict[Path, Freedom] = {
     (*_HEADER, Tag.CLIENT_CORRELATION_VALUE): Freedom.VALUE,
@@ -40,8 +64,11 @@ FREE: dict[Path, Freedom] = {
     (*_PAYLOAD, Tag.IV_COUNTER_NONCE): Freedom.VALUE,
     (*_PAYLOAD, Tag.AUTHENTICATED_ENCRYPTION_ADDITIONAL_DATA): Freedom.VALUE,
     (*_PAYLOAD, Tag.AUTHENTICATED_ENCRYPTION_TAG): Freedom.VALUE,
+    **dict.fromkeys(_NAMES, Freedom.LENGTH),
 }
 """Leaves that differ between messages of one shape."""
+
+NAME = "Name"
 
 _FIELDS: dict[Path, str] = {
     (*_PAYLOAD, Tag.UNIQUE_IDENTIFIER): "target",
@@ -115,12 +142,66 @@ def _decrypted(result: Decrypted) -> tuple[Hashable, tuple[bytes, ...]]:
     return 0, (result.id.encode(), result.data)
 
 
+def _created(result: Created) -> tuple[Hashable, tuple[bytes, ...]]:
+    return (result.object_type, result.implicit), (result.id.encode(),)
+
+
+def _located(result: Located) -> tuple[Hashable, tuple[bytes, ...]]:
+    ids = result.ids
+    if len(ids) > LOCATED_COUNT_MAX:
+        return None, ()
+    return (len(ids), result.total_count), tuple([held.encode() for held in ids])
+
+
 _RECIPES: dict[type, _Recipe] = {
+    Create: _Recipe(_created, lambda result: result._replace(id=_SLOT)),
+    Locate: _Recipe(_located, lambda result: result._replace(ids=(_SLOT,) * len(result.ids))),
     Get: _Recipe(_got, _got_stand_in),
     Encrypt: _Recipe(_encrypted, _encrypted_stand_in),
     Decrypt: _Recipe(_decrypted, lambda _result: Decrypted(_SLOT, _SLOT)),
 }
 """Request type -> recipe of its results. Operations that are not here take the generic path."""
+
+
+class _Named(NamedTuple):
+    """The one Name among the attributes of a request, whose text differs from message to message.
+
+    Attributes:
+        position: Of the attributes, or conditions, in the request.
+        place: Of the text among the values of a match.
+        before, after: The other attributes; the same objects in every request.
+        name: The Name without its value, which stands last.
+        begin, end: The fields of its value before and after the text.
+    """
+
+    position: int
+    place: int
+    before: tuple[Any, ...]
+    after: tuple[Any, ...]
+    name: tuple[Any, ...]
+    begin: tuple[Any, ...]
+    end: tuple[Any, ...]
+    kind: type
+
+    @classmethod
+    def within(cls, request: Any, paths: tuple[Path, ...]) -> "_Named | None":
+        """Find it; None when there is none."""
+        place = next((place for place, path in enumerate(paths) if path in _NAMES), None)
+        if place is None:
+            return None
+        position = request._fields.index("attributes" if isinstance(request, Create) else "conditions")
+        held = request[position]
+        at = next(at for at, one in enumerate(held) if one.name == NAME)
+        content = held[at].value.content
+        text = next(i for i, (tag, _, _) in enumerate(content) if tag == TAG_NAME_VALUE)
+        others = held[:at], held[at + 1 :]
+        return cls(position, place, *others, held[at][:-1], content[:text], content[text + 1 :], type(held[at]))
+
+    def filled(self, values: list[Any]) -> tuple[Any, ...]:
+        """Return the attributes with this text in the Name."""
+        text = (TAG_NAME_VALUE, ItemType.TEXT_STRING, values[self.place])
+        value = Value(ItemType.STRUCTURE, (*self.begin, text, *self.end))
+        return (*self.before, _tuple(self.kind, (*self.name, value)), *self.after)
 
 
 class QuickPath:
@@ -138,7 +219,7 @@ class QuickPath:
     """
 
     __slots__ = (
-        *("_batch_id", "_constants", "_parts", "_places", "_stand_in", "_templates", "_type"),
+        *("_batch_id", "_constants", "_named", "_parts", "_places", "_stand_in", "_templates", "_type"),
         *("dialect", "is_correlated", "operation", "response_bytes_max"),
     )
 
@@ -152,6 +233,7 @@ class QuickPath:
         free = {_FIELDS[path]: place for place, path in enumerate(paths) if path in _FIELDS}
         self._constants = [None if name in free else getattr(request, name) for name in request._fields]
         self._places = tuple((request._fields.index(name), place) for name, place in free.items())
+        self._named = _Named.within(request, paths)
         self._batch_id = paths.index(_BATCH_ID) if _BATCH_ID in paths else None
         self.is_correlated = self.dialect.version >= CORRELATION_SINCE
 
@@ -160,6 +242,9 @@ class QuickPath:
         arguments = self._constants.copy()
         for position, place in self._places:
             arguments[position] = values[place]
+        named = self._named
+        if named is not None:
+            arguments[named.position] = named.filled(values)
         return _tuple(self._type, arguments)
 
     def incoming(self, values: list[Any]) -> Incoming:
@@ -216,6 +301,14 @@ class QuickPaths:
 
 
 def _quick_path(incoming: Incoming, shape: Shape) -> QuickPath | None:
-    """Return the meaning of a shape; None when its message does not name its object by a text."""
-    is_named = bool(incoming.items[0].request.target)
-    return QuickPath(incoming, shape.paths) if is_named else None
+    """Return the meaning of a shape; None when its message does not name its object by a text, or gives two Names."""
+    operation, batch_id, request = incoming.items[0]
+    if isinstance(request, Create | Locate):
+        held = request.attributes if isinstance(request, Create) else request.conditions
+        if sum(path in _NAMES for path in shape.paths) != sum(one.name == NAME for one in held):
+            return None
+        if isinstance(request, Create):
+            like_others = request._replace(is_like_others=True)
+            incoming = replace(incoming, items=(Item(operation, batch_id, like_others),))
+        return QuickPath(incoming, shape.paths) if sum(one.name == NAME for one in held) < 2 else None
+    return QuickPath(incoming, shape.paths) if request.target else None

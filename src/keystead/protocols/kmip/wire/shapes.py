@@ -41,7 +41,7 @@ FREE_LEAVES_MAX = 64
 SIZES_MAX = 128
 """Of messages of one shape for which the head is kept ready; clients choose them. A new one costs two microseconds."""
 ELASTIC_DEPTH = 3
-"""Structures around an elastic leaf: message, batch item, payload. Elsewhere an elastic leaf keeps its length."""
+"""Structures around an elastic leaf, at least: message, batch item, payload. Elsewhere it keeps its length."""
 
 _CODES = {INTEGER: "i", LONG_INTEGER: "q", ENUMERATION: "I", DATE_TIME: "q", INTERVAL: "I", DATE_TIME_EXTENDED: "q"}
 _SECRET_TYPES = frozenset({BYTE_STRING, BIG_INTEGER})
@@ -185,7 +185,7 @@ Shape = FixedShape | ElasticShape
 
 
 def compile_shape(message: bytes, free: Mapping[Path, Freedom]) -> Shape | None:
-    """Make the shape of a message; None when it has none: nothing free, too much free, or a secret beside it.
+    """Make the shape of a message; None when it has none: too much free, or a secret beside it.
 
     Booleans, big integers and structures are never free. Only the first leaf with the freedom of LENGTH is elastic.
 
@@ -199,10 +199,10 @@ def compile_shape(message: bytes, free: Mapping[Path, Freedom]) -> Shape | None:
             leaves.append(leaf)
         elif leaf.kind in _SECRET_TYPES or not _SECRET_TAGS.isdisjoint(leaf.path):
             return None
-    if not 0 < len(leaves) <= FREE_LEAVES_MAX:
+    if len(leaves) > FREE_LEAVES_MAX:
         return None
     for leaf in leaves:
-        if free[leaf.path] is Freedom.LENGTH and leaf.is_string and len(leaf.around) == ELASTIC_DEPTH:
+        if free[leaf.path] is Freedom.LENGTH and leaf.is_string and len(leaf.around) >= ELASTIC_DEPTH:
             return ElasticShape(message, leaves, leaf)
     return FixedShape(message, leaves)
 
