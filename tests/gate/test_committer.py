@@ -37,9 +37,14 @@ def transaction(number: int) -> Transaction:
     return Transaction(number.to_bytes(16, "big"), "user:alice", "-", number, ())
 
 
+def opened(writer: Recorder) -> Callable[[], Any]:
+    """It has the part of a writer that is used."""
+    return lambda: writer
+
+
 async def told(writer: Recorder, turns: Sequence[int]) -> list[KeysteadError | None]:
     """Submit so many transactions in each turn, and return what each was told, in order."""
-    committer = GroupCommitter(lambda: writer, asyncio.get_running_loop())  # type: ignore[arg-type,return-value]  # the part of a writer that is used
+    committer = GroupCommitter(opened(writer), asyncio.get_running_loop())
     outcomes: list[asyncio.Future[Any]] = []
     for count in turns:
         for _ in range(count):
@@ -72,7 +77,7 @@ def test_what_was_submitted_is_finished_when_it_is_closed() -> None:
     writer = Recorder(lambda _number: None)
 
     async def leave() -> None:
-        committer = GroupCommitter(lambda: writer, asyncio.get_running_loop())  # type: ignore[arg-type,return-value]  # as above
+        committer = GroupCommitter(opened(writer), asyncio.get_running_loop())
         committer.submit(transaction(1), lambda _error: None)
         committer.close()
 
