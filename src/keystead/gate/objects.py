@@ -93,11 +93,3 @@ def _weight_bytes(entry: Loaded) -> int:
         if isinstance(record.attributes, StoredAttributes):
             weight_bytes += len(record.attributes.encoded) * DECODED_FACTOR
     return weight_bytes
-
-
-def as_object(loaded: Loaded) -> ManagedObject:
-    """Narrow a loaded record to a managed object."""
-    record = loaded.record
-    if not isinstance(record, ManagedObject):
-        raise TypeError("not a managed object")
-    return record

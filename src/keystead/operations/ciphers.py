@@ -38,10 +38,9 @@ from keystead.core.structures import (
 )
 from keystead.gate.call import Call
 from keystead.gate.leases import Leases
-from keystead.gate.objects import as_object
 from keystead.gate.operation import Target, operation
 from keystead.operations.requests import CipherParameters, Decrypt, Decrypted, Encrypt, Encrypted
-from keystead.storage.store import Loaded
+from keystead.storage.store import Loaded, as_object
 from keystead.trust.cipher_modes import Prepared
 from keystead.trust.ciphers import Suite, new_iv, prepare, random_iv, suite
 

@@ -19,10 +19,9 @@ from keystead.core.errors import NotSupported, Refused, WrongState
 from keystead.core.permission import Right, Switches
 from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.gate.call import Call
-from keystead.gate.objects import as_object
 from keystead.gate.operation import Target, operation
 from keystead.operations.requests import Get, Got, KeyBlock
-from keystead.storage.store import Loaded
+from keystead.storage.store import Loaded, as_object
 from keystead.trust.material import Opener
 
 _CONVERTIBLE: dict[int, frozenset[int]] = {

@@ -7,7 +7,7 @@ Source: performance.md section 8 rules 1 and 3; design.md law 6.
 """
 
 import sqlite3
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from keystead.storage.sealed import Seals, key_of, material_of, text_of
 from keystead.storage.sqlite_connections import connect, unavailable
 from keystead.storage.sqlite_locate import Search
 from keystead.storage.sqlite_watch import HEADER_BYTES, header_of
-from keystead.storage.store import CHANGES_COUNT_MAX, Loaded, Query
+from keystead.storage.store import CHANGES_COUNT_MAX, NOTHING, Loaded, Query, as_object
 
 _LOADED = "SELECT id, revision, document, mac, sealed FROM records"  # in the order of _loaded's parameters
 _BY_ID = f"{_LOADED} WHERE kind = ? AND id = ?"
@@ -91,12 +91,17 @@ class SqliteReader:
         rows = self._rows(_LIST, (realm, kind, after_handle, limit_count))
         return [self._loaded(kind, text_of(kind, row[0]), row) for row in rows]
 
-    def locate(self, query: Query) -> list[str]:
+    def locate(self, query: Query, at_hand: Mapping[str, Loaded] = NOTHING) -> list[str]:
         """Search for managed objects (store.Reader.locate)."""
+
+        def load(key: bytes) -> ManagedObject | None:
+            known = at_hand.get(text_of(KIND_OBJECT, key))
+            return self._head(key) if known is None else as_object(known)
+
         try:
             self._connection.execute("BEGIN")
             try:
-                return Search(self._connection, self._head, query).run()
+                return Search(self._connection, load, query).run()
             finally:
                 self._connection.execute("ROLLBACK")
         except sqlite3.Error as error:

@@ -7,8 +7,9 @@ process applies groups of transactions.
 Source: design.md sections 5 to 7; cluster.md section 3; requirements KS-GEN-006.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 from keystead.core.attributes import Value
@@ -108,6 +109,17 @@ class Loaded:
     material: SealedMaterial | None
 
 
+NOTHING: Mapping[str, Loaded] = MappingProxyType({})
+
+
+def as_object(loaded: Loaded) -> ManagedObject:
+    """Narrow a loaded record to a managed object."""
+    record = loaded.record
+    if not isinstance(record, ManagedObject):
+        raise TypeError("not a managed object")
+    return record
+
+
 class Reader(Protocol):
     """Consistent, verified reads. Not thread-safe: one per thread."""
 
@@ -131,8 +143,12 @@ class Reader(Protocol):
     ) -> list[Loaded]:
         """List a realm's records other than managed objects, by handle. Raises Tampered."""
 
-    def locate(self, query: Query) -> list[str]:
+    def locate(self, query: Query, at_hand: Mapping[str, Loaded] = NOTHING) -> list[str]:
         """Return ids, newest first. Candidates from the index are checked against what is stored before they count.
+
+        Args:
+            query: What is asked.
+            at_hand: Objects by id that the asker has from this store and knows to be current; they are not read again.
 
         Raises:
             Tampered: a candidate does not authenticate.
