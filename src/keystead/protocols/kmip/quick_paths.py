@@ -1,4 +1,4 @@
-"""Quick paths of Get, Encrypt and Decrypt: no tree for a message of a shape seen before, a template for its answer.
+"""Quick paths of common operations: no tree for a message of a shape seen before, a template for its answer.
 
 The generic path (messages) is the reference: a quick path is learned from a message that it has read, and the template
 is made by the same functions that write the generic answer, with slots in the place of values. So there is one place
