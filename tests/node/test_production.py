@@ -48,6 +48,28 @@ def test_it_starts_locked_and_the_crypto_user_unlocks_it(tmp_path: Path) -> None
         assert ready(ports["health"]) == 500
 
 
+@pytest.mark.row("KS-HSM-017")
+def test_an_activation_outlasts_a_restart_where_a_window_is_set(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    setting = ("settings", "set", "module.activation_window_s=600", "--data", data)
+    with serving(data) as ports:
+        assert keystead(*setting).returncode == 1, "it is read when the node starts"
+        unlock(data)
+    with serving(data) as ports:
+        assert ready(ports["health"]) == 500, "delivered without a window"
+    assert keystead(*setting).returncode == 0
+    with serving(data) as ports:
+        unlock(data)
+        assert keystead("hsm", "deactivate", "--data", data).returncode == 0
+        assert ready(ports["health"]) == 500
+        assert keystead("hsm", "activate", "--data", data).returncode == 0
+    with serving(data) as ports:
+        assert ready(ports["health"]) == 200, "by itself"
+        assert keystead("hsm", "logout", "crypto-user", "--data", data).returncode == 0
+    with serving(data) as ports:
+        assert ready(ports["health"]) == 500, "a logout is meant"
+
+
 @pytest.mark.row("KS-HSM-011")
 def test_a_wrong_pin_is_a_wrong_token_and_counts(tmp_path: Path) -> None:
     data = make(tmp_path)

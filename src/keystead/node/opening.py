@@ -83,7 +83,9 @@ def own_section(own: SqliteStore, name: str) -> Section:
 
 def open_module(parts: Parts) -> SoftwareModule:
     """Open the built-in software module; it starts locked."""
-    return SoftwareModule(StateFile(parts.config.module_state), parts.node_key.derive(MODULE_PURPOSE), ModuleSettings())
+    section = own_section(parts.own, "module")
+    settings = ModuleSettings(activation_window_s=getattr(section, "activation_window_s", 0))
+    return SoftwareModule(StateFile(parts.config.module_state), parts.node_key.derive(MODULE_PURPOSE), settings)
 
 
 def realm_keys(objects: Objects) -> dict[str, bytes]:

@@ -1,6 +1,6 @@
 """Where the node's services listen.
 
-Chapter: Key Server, Health Check. Rows: KS-KMIP-003, 004; KS-HCK-002; KS-PORT-001.
+Chapter: Key Server, Health Check, HSM. Rows: KS-KMIP-003, 004; KS-HCK-002; KS-HSM-017; KS-PORT-001.
 """
 
 from dataclasses import dataclass
@@ -30,6 +30,17 @@ class Health(Section):
     enabled: bool = described("Answer health checks", False)
     address: str = described("Address to listen on", "127.0.0.1")
     port: int = described("Port", 9080, minimum=0, maximum=65535)
+
+
+@section
+@dataclass(frozen=True, slots=True)
+class Module(Section):
+    """The built-in security module (KS-HSM-017)."""
+
+    name, title, access, own = "module", "Security module", Access.MODULE, True
+    activation_window_s: int = described(
+        "How long an activation outlasts a restart or `hsm deactivate`, s; 0 = not at all", 0, minimum=0, maximum=7200
+    )
 
 
 @section
