@@ -78,9 +78,12 @@ def burning(core: int, *, like: int | None = None, idle_class: bool = False) -> 
         idle_class: it yields to everything and only keeps the core from sleeping.
     """
     prefix = ["chrt", "--idle", "0"] if idle_class else []
-    process = subprocess.Popen(on_core(core, *prefix, sys.executable, "-S", "-c", BUSY_LOOP))
+    process = subprocess.Popen(on_core(core, *prefix, sys.executable, "-S", "-c", BUSY_LOOP), start_new_session=True)
     if like is not None:
-        os.setpriority(os.PRIO_PROCESS, process.pid, os.getpriority(os.PRIO_PROCESS, like))
+        nice = os.getpriority(os.PRIO_PROCESS, like)
+        os.setpriority(os.PRIO_PROCESS, process.pid, nice)
+        with contextlib.suppress(OSError):  # where the kernel groups sessions, niceness counts within them only
+            Path(f"/proc/{process.pid}/autogroup").write_text(str(nice))
     try:
         yield
     finally:
