@@ -17,7 +17,7 @@ def test_the_lines_to_a_first_key_print_one(tmp_path: Path) -> None:
     section = (ROOT / "README.md").read_text().split("\n## A first key", 1)[1].split("\n## ", 1)[0]
     lines = [line[4:] for line in section.splitlines() if line.startswith("    ")]
     assert lines[0] == "./dev setup"
-    script = "\n".join(lines[1:]).replace(".venv/bin/", f"{BIN}/").replace("/tmp/", f"{tmp_path}/")
+    script = "\n".join(lines[1:]).replace("/tmp/", f"{tmp_path}/").replace(".venv/bin/", f"{BIN}/")
     shell = subprocess.Popen(["bash", "-e"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
     try:
         said, _ = shell.communicate(f"{script}\nkill %1\n".encode(), timeout=115)

@@ -19,8 +19,9 @@ from keystead.protocols.kmip.wire.ttlv import FOUR_BYTES, LONG_NUMBERS, PADDING,
 ENCODED_ITEMS = 0
 """In place of a type: the slot takes any number of whole items, as `encode` makes them, instead of one value."""
 
-FORMATS_MAX = 512
-"""Size combinations that a template remembers; clients choose them. A new one costs about two microseconds."""
+FORMATS_MAX = 32
+"""Size combinations that a template remembers; clients choose them, and there may be thousands of templates. A new one
+costs a few microseconds."""
 
 _word = Struct(">I").pack
 
@@ -90,14 +91,18 @@ class Template:
             if sizes[slot] & 7:
                 raise Internal("encoded items have sizes of eight bytes")
         parts = self._parts.copy()
+        whole = 0  # of all slots of any size; most structures stand around all of them
         for slot, part in self._strings:
-            parts[part] = _word(sizes[slot]).replace(b"%", b"%%")
-            parts[part + 2] = PADDING[sizes[slot] & 7]
+            size = sizes[slot]
+            whole += size + 7 & -8
+            parts[part] = _word(size).replace(b"%", b"%%")
+            parts[part + 2] = PADDING[size & 7]
+        for slot in self._items:
+            whole += sizes[slot]
+        slot_count = len(self._strings) + len(self._items)
         for part, least, slots in self._structures:
-            length = least
-            for slot in slots:
-                length += sizes[slot] + 7 & -8
-            parts[part] = _word(length).replace(b"%", b"%%")
+            within = whole if len(slots) == slot_count else sum([sizes[slot] + 7 & -8 for slot in slots])
+            parts[part] = _word(least + within).replace(b"%", b"%%")
         return b"".join(parts)
 
     def _lay(self, node: Node) -> tuple[int, list[int]]:
