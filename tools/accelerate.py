@@ -5,7 +5,6 @@ run as they are. Nothing is built while the build fits the sources.
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +14,6 @@ import tomllib
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
-os.environ["KEYSTEAD_ACCELERATION"] = "off"
 
 from keystead import acceleration
 
