@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -88,12 +90,15 @@ def pykmip(folder: Path) -> Iterator[Server]:
     script = Path(__file__).with_name("pykmip_server.py")
     command = machine.on_core(core, sys.executable, "-P", script, folder / "server.conf", folder / "server.log")
     with (folder / "output.txt").open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env={"PATH": "/usr/bin:/bin"})
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, env={"PATH": "/usr/bin:/bin"}, start_new_session=True
+        )
     try:
         _wait_for(port, process, folder / "output.txt")
         yield Server("PyKMIP", port, process.pid, (client,), tls="1.2")
     finally:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # it has a process of its own for its policies
         process.wait()
 
 
