@@ -4,11 +4,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pytest
-
 from keystead.core.changes import Transaction
 from keystead.core.errors import Conflict, KeysteadError, Unavailable
-from keystead.gate.committer import GroupCommitter
+from keystead.gate.committer import GROUP_COUNT_MAX, GroupCommitter
 
 
 class Recorder:
@@ -85,8 +83,8 @@ def test_what_was_submitted_is_finished_when_it_is_closed() -> None:
     assert writer.groups == [1]
 
 
-@pytest.mark.parametrize("count", [300])
-def test_a_large_turn_is_still_whole(count: int) -> None:
+def test_a_large_turn_is_cut_into_groups_of_the_largest_size() -> None:
     writer = Recorder(lambda _number: None)
+    count = 2 * GROUP_COUNT_MAX + 1
     assert asyncio.run(told(writer, [count])) == [None] * count
-    assert sum(writer.groups) == count
+    assert writer.groups == [GROUP_COUNT_MAX, GROUP_COUNT_MAX, 1]

@@ -83,8 +83,8 @@ class GroupCommitter:
                 jobs = self._queue.get()
                 running = jobs is not None
                 group += jobs or []
-            if group:
-                self._commit(writer, group)
+            for at in range(0, len(group), GROUP_COUNT_MAX):  # a turn may have submitted more
+                self._commit(writer, group[at : at + GROUP_COUNT_MAX])
                 self._tidy(writer)
         writer.close()
 
