@@ -11,7 +11,7 @@ from keystead.core.permission import Switches
 from keystead.core.secret import Secret
 from keystead.core.structures import TAG_USAGE_LIMITS_COUNT, made
 from keystead.gate import leases
-from keystead.operations.ciphers import PLANS_COUNT_MAX, budget_of
+from keystead.operations.ciphers import budget_of
 from keystead.operations.requests import (
     Activate,
     AddAttribute,
@@ -27,6 +27,7 @@ from keystead.operations.requests import (
 )
 from keystead.storage.store import KIND_COUNTER
 from keystead.trust.ciphers import SUITES
+from keystead.trust.keyring import READY_COUNT_MAX
 from tests.support.builders import (
     ALICE,
     CBC,
@@ -280,10 +281,10 @@ def test_what_is_held_follows_record_and_switches(open_node: Node) -> None:
 def test_what_is_held_is_bounded(node: Node) -> None:
     ready = node.keyring.ready
     assert ready is not None
-    ready.update(dict.fromkeys(range(PLANS_COUNT_MAX)))
+    ready.update(dict.fromkeys(range(READY_COUNT_MAX)))
     key = a_key(node)
     node.ask(ALICE, Encrypt(DATA, key, RANDOM_GCM))
-    assert len(ready) == PLANS_COUNT_MAX
+    assert len(ready) == READY_COUNT_MAX
     assert 0 not in ready
 
 

@@ -44,7 +44,6 @@ from keystead.storage.store import Loaded, as_object
 from keystead.trust.cipher_modes import Prepared
 from keystead.trust.ciphers import Suite, new_iv, prepare, random_iv, suite
 
-PLANS_COUNT_MAX = 32_768  # of this and Get together; at most 3 KB each with its cipher
 RANDOM_IV_BITS_MIN = 96  # shorter random ones repeat too soon (SP 800-38D section 8.2.2)
 ENCRYPT_BIT, DECRYPT_BIT = int(UsageMask.ENCRYPT), int(UsageMask.DECRYPT)  # plain numbers are quicker than flags
 LIMITS = "Usage Limits"
@@ -176,11 +175,7 @@ def _ready_plan(call: Call, loaded: Loaded, asked: CipherParameters | None) -> P
 def _plan(call: Call, loaded: Loaded, asked: CipherParameters | None) -> Plan:
     """Make a plan, and keep it where it may be kept."""
     plan = _planned(call, loaded, asked)
-    ready: dict[Any, Plan] | None = call.desk.keyring.ready
-    if ready is not None:
-        if len(ready) >= PLANS_COUNT_MAX:
-            ready.pop(next(iter(ready)), None)
-        ready[loaded.record.id, asked] = plan
+    call.desk.keyring.keep((loaded.record.id, asked), plan)
     return plan
 
 

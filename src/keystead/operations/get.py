@@ -31,9 +31,6 @@ _CONVERTIBLE: dict[int, frozenset[int]] = {
 """Formats that differ in how the same bytes are wrapped up, so that each can be given for the other."""
 
 
-PLANS_COUNT_MAX = 32_768  # of this, Encrypt and Decrypt together; less than 1 KB each
-
-
 class Plan(NamedTuple):
     """What is decided once for a record: that it may leave, and in which form.
 
@@ -81,11 +78,8 @@ def _plan(call: Call, loaded: Loaded, request: Get) -> Plan:
     keyring = call.desk.keyring
     opener = keyring.opener((record.realm, KIND_OBJECT, record.id, material.id, material.version), material.sealed)
     plan = Plan(loaded, call.switches, opener, form)
-    ready: dict[Any, Plan] | None = keyring.ready
-    if ready is not None and not record.protection.fresh:
-        if len(ready) >= PLANS_COUNT_MAX:
-            ready.pop(next(iter(ready)), None)
-        ready[record.id, request] = plan
+    if not record.protection.fresh:
+        keyring.keep((record.id, request), plan)
     return plan
 
 

@@ -28,6 +28,7 @@ from keystead.trust.sealing import frame
 
 REALM_KEY_BYTES = 32
 CIPHER_COUNT_MAX = 16_384  # about 2.4 KB each
+READY_COUNT_MAX = 32_768  # plans of all operations together; at most 3 KB each with its cipher
 
 
 class _Held:
@@ -62,7 +63,7 @@ class Keyring:
     Attributes:
         ready: Plans and prepared ciphers of served keys, kept by whoever made them; None while nothing may be held
             between calls. Emptied and replaced when the module locks or the cache is switched, so ask for it each time
-            and keep it bounded.
+            and add to it with `keep` only.
     """
 
     def __init__(
@@ -132,6 +133,14 @@ class Keyring:
             opener = Opener(self._cipher(held, place[0], place[3]), binding(place), sealed)
             self._keep(held, place, opener)
         return opener
+
+    def keep(self, key: Any, plan: Any) -> None:
+        """Put a plan into `ready` if anything may be held between calls; the oldest goes when there are too many."""
+        ready = self.ready
+        if ready is not None:
+            if len(ready) >= READY_COUNT_MAX:
+                ready.pop(next(iter(ready)), None)
+            ready[key] = plan
 
     def check(self) -> None:
         """Test the path to the module: unwrap the first realm's key-encryption key, past everything that is held.

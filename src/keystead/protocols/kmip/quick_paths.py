@@ -172,6 +172,7 @@ class _Named(NamedTuple):
         before, after: The other attributes; the same objects in every request.
         name: The Name without its value, which stands last.
         begin, end: The fields of its value before and after the text.
+        kind: Of the Name: an attribute or a condition.
     """
 
     position: int
