@@ -47,7 +47,8 @@ def compiled(build: Path = BUILD) -> dict[str, Path]:
         is_current = manifest["interpreter"] == interpreter() and all(
             digest_of(PACKAGE / source) == digest for source, digest in manifest["sources"].items()
         )
-        return {name: build / file for name, file in manifest["files"].items()} if is_current else {}
+        files = {name: build / file for name, file in manifest["files"].items()}
+        return files if is_current and all(file.is_file() for file in files.values()) else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # whatever somebody has put there
         return {}
 

@@ -25,6 +25,7 @@ def build(folder: Path, **changed: Any) -> Path:
         "sources": sources,
     }
     (folder / acceleration.MANIFEST).write_text(json.dumps(manifest | changed))
+    (folder / "call.so").touch()
     return folder
 
 
@@ -33,6 +34,8 @@ def test_a_build_counts_while_its_sources_are_those_that_are_there(tmp_path: Pat
     assert acceleration.compiled(build(tmp_path, sources={SOURCE: "0" * 64})) == {}, "edited since"
     assert acceleration.compiled(build(tmp_path, sources={"gate/gone.py": "0" * 64})) == {}, "removed since"
     assert acceleration.compiled(build(tmp_path, interpreter="cpython-39 3.9.1")) == {}, "another interpreter"
+    (build(tmp_path) / "call.so").unlink()
+    assert acceleration.compiled(tmp_path) == {}, "a part is gone"
 
 
 @pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"interpreter": 1}'])
