@@ -1,7 +1,6 @@
 """What every store does, whatever the engine. A new engine adds one line to `ENGINES` and passes all of it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +69,7 @@ def outcome_classes(outcomes: list[KeysteadError | None]) -> list[type[KeysteadE
     return [None if outcome is None else type(outcome) for outcome in outcomes]
 
 
-FULL = replace(
-    new_object(1),
+FULL = new_object(1)._replace(
     shape=KeyShape(AES := 3, 256, 1, 12, 2),
     dates=Dates(NOW_US, NOW_US + 5, None, None, NOW_US - 1, NOW_US + 2),
     protection=Protection(deletable=False, sensitive=True, always_sensitive=True, fresh=False),
@@ -94,7 +92,7 @@ def test_an_object_comes_back_as_it_was_put(reader: Reader, writer: Writer) -> N
     put(writer, complete)
     loaded = reader.object(FULL.id)
     assert loaded is not None
-    assert loaded.record == replace(complete.record, revision=1)
+    assert loaded.record == complete.record._replace(revision=1)
     assert type(loaded.record) is ManagedObject
     assert loaded.material == material(1)
     assert list(loaded.record.attributes) == list(FULL.attributes)
@@ -109,7 +107,7 @@ def test_another_record_comes_back_as_it_was_put(reader: Reader, writer: Writer)
     put(writer, Put(record, sealed))
     loaded = reader.record(KIND_AUTHORITY, "authority.clients")
     assert loaded is not None
-    assert loaded.record == replace(record, revision=1)
+    assert loaded.record == record._replace(revision=1)
     assert loaded.material == sealed
 
 
@@ -128,8 +126,8 @@ def test_a_change_needs_the_revision_it_was_made_from(reader: Reader, writer: Wr
     put(writer, new_object(1))
     first = loaded_object(reader, 1)
     put(writer, first.changed(NOW_US + 1, owner="bob"))
-    late, early = first.changed(NOW_US + 2, owner="eve"), replace(first, revision=2, owner="eve", handle="other")
-    outcomes = writer.commit([transaction(Put(late)), transaction(Put(replace(early, revision=7)))])
+    late, early = first.changed(NOW_US + 2, owner="eve"), first._replace(revision=2, owner="eve", handle="other")
+    outcomes = writer.commit([transaction(Put(late)), transaction(Put(early._replace(revision=7)))])
     assert outcome_classes(outcomes) == [Conflict, Conflict]
     assert loaded_object(reader, 1).owner == "bob"
     assert loaded_object(reader, 1).revision == 2
@@ -141,7 +139,7 @@ def test_a_new_record_needs_a_free_id_and_a_free_handle(reader: Reader, writer: 
         new_object(1, handle="free"),
         new_object(2, handle="key-1"),
         new_user("alice"),
-        replace(new_user("alice"), handle="carol"),
+        new_user("alice")._replace(handle="carol"),
     ]
     outcomes = writer.commit([transaction(Put(each)) for each in tried])
     assert outcome_classes(outcomes) == [Exists] * 4
@@ -161,9 +159,9 @@ def test_handles_can_be_passed_on_within_one_group(reader: Reader, writer: Write
     put(writer, new_object(1, handle="a"), new_object(2, handle="b"))
     one, two = loaded_object(reader, 1), loaded_object(reader, 2)
     moves = [
-        replace(one, handle="c"),
-        replace(two, handle="a"),
-        replace(one, handle="b", revision=2),
+        one._replace(handle="c"),
+        two._replace(handle="a"),
+        one._replace(handle="b", revision=2),
         new_object(3, handle="c"),
     ]
     assert writer.commit([transaction(Put(each)) for each in moves]) == [None] * 4
@@ -186,7 +184,7 @@ def test_a_transaction_is_applied_as_a_whole_or_not_at_all(reader: Reader, write
 
 def test_transactions_of_a_group_see_the_ones_before(reader: Reader, writer: Writer) -> None:
     record = new_object(1)
-    steps = [replace(record, owner=f"owner{number}", revision=number) for number in range(5)]
+    steps = [record._replace(owner=f"owner{number}", revision=number) for number in range(5)]
     assert writer.commit([transaction(Put(each)) for each in steps]) == [None] * 5
     assert loaded_object(reader, 1).owner == "owner4"
     assert loaded_object(reader, 1).revision == 5
@@ -214,11 +212,11 @@ def test_record_and_material_belong_together(reader: Reader, writer: Writer, wro
     put(writer, with_material(new_object(1), 1))
     held = loaded_object(reader, 1)
     tried = {
-        "another's": Put(replace(held, material=stores.reference(material(2))), material(3)),
-        "lost": Put(replace(held, material=None)),
-        "unnamed": Put(replace(held, material=None), material(2)),
+        "another's": Put(held._replace(material=stores.reference(material(2))), material(3)),
+        "lost": Put(held._replace(material=None)),
+        "unnamed": Put(held._replace(material=None), material(2)),
         "named and erased": Put(held, erase_material=True),
-        "brought and erased": Put(replace(held, material=None), material(2), erase_material=True),
+        "brought and erased": Put(held._replace(material=None), material(2), erase_material=True),
     }[wrong]
     assert outcome_classes(writer.commit([transaction(tried)])) == [Internal]
     loaded = reader.object(object_id(1))
@@ -228,7 +226,7 @@ def test_record_and_material_belong_together(reader: Reader, writer: Writer, wro
 
 def test_a_purged_record_is_gone_and_its_handle_free(reader: Reader, writer: Writer) -> None:
     put(writer, with_material(new_object(1, attributes=attributes(Name="n")), 1))
-    stale = replace(new_object(1), revision=3)
+    stale = new_object(1)._replace(revision=3)
     assert outcome_classes(writer.commit([stores.purge(stale)])) == [Conflict]
     assert writer.commit([stores.purge(loaded_object(reader, 1)), transaction(Put(new_object(2, handle="key-1")))]) == [
         None,
@@ -242,11 +240,11 @@ def test_a_purged_record_is_gone_and_its_handle_free(reader: Reader, writer: Wri
 def test_what_cannot_be_stored_is_refused_without_harm_to_others(reader: Reader, writer: Writer) -> None:
     far = new_object(2, dates=Dates(activation_us=1 << 70))
     odd = Record(KIND_USER, "user.odd", "odd", {"what": object()})
-    wrong_id = replace(new_object(3), id="not-a-uuid")
+    wrong_id = new_object(3)._replace(id="not-a-uuid")
     unbound = Record("elsewhere", "e", "e", {})
     records: list[ManagedObject | Record] = [new_object(1), far, odd, wrong_id, unbound, new_object(4)]
     group = [transaction(Put(each)) for each in records]
-    short = replace(transaction(Put(new_object(5))), request_id=b"short")
+    short = transaction(Put(new_object(5)))._replace(request_id=b"short")
     assert outcome_classes(writer.commit([*group, short])) == [
         None,
         Invalid,
@@ -292,7 +290,7 @@ def test_an_unknown_outcome_is_settled_by_reading(reader: Reader, writer: Writer
 
 
 def test_records_are_listed_by_handle_in_pages(reader: Reader, writer: Writer) -> None:
-    put(writer, *(new_user(name) for name in ("carol", "alice", "bob")), replace(new_user("dora"), realm="other"))
+    put(writer, *(new_user(name) for name in ("carol", "alice", "bob")), new_user("dora")._replace(realm="other"))
     put(writer, new_object(1, handle="user"))
     assert [loaded.record.handle for loaded in reader.list_records(KIND_USER)] == ["alice", "bob", "carol"]
     assert [loaded.record.handle for loaded in reader.list_records(KIND_USER, "alice", 1)] == ["bob"]
@@ -427,7 +425,7 @@ FOUND = {
 @pytest.mark.row("KS-KMIP-043")
 @pytest.mark.parametrize("match", FOUND.values(), ids=FOUND.keys())
 def test_locate_finds_by_each_kind_of_attribute(reader: Reader, writer: Writer, match: Match) -> None:
-    put(writer, PLAIN, SEARCHED, replace(SEARCHED, id=object_id(3), handle="bobs", owner="bob"))
+    put(writer, PLAIN, SEARCHED, SEARCHED._replace(id=object_id(3), handle="bobs", owner="bob"))
     wanted = [match] if match.name != "Unique Identifier" else [match, equal("Object Type", 2)]
     assert numbers(reader.locate(query(*wanted))) == [2]
     assert numbers(reader.locate(query(*wanted, equal("Object Group", text("tape"))))) == [2]
@@ -455,7 +453,7 @@ NOT_FOUND = {
 
 @pytest.mark.parametrize("match", NOT_FOUND.values(), ids=NOT_FOUND.keys())
 def test_locate_finds_nothing_else(reader: Reader, writer: Writer, match: Match) -> None:
-    put(writer, PLAIN, SEARCHED, replace(SEARCHED, id=object_id(3), handle="bobs", owner="bob"))
+    put(writer, PLAIN, SEARCHED, SEARCHED._replace(id=object_id(3), handle="bobs", owner="bob"))
     assert reader.locate(query(match)) == []
     assert reader.locate(query(equal("Object Group", text("tape")), match)) == []
 

@@ -1,7 +1,6 @@
 """Adding, changing, deleting and setting attributes of an object that exists."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -43,7 +42,7 @@ IN_STATE = {
 
 
 def with_attributes(*attributes: Attribute, **fields: Any) -> ManagedObject:
-    return replace(KEY, attributes=Attributes(attributes), **fields)
+    return KEY._replace(attributes=Attributes(attributes), **fields)
 
 
 def date(offset_s: int) -> Value:
@@ -171,7 +170,7 @@ DATE_RULES = {
 @pytest.mark.parametrize("state", IN_STATE, ids=lambda s: s.name)
 @pytest.mark.parametrize("name", DATE_RULES)
 def test_dates_may_be_set_in_the_states_of_the_specification(name: str, state: State) -> None:
-    record = replace(KEY, dates=IN_STATE[state])
+    record = KEY._replace(dates=IN_STATE[state])
     if state in DATE_RULES[name]:
         assert instances_of(assigned(record, name, date(60), NOW_US).record, name, NOW_US)[0].value == date(60)
     else:
@@ -184,7 +183,7 @@ def test_dates_may_be_set_in_the_states_of_the_specification(name: str, state: S
     ("offset_s", "now", "later"), [(-5, State.DEACTIVATED, State.DEACTIVATED), (60, State.ACTIVE, State.DEACTIVATED)]
 )
 def test_a_deactivation_date_deactivates_at_its_time(offset_s: int, now: State, later: State) -> None:
-    record = replace(KEY, dates=Dates(activation_us=NOW_US - 9 * SECOND_US))
+    record = KEY._replace(dates=Dates(activation_us=NOW_US - 9 * SECOND_US))
     record = added(record, "Deactivation Date", date(offset_s), NOW_US).record
     assert record.state(NOW_US) is now
     assert record.state(NOW_US + 60 * SECOND_US) is later
@@ -196,14 +195,14 @@ def test_an_activation_date_of_the_past_activates_at_once() -> None:
 
 @pytest.mark.parametrize("name", ["Process Start Date", "Protect Stop Date"])
 def test_dates_that_have_passed_are_fixed(name: str) -> None:
-    record = replace(KEY, dates=Dates(activation_us=NOW_US - 9 * SECOND_US))
+    record = KEY._replace(dates=Dates(activation_us=NOW_US - 9 * SECOND_US))
     record = added(record, name, date(-5), NOW_US).record
     with pytest.raises(WrongState):
         modified(record, Instance(name), date(60), NOW_US)
 
 
 def test_dates_stay_in_order() -> None:
-    record = replace(KEY, dates=Dates(activation_us=NOW_US - 9 * SECOND_US))
+    record = KEY._replace(dates=Dates(activation_us=NOW_US - 9 * SECOND_US))
     with pytest.raises(Invalid):
         added(record, "Deactivation Date", date(-10), NOW_US)
 
@@ -228,7 +227,7 @@ def test_protection_only_grows(changes: list[tuple[str, bool]]) -> None:
 
 
 def test_always_and_never_remember_how_the_object_was_born() -> None:
-    held = replace(KEY, protection=Protection(True, True, True, True, False, True))
+    held = KEY._replace(protection=Protection(True, True, True, True, False, True))
     record = assigned(held, "Sensitive", boolean(True), NOW_US).record
     assert record.protection.always_sensitive
     assert record.protection.never_extractable
@@ -248,7 +247,7 @@ def test_usage_limits_are_fixed_once_used() -> None:
 
 
 def test_a_mask_is_given_once() -> None:
-    secret = replace(KEY, object_type=int(ObjectType.SECRET_DATA), shape=KeyShape(subtype=1))
+    secret = KEY._replace(object_type=int(ObjectType.SECRET_DATA), shape=KeyShape(subtype=1))
     record = added(secret, "Cryptographic Usage Mask", Value(ItemType.INTEGER, 2), NOW_US).record
     assert record.shape.usage_mask == 2
     with pytest.raises(Exists):

@@ -92,7 +92,7 @@ class StoreMachine(RuleBasedStateMachine):
         return objects
 
     def plan(self, number: int, record: ManagedObject, put: Put) -> None:
-        stored = replace(record, material=put.record.material, revision=record.revision + 1)
+        stored = record._replace(material=put.record.material, revision=record.revision + 1)
         self.pending.append(({number: stored}, Change((put,), None)))
 
     @rule(number=NUMBERS, owner=OWNERS, held=ATTRIBUTES, dates=DATES, sealed=st.booleans())
@@ -106,20 +106,20 @@ class StoreMachine(RuleBasedStateMachine):
     def change(self, number: int, owner: str | None, held: Attributes, dates: Dates, grants: dict[str, int]) -> None:
         record = self.seen().get(number)
         if record is not None:
-            changed = replace(record, owner=owner, attributes=held, dates=dates, grants=grants)
+            changed = record._replace(owner=owner, attributes=held, dates=dates, grants=grants)
             self.plan(number, changed, Put(changed))
 
     @rule(number=NUMBERS, handle=WORDS)
     def rename(self, number: int, handle: str) -> None:
         seen = self.seen()
         if number in seen and all(record.handle != handle for record in seen.values()):
-            self.plan(number, renamed := replace(seen[number], handle=handle), Put(renamed))
+            self.plan(number, renamed := seen[number]._replace(handle=handle), Put(renamed))
 
     @rule(number=NUMBERS)
     def erase(self, number: int) -> None:
         record = self.seen().get(number)
         if record is not None:
-            self.plan(number, bare := replace(record, material=None), Put(bare, erase_material=True))
+            self.plan(number, bare := record._replace(material=None), Put(bare, erase_material=True))
 
     @rule(number=NUMBERS)
     def purge(self, number: int) -> None:

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -369,7 +368,7 @@ def test_erased_material_is_in_no_file_any_more(store: SqliteStore, purged: bool
     assert any(sealed in content for content in files(store.path.parent))
     held = loaded_object(reader, 30)
     gone = Put(held.changed(NOW_US, material=None), erase_material=True)
-    change = replace(transaction(gone).steps[0][1], puts=(), purges=(("object", held.id, held.revision),))
+    change = transaction(gone).steps[0][1]._replace(puts=(), purges=(("object", held.id, held.revision),))
     taken = Transaction(request_id(9), "user:alice", "-", NOW_US, (("key.destroy", change),))
     assert writer.commit([taken if purged else transaction(gone)]) == [None]
     reader.close()

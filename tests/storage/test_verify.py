@@ -44,8 +44,8 @@ ONE, TWO, THREE = (key_of("object", object_id(number)) for number in (1, 2, 3))
 def fill(store: SqliteStore) -> None:
     """Objects 1 to 4 with material, 1 changed twice, 5 purged, a user, a counter, a refusal."""
     writer, reader = store.writer(), store.reader()
-    named = [replace(new_object(n), attributes=attributes(Name=f"n{n}", x_site="s")) for n in range(1, 5)]
-    named[1] = replace(named[1], grants={"staff": int(Right.SEE)}, dates=Dates(NOW_US + 50))
+    named = [new_object(n)._replace(attributes=attributes(Name=f"n{n}", x_site="s")) for n in range(1, 5)]
+    named[1] = named[1]._replace(grants={"staff": int(Right.SEE)}, dates=Dates(NOW_US + 50))
     put(writer, *(with_material(each, number) for number, each in enumerate(named, 1)), new_object(5))
     for number in (1, 2):
         put(writer, loaded_object(reader, 1).changed(NOW_US + number), at_us=NOW_US + number)
@@ -368,7 +368,7 @@ def test_nothing_damaged_is_served(store: SqliteStore, statement: str) -> None:
         reader.object(object_id(1))
     with pytest.raises(Tampered):
         reader.by_handle("root", "object", "key-1")
-    changed = replace(new_object(1), revision=3, material=reference(material(1)))
+    changed = new_object(1)._replace(revision=3, material=reference(material(1)))
     if "sealed" not in statement:
         assert type(writer.commit([transaction(Put(changed))])[0]).__name__ in {"Tampered", "Conflict"}
     reader.close()

@@ -3,7 +3,6 @@
 import atexit
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache
 from os import urandom
 from pathlib import Path
@@ -117,7 +116,7 @@ class Node:
 
     def change(self, object_id: str, **fields: Any) -> None:
         """Change an object past every rule, as an administrator's operation of later times might."""
-        assert self.store(Put(replace(self.record(object_id), **fields))) is None
+        assert self.store(Put(self.record(object_id)._replace(**fields))) is None
         self.objects.refresh()
 
     def store(self, *puts: Put) -> KeysteadError | None:

@@ -66,12 +66,12 @@ def new_object(number: int, owner: str | None = "alice", **changes: Any) -> Mana
         KeyShape(AES, 256, 1, 12, 0),
         Dates(activation_us=NOW_US),
     )
-    return replace(plain, **changes)
+    return plain._replace(**changes)
 
 
 def with_material(record: ManagedObject, number: int) -> Put:
     sealed = material(number)
-    return Put(replace(record, material=reference(sealed)), sealed)
+    return Put(record._replace(material=reference(sealed)), sealed)
 
 
 def new_user(name: str, **fields: Any) -> Record:

@@ -8,7 +8,7 @@ Source: KMIP 1.4 sections 3.20 to 3.51, 4.14 to 4.16, 11.15 to 11.17; KMIP 2.1 s
 6.1.51; requirements KS-KMIP-036, 038, 045, 050, 051; KS-LIFE-005, 006; AMB-41.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from keystead.core.attribute_rules import DATE_FIELDS, check_order
@@ -172,13 +172,13 @@ def _in_head(record: ManagedObject, attribute: Attribute, now_us: int) -> Change
     name, _, value = attribute
     if name in DATE_FIELDS:
         _check_date_open(record, name, now_us)
-        dates = replace(record.dates, **{DATE_FIELDS[name]: micros(value)})
+        dates = record.dates._replace(**{DATE_FIELDS[name]: micros(value)})
         check_order(dates)
         return Changed(record.changed(now_us, dates=dates), attribute)
     if name == "Original Creation Date":
         return Changed(record.changed(now_us, original_creation_us=micros(value)), attribute)
     if name == "Cryptographic Usage Mask":
-        return Changed(record.changed(now_us, shape=replace(record.shape, usage_mask=value.content)), attribute)
+        return Changed(record.changed(now_us, shape=record.shape._replace(usage_mask=value.content)), attribute)
     return Changed(record.changed(now_us, protection=_protected(record, attribute)), attribute)
 
 
@@ -207,7 +207,7 @@ def _protected(record: ManagedObject, attribute: Attribute) -> Protection:
     if attribute.name == "Sensitive":
         if held.sensitive and not wanted:
             raise Refused("a sensitive object stays sensitive", "refused.permission")
-        return replace(held, sensitive=wanted, always_sensitive=held.always_sensitive and wanted)
+        return held._replace(sensitive=wanted, always_sensitive=held.always_sensitive and wanted)
     if not held.extractable and wanted:
         raise Refused("an object that cannot be extracted stays so", "refused.permission")
-    return replace(held, extractable=wanted)
+    return held._replace(extractable=wanted)

@@ -3,8 +3,7 @@
 Source: design.md sections 2 and 6 ("transaction").
 """
 
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from keystead.core.records import ManagedObject, Record
 
@@ -12,8 +11,7 @@ KEEP = None
 """Material of a Put that leaves what is stored as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class SealedMaterial:
+class SealedMaterial(NamedTuple):
     """Key material as it is stored: AEAD-sealed above the store, which never sees it in clear.
 
     Attributes:
@@ -27,8 +25,7 @@ class SealedMaterial:
     sealed: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(NamedTuple):
     """One record as it shall be stored.
 
     Attributes:
@@ -43,8 +40,7 @@ class Put:
     erase_material: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What a handler returns when it wants something written.
 
     Attributes:
@@ -60,8 +56,7 @@ class Change:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(NamedTuple):
     """Changes of one batch, applied together or not at all (a savepoint in the group's transaction).
 
     Attributes:
@@ -78,4 +73,4 @@ class Transaction:
     origin: str
     at_us: int
     steps: tuple[tuple[str, Change], ...]
-    refusals: tuple[tuple[str, str, str], ...] = field(default_factory=tuple)
+    refusals: tuple[tuple[str, str, str], ...] = ()

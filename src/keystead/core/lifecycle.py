@@ -6,8 +6,8 @@ every use.
 Source: KMIP 1.4 section 3.22 and 3.23 (state, dates); KMIP 2.1 section 4.58; requirements KS-LIFE-001 to 006, SM-1.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class State(IntEnum):
@@ -47,8 +47,7 @@ GONE = frozenset({State.DESTROYED, State.DESTROYED_COMPROMISED})
 """States in which no key bytes exist any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dates:
+class Dates(NamedTuple):
     """The dates that decide a state, in UTC microseconds; None = not set."""
 
     activation_us: int | None = None

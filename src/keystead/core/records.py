@@ -7,12 +7,13 @@ Source: design.md sections 5 to 7.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from keystead.core.attributes import NONE, Attributes
 from keystead.core.lifecycle import Dates, State, state_at
 
+NO_GRANTS: Mapping[str, int] = MappingProxyType({})
 ROOT_REALM = "root"
 KIND_OBJECT = "object"
 KIND_USER = "user"
@@ -25,8 +26,7 @@ KIND_MODULE = "module"
 KINDS = (KIND_OBJECT, KIND_USER, KIND_GROUP, KIND_REALM, KIND_AUTHORITY, KIND_SETTINGS, KIND_SERVER_KEY, KIND_MODULE)
 
 
-@dataclass(frozen=True, slots=True)
-class MaterialReference:
+class MaterialReference(NamedTuple):
     """Which sealed material belongs to a record.
 
     Attributes:
@@ -40,8 +40,7 @@ class MaterialReference:
     sealed_digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class KeyShape:
+class KeyShape(NamedTuple):
     """What kind of key the material is; every number is KMIP's enumeration value. 0 or None = not applicable."""
 
     algorithm: int = 0
@@ -51,8 +50,7 @@ class KeyShape:
     subtype: int = 0  # Secret Data Type, Opaque Data Type, Certificate Type
 
 
-@dataclass(frozen=True, slots=True)
-class Protection:
+class Protection(NamedTuple):
     """Flags that guard the material (KMIP 1.4 sections 3.40 to 3.49; KS-KEY-008, 009)."""
 
     deletable: bool = True
@@ -64,8 +62,7 @@ class Protection:
     fresh: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ManagedObject:
+class ManagedObject(NamedTuple):
     """A key, secret or other object under management.
 
     Attributes:
@@ -95,7 +92,7 @@ class ManagedObject:
     compromise_occurrence_us: int | None = None
     revocation: tuple[int, str] | None = None  # Revocation Reason code, message
     original_creation_us: int | None = None
-    grants: Mapping[str, int] = field(default_factory=dict)
+    grants: Mapping[str, int] = NO_GRANTS
     attributes: Attributes = NONE
     revision: int = 0
 
@@ -105,11 +102,10 @@ class ManagedObject:
 
     def changed(self, now_us: int, **changes: Any) -> "ManagedObject":
         """Return a copy with changes and a new Last Change Date."""
-        return replace(self, last_change_us=now_us, **changes)
+        return self._replace(last_change_us=now_us, **changes)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """Any other record (user, group, realm, authority, settings…): a name and plain CBOR-able fields.
 
     Attributes:

@@ -12,7 +12,7 @@ Source: design.md section 6 ("usage, rate and GCM limits"); NIST SP 800-38D sect
 """
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keystead.core.changes import Put
@@ -122,7 +122,7 @@ class Leases:
         revision = counter.revision + 1
         self._claims[counter.id] = _Claim(revision, count, desk, spent_count)
         recent = [*counter.fields["recent"], [self._token, revision]][-RECENT_COUNT_MAX:]
-        return Put(replace(counter, fields={"value": counter.fields["value"] + count, "recent": recent}))
+        return Put(counter._replace(fields={"value": counter.fields["value"] + count, "recent": recent}))
 
     def _is_carried_by(self, desk: "Desk", name: str) -> bool:
         """Tell whether an earlier request of the same batch reserves already."""

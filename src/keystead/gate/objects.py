@@ -9,8 +9,8 @@ Source: performance.md section 8 rule 3; design.md section 4; attacks.md class 2
 from collections.abc import Callable
 
 from keystead.core.records import KIND_OBJECT, ManagedObject, Record
-from keystead.storage.documents import StoredAttributes
 from keystead.storage.store import Loaded, Reader
+from keystead.storage.stored_attributes import StoredAttributes
 
 ENTRIES_COUNT_MAX = 50_000
 ENTRIES_BYTES_MAX = 134_217_728  # clients choose how much they attach to an object

@@ -4,8 +4,6 @@ Source: KMIP 1.4 sections 4.12 to 4.16; KMIP 2.1 sections 6.1.2, 6.1.13, 6.1.20,
 KS-KMIP-036, 038, 041, 042, 045, 049 to 051; KS-KEY-020, 028.
 """
 
-from dataclasses import replace
-
 from keystead.core.attribute_changes import Changed, Instance, added, assigned, deleted, modified
 from keystead.core.attribute_views import attributes_of, instances_of
 from keystead.core.changes import Change, Put
@@ -54,7 +52,7 @@ def _with_digest(call: Call) -> ManagedObject:
     record, material = call.target, call.targets[0].material
     if record.digest is not None or material is None:
         return record
-    return replace(record, digest=digest_of(call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, material)))
+    return record._replace(digest=digest_of(call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, material)))
 
 
 @operation(AddAttribute, "attributes.add", "AddAttribute", user=Right.MODIFY, targets=_CHANGED, configuration=True)

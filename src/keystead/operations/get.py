@@ -7,7 +7,6 @@ Source: KMIP 1.4 sections 3.34, 3.48 to 3.51, 4.11, 11.12; requirements KS-KMIP-
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -62,7 +61,7 @@ def get(call: Call, request: Get) -> Got | Change:
     block = _key_block((plan.format, plan.opener.open(), shape.algorithm, shape.length_bits, shape.subtype))
     got = _got((record.id, record.object_type, block, ()))
     if record.protection.fresh:
-        return Change((Put(replace(record, protection=replace(record.protection, fresh=False))),), got)
+        return Change((Put(record._replace(protection=record.protection._replace(fresh=False))),), got)
     return got
 
 

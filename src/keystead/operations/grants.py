@@ -6,7 +6,7 @@ that belongs to nobody, which everybody may use anyway.
 Source: requirements KS-KEY-004 to 006, 008, 009, 021 to 023; KS-AUTH-013; chapter Keys (Permissions, Properties).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from keystead.core.algorithms import grantable_rights
 from keystead.core.attribute_table import ObjectType
@@ -75,7 +75,7 @@ def set_key_flags(call: Call, request: SetKeyFlags) -> Change:
     record = call.target
     given = {"deletable": request.deletable, "exportable": request.exportable}
     flags = {name: value for name, value in given.items() if value is not None}
-    changed = record.changed(call.now_us, protection=replace(record.protection, **flags))
+    changed = record.changed(call.now_us, protection=record.protection._replace(**flags))
     return Change((Put(changed),), Touched(record.id), detail=f"flags {flags}")
 
 

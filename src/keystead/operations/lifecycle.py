@@ -7,7 +7,7 @@ Source: KMIP 1.4 sections 3.22, 4.19 to 4.21, 11.20 to 11.22; requirements KS-KM
 KS-LIFE-001 to 006; SM-1; AMB-04, AMB-41.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from keystead.core.attribute_table import ObjectType
 from keystead.core.changes import Change, Put
@@ -59,7 +59,7 @@ def activate(call: Call, _request: Activate) -> Change:
     """Make a pre-active object active from now on."""
     record = call.target
     check_move(record, Event.ACTIVATE, call.now_us)
-    return _touched(record.changed(call.now_us, dates=replace(record.dates, activation_us=call.now_us)))
+    return _touched(record.changed(call.now_us, dates=record.dates._replace(activation_us=call.now_us)))
 
 
 @operation(
@@ -80,7 +80,7 @@ def revoke(call: Call, request: Revoke) -> Change:
     revocation = (request.code, request.message)
     if request.code in (KEY_COMPROMISE, CA_COMPROMISE):
         check_move(record, Event.COMPROMISE, call.now_us)
-        dates = replace(record.dates, compromise_us=call.now_us)
+        dates = record.dates._replace(compromise_us=call.now_us)
         occurred = _occurrence(call, record, request)
         return _touched(
             record.changed(call.now_us, dates=dates, revocation=revocation, compromise_occurrence_us=occurred)
@@ -88,7 +88,7 @@ def revoke(call: Call, request: Revoke) -> Change:
     if request.occurrence_us is not None:
         raise Invalid("a Compromise Occurrence Date goes with a compromise only", "invalid.field")
     check_move(record, Event.DEACTIVATE, call.now_us)
-    dates = replace(record.dates, deactivation_us=call.now_us)
+    dates = record.dates._replace(deactivation_us=call.now_us)
     return _touched(record.changed(call.now_us, dates=dates, revocation=revocation))
 
 
@@ -118,7 +118,7 @@ def destroy(call: Call, _request: Destroy) -> Change:
     check_move(record, Event.DESTROY, call.now_us)
     if PURGE in call.switches.extras:
         return _purged(call, record)
-    dates = replace(record.dates, destroy_us=call.now_us)
+    dates = record.dates._replace(destroy_us=call.now_us)
     gone = record.changed(call.now_us, dates=dates, material=None)
     return Change((Put(gone, erase_material=True),), Touched(record.id), _counter(call, record), "key bytes erased")
 

@@ -5,7 +5,6 @@ KS-KEY-001 to 003; LEG-05; AMB-05.
 """
 
 import hashlib
-from dataclasses import replace
 from functools import lru_cache
 
 from keystead.core.algorithms import name_of
@@ -135,7 +134,7 @@ def _template(call: Call, name: str) -> ManagedObject:
 
 def with_shape(birth: Birth, **changes: int) -> Birth:
     """Return a birth whose shape is completed."""
-    return birth._replace(shape=replace(birth.shape, **changes))
+    return birth._replace(shape=birth.shape._replace(**changes))
 
 
 def described(result: Created) -> str:

@@ -59,7 +59,7 @@ def change_setting(call: Call, request: ChangeSetting) -> Change:
         )
     current, record = _current(call, request.section)
     changed = replace(current, **{request.field: checked(declared, request.field, request.value)})
-    put = Put(replace(record, fields=asdict(changed)))
+    put = Put(record._replace(fields=asdict(changed)))
     detail = f"{request.section}.{request.field} from {getattr(current, request.field)} to {request.value}"
     return Change((put,), {request.field: request.value}, detail=detail)
 

@@ -5,7 +5,7 @@ Source: requirements KS-USR-001, 006, 007; KS-AUTH-013; KS-GEN-012; chapter Loca
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from keystead.core.changes import Change, Put
@@ -142,7 +142,7 @@ def _user(record: Record) -> User:
 
 
 def _with(record: Record, changes: Mapping[str, Any]) -> Record:
-    return replace(record, fields={**record.fields, **changes})
+    return record._replace(fields={**record.fields, **changes})
 
 
 def _stored(record: Record, detail: str) -> Change:

@@ -34,7 +34,7 @@ _NUMBERS = {
 }
 _FLAGS = {
     name: protection_bits(
-        Protection(**{field: field == name.lower().replace(" ", "_") for field in Protection.__slots__})
+        Protection(**{field: field == name.lower().replace(" ", "_") for field in Protection._fields})
     )
     for name in ("Sensitive", "Always Sensitive", "Extractable", "Never Extractable", "Fresh")
 }

@@ -9,39 +9,24 @@ are flat, because every nested one costs as much to write as three numbers.
 Source: design.md sections 5 to 7; docs/adr/0010-journal-chain-and-root.md.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import cbor2
 
-from keystead.core.attributes import NONE, Attribute, Attributes, ItemType, Value
+from keystead.core.attributes import NONE, Attributes, ItemType, Value
 from keystead.core.errors import Unavailable
 from keystead.core.lifecycle import Dates
 from keystead.core.records import KIND_OBJECT, KeyShape, ManagedObject, MaterialReference, Protection, Record
+from keystead.storage.stored_attributes import StoredAttributes
 
 FORMAT = 1
 _STRUCTURE = int(ItemType.STRUCTURE)
-_ITEM_TYPES: dict[int, ItemType | int] = {int(item): item for item in ItemType}
 _SHAPES_COUNT_MAX = 1024
 
 Content = Any
 """Content of a Value: int, bool, str, bytes, or a tuple of fields (core.attributes)."""
-
-
-class StoredAttributes(Attributes):
-    """Attributes as they stand in a document, decoded when first asked for."""
-
-    __slots__ = ("encoded",)
-
-    def __init__(self, encoded: bytes) -> None:
-        self.encoded = encoded  # the slot of the decoded form stays empty until __getattr__ is asked for it
-
-    def __getattr__(self, name: str) -> Any:
-        if name != "_by_name":
-            raise AttributeError(name)
-        super().__init__(_read_attributes(self.encoded))
-        return self._by_name
 
 
 def kind_of(record: ManagedObject | Record) -> str:
@@ -107,52 +92,30 @@ def _object_items(record: ManagedObject) -> tuple[Any, ...]:
 
 
 def _object(record_id: str, revision: int, material: MaterialReference | None, items: Sequence[Any]) -> ManagedObject:
-    code, message = items[24], items[25]
-    made: Any = object.__new__(_OpenObject)
-    made.id = record_id
-    made.realm, made.handle, made.owner = items[1:4]
-    made.object_type, made.initial_us, made.last_change_us = items[7:10]
-    made.shape = _shape(*items[10:15])
-    made.dates = _dates(items[15:21])
-    made.protection = protection(items[21])
-    made.material = material
-    made.digest = items[22]
-    made.compromise_occurrence_us = items[23]
-    made.revocation = None if code is None else (code, message)
-    made.original_creation_us = items[26]
-    made.grants = items[27]
-    made.attributes = StoredAttributes(items[28]) if items[28] else NONE
-    made.revision = revision
-    made.__class__ = ManagedObject
-    return cast(ManagedObject, made)
-
-
-def _dates(items: Sequence[int | None]) -> Dates:
-    made: Any = object.__new__(_OpenDates)
-    made.activation_us, made.deactivation_us, made.compromise_us, made.destroy_us = items[:4]
-    made.process_start_us, made.protect_stop_us = items[4:]
-    made.__class__ = Dates
-    return cast(Dates, made)
-
-
-class _OpenObject(ManagedObject):
-    """A managed object while it is being filled; then it becomes what it is.
-
-    The constructor of a frozen dataclass takes six times as long as plain assignments, and a cache miss is served as
-    fast as its object is built.
-    """
-
-    __slots__ = ()
-    __setattr__ = object.__setattr__
-    __delattr__ = object.__delattr__
-
-
-class _OpenDates(Dates):
-    """Dates while they are being filled."""
-
-    __slots__ = ()
-    __setattr__ = object.__setattr__
-    __delattr__ = object.__delattr__
+    _, realm, handle, owner = items[:4]
+    object_type, initial_us, last_change_us = items[7:10]
+    flags, digest, occurrence_us, code, message, original_us, grants, attributes = items[21:]
+    activation_us, deactivation_us, compromise_us, destroy_us, process_start_us, protect_stop_us = items[15:21]
+    return ManagedObject(
+        record_id,
+        realm,
+        object_type,
+        owner,
+        handle,
+        initial_us,
+        last_change_us,
+        _shape(*items[10:15]),
+        Dates(activation_us, deactivation_us, compromise_us, destroy_us, process_start_us, protect_stop_us),
+        protection(flags),
+        material,
+        digest,
+        occurrence_us,
+        None if code is None else (code, message),
+        original_us,
+        grants,
+        StoredAttributes(attributes) if attributes else NONE,
+        revision,
+    )
 
 
 _shape = lru_cache(_SHAPES_COUNT_MAX)(KeyShape)  # few different ones exist
@@ -187,12 +150,6 @@ def encode_attributes(attributes: Attributes) -> bytes:
     return cbor2.dumps(items, canonical=True) if items else b""
 
 
-def _read_attributes(encoded: bytes) -> Iterator[Attribute]:
-    items = iter(cbor2.loads(encoded))
-    for name, index, item_type, content in zip(items, items, items, items, strict=True):
-        yield Attribute(name, index, Value(_ITEM_TYPES.get(item_type, item_type), _read(item_type, content)))
-
-
 def _written(item_type: int, content: Content) -> Content:
     if item_type != _STRUCTURE:
         return content
@@ -200,13 +157,6 @@ def _written(item_type: int, content: Content) -> Content:
     for tag, field_type, value in content:
         items += (int(tag), int(field_type), _written(int(field_type), value))
     return items
-
-
-def _read(item_type: int, content: Content) -> Content:
-    if item_type != _STRUCTURE:
-        return content
-    items = iter(content)
-    return tuple((tag, kind, _read(kind, value)) for tag, kind, value in zip(items, items, items, strict=True))
 
 
 def encode_content(value: Value) -> bytes:
