@@ -1,20 +1,33 @@
 """What one turn of the loop submits is one group; every transaction learns its own fate."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from keystead.core.changes import Transaction
+from keystead.core.changes import Change, Transaction
 from keystead.core.errors import Conflict, KeysteadError, Unavailable
-from keystead.gate.committer import GROUP_COUNT_MAX, GroupCommitter
+from keystead.gate.committer import GROUP_COUNT_MAX, STAGED_STEPS_MAX, GroupCommitter
+from keystead.storage.store import Staged
 
 
 class Recorder:
     """A writer that remembers its groups."""
 
-    def __init__(self, fate: Callable[[int], KeysteadError | None]) -> None:
+    is_untidy = True
+
+    def __init__(self, fate: Callable[[int], KeysteadError | None], *, waits: bool = True) -> None:
         self.groups: list[int] = []
+        self.threads: list[tuple[str, str]] = []
         self._fate = fate
+        self._waits = waits
+
+    def stage(self, group: Sequence[Transaction]) -> Staged | None:
+        if self._waits:
+            return None
+        self.threads.append(("stage", threading.current_thread().name))
+        finished = self.commit(group)
+        return Staged(finished, lambda: self.threads.append(("finish", threading.current_thread().name)))
 
     def commit(self, group: Sequence[Transaction]) -> list[KeysteadError | None]:
         self.groups.append(len(group))
@@ -31,8 +44,9 @@ class Recorder:
         """Nothing is open."""
 
 
-def transaction(number: int) -> Transaction:
-    return Transaction(number.to_bytes(16, "big"), "user:alice", "-", number, ())
+def transaction(number: int, steps_count: int = 0) -> Transaction:
+    steps = (("key.create", Change((), None)),) * steps_count
+    return Transaction(number.to_bytes(16, "big"), "user:alice", "-", number, steps)
 
 
 def opened(writer: Recorder) -> Callable[[], Any]:
@@ -88,3 +102,61 @@ def test_a_large_turn_is_cut_into_groups_of_the_largest_size() -> None:
     count = 2 * GROUP_COUNT_MAX + 1
     assert asyncio.run(told(writer, [count])) == [None] * count
     assert writer.groups == [GROUP_COUNT_MAX, GROUP_COUNT_MAX, 1]
+
+
+def test_a_small_group_is_written_by_the_loop_and_flushed_by_another_thread() -> None:
+    writer = Recorder(lambda _number: None, waits=False)
+    here = threading.current_thread().name
+    assert asyncio.run(told(writer, [2, 3])) == [None] * 5
+    assert writer.groups == [2, 3]
+    assert writer.threads == [("stage", here), ("finish", "committer")] * 2
+
+
+def test_a_group_that_would_hold_the_loop_is_the_other_threads() -> None:
+    writer = Recorder(lambda _number: None, waits=False)
+
+    async def large() -> None:
+        committer = GroupCommitter(opened(writer), asyncio.get_running_loop())
+        done = asyncio.Event()
+        committer.submit(transaction(1, STAGED_STEPS_MAX + 1), lambda _error: done.set())
+        await done.wait()
+        committer.close()
+
+    asyncio.run(large())
+    assert writer.groups == [1]
+    assert writer.threads == []
+
+
+def test_a_store_that_fails_while_it_is_written_tells_everyone() -> None:
+    gone = Unavailable("the disk is full", "unavailable.store")
+    writer = Recorder(lambda number: gone if number == 2 else None, waits=False)
+    assert asyncio.run(told(writer, [3, 1])) == [gone] * 3 + [None]
+
+
+def test_what_comes_while_a_group_is_on_its_way_is_the_next_group() -> None:
+    writer = Recorder(lambda _number: None, waits=False)
+    release = threading.Event()
+
+    async def run() -> list[KeysteadError | None]:
+        loop = asyncio.get_running_loop()
+        committer = GroupCommitter(opened(writer), loop)
+        held = committer._post  # the thread is stopped where it reports
+
+        def late(*arguments: Any) -> None:
+            release.wait(10)
+            held(*arguments)
+
+        committer._post = late  # type: ignore[method-assign, assignment]  # likewise
+        outcomes = [loop.create_future() for _ in range(4)]
+        committer.submit(transaction(0), outcomes[0].set_result)
+        await asyncio.sleep(0.02)
+        for number in (1, 2, 3):
+            committer.submit(transaction(number), outcomes[number].set_result)
+            await asyncio.sleep(0)
+        release.set()
+        told = await asyncio.gather(*outcomes)
+        committer.close()
+        return list(told)
+
+    assert asyncio.run(run()) == [None] * 4
+    assert writer.groups == [1, 3]

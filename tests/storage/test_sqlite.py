@@ -236,10 +236,13 @@ def test_only_bound_kinds_are_written(store: SqliteStore) -> None:
 
 
 def test_a_lock_held_too_long_is_told(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keystead.storage.sqlite_connections.BUSY_S", 0.05)
+    monkeypatch.setattr("keystead.storage.sqlite_writer.BUSY_S", 0.05)
     other, writer = WriterLock(store.path), store.writer()
-    with other.held(), pytest.raises(Unavailable):
+    assert other.taken()
+    with pytest.raises(Unavailable):
         writer.commit([transaction(Put(new_object(1)))])
+    assert writer.stage([transaction(Put(new_object(1)))]) is None
+    other.release()
     put(writer, new_object(1))
     other.close()
     writer.close()
@@ -401,3 +404,84 @@ def test_the_sum_and_terms_of_the_root_are_not_readable(store: SqliteStore) -> N
     content = store.path.read_bytes()
     assert term.to_bytes(32, "big") not in content
     assert term.to_bytes(32, "little") not in content
+
+
+# ------------------------------------------------------------------------------------------------------------- staging
+
+
+def test_what_is_staged_is_seen_by_nobody_until_it_is_finished_on_any_thread(store: SqliteStore) -> None:
+    writer, reader = store.writer(), store.reader()
+    before = reader.data_version()
+    staged = writer.stage([transaction(Put(new_object(1))), transaction(Put(new_object(2)))])
+    assert staged is not None
+    assert staged.outcomes == [None, None]
+    assert reader.object(object_id(1)) is None
+    assert reader.data_version() == before
+    flusher = threading.Thread(target=staged.finish)
+    flusher.start()
+    flusher.join()
+    assert {loaded_object(reader, number).id for number in (1, 2)} == {object_id(1), object_id(2)}
+    assert reader.data_version() != before
+    assert verify_store(open_store(store.path, KEYS)).findings == ()
+    reader.close()
+    writer.close()
+
+
+def test_what_is_staged_and_not_finished_is_gone_and_in_nobodys_way(store: SqliteStore) -> None:
+    dying, writer, reader = store.writer(), store.writer(), store.reader()
+    assert dying.stage([transaction(Put(new_object(1)))]) is not None
+    assert writer.stage([transaction(Put(new_object(2)))]) is None
+    dying.close()
+    put(writer, new_object(1))
+    assert loaded_object(reader, 1).revision == 1
+    assert verify_store(open_store(store.path, KEYS)).findings == ()
+    reader.close()
+    writer.close()
+
+
+def test_a_group_that_stores_nothing_holds_nobody_up(store: SqliteStore) -> None:
+    one, two = store.writer(), store.writer()
+    put(one, new_object(1))
+    stale = transaction(Put(new_object(1).changed(NOW_US)._replace(revision=7)))
+    staged = one.stage([stale])
+    assert staged is not None
+    assert isinstance(staged.outcomes[0], Conflict)
+    put(two, new_object(2))
+    staged.finish()
+    put(one, new_object(3))
+    one.close()
+    two.close()
+
+
+def test_a_program_that_knows_nothing_of_the_lock_is_waited_for(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keystead.storage.sqlite_writer.BUSY_S", 0.05)
+    writer = store.writer()
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as stranger:
+        stranger.execute("BEGIN IMMEDIATE")
+        assert writer.stage([transaction(Put(new_object(1)))]) is None
+        with pytest.raises(Unavailable):
+            writer.commit([transaction(Put(new_object(1)))])
+    put(writer, new_object(1))
+    writer.close()
+
+
+def test_newcomers_that_are_taken_are_told_and_their_neighbours_stored(store: SqliteStore) -> None:
+    writer, reader = store.writer(), store.reader()
+    put(writer, new_object(1))
+    group = [
+        transaction(Put(new_object(2))),
+        transaction(Put(new_object(1))),
+        transaction(Put(new_object(3, handle="key-1"))),
+        transaction(Put(new_object(4))),
+    ]
+    staged = writer.stage(group)
+    assert staged is not None
+    staged.finish()
+    assert [type(outcome) for outcome in staged.outcomes] == [type(None), Exists, Exists, type(None)]
+    assert [reader.object(object_id(number)) is not None for number in (1, 2, 3, 4)] == [True, True, False, True]
+    assert store.anchor().sequence == 3
+    assert verify_store(open_store(store.path, KEYS)).findings == ()
+    reader.close()
+    writer.close()

@@ -9,6 +9,7 @@ Source: KMIP 1.4 section 3; KMIP 2.1 section 4; requirements KS-KMIP-025 to 036,
 
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from itertools import chain
 from typing import Any, NamedTuple
 
 CUSTOM_PREFIXES = ("x-", "y-")
@@ -68,8 +69,7 @@ class Attributes:
         self._by_name = by_name
 
     def __iter__(self) -> Iterator[Attribute]:
-        for instances in self._by_name.values():
-            yield from instances
+        return chain.from_iterable(self._by_name.values())
 
     def __len__(self) -> int:
         return sum(len(instances) for instances in self._by_name.values())
@@ -104,7 +104,12 @@ class Attributes:
 
     def replaced(self, name: str, index: int, value: Value) -> "Attributes":
         """Return a copy in which the instance with this index has another value; unchanged when there is none."""
-        return Attributes(Attribute(name, index, value) if (a.name, a.index) == (name, index) else a for a in self)
+        copy = Attributes()
+        copy._by_name = self._by_name.copy()
+        copy._by_name[name] = tuple(
+            [Attribute(name, index, value) if held.index == index else held for held in self.instances(name)]
+        )
+        return copy
 
     def removed(self, name: str, index: int | None = None) -> "Attributes":
         """Return a copy without one instance, or without all of them when `index` is None."""

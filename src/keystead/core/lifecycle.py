@@ -75,12 +75,13 @@ def state_at(dates: Dates, now_us: int) -> State:
 def next_transition_at(dates: Dates, now_us: int) -> int | None:
     """Return the earliest moment after now at which `state_at` changes by itself, or None."""
     state = state_at(dates, now_us)
-    coming = [
-        moment
-        for moment in (dates.activation_us, dates.deactivation_us, dates.compromise_us, dates.destroy_us)
-        if moment is not None and moment > now_us and state_at(dates, moment) is not state
-    ]
-    return min(coming, default=None)
+    coming: int | None = None
+    for moment in (dates.activation_us, dates.deactivation_us, dates.compromise_us, dates.destroy_us):
+        if moment is None or moment <= now_us or (coming is not None and moment >= coming):
+            continue
+        if state_at(dates, moment) is not state:
+            coming = moment
+    return coming
 
 
 NEVER_US = 1 << 62

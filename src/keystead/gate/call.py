@@ -154,7 +154,7 @@ class Gate:
             return
 
         def done(error: KeysteadError | None) -> None:
-            if isinstance(error, Conflict | Exists) and attempt < RETRY_COUNT_MAX:
+            if error is not None and isinstance(error, (Conflict, Exists)) and attempt < RETRY_COUNT_MAX:
                 self.objects.refresh()
                 self.run(run.batch, deliver, attempt + 1)
                 return

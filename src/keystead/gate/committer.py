@@ -1,4 +1,4 @@
-"""The committer: the one place of a process that opens write transactions. Group commit on a thread of its own.
+"""The committer: the one place of a process that opens write transactions. Groups are flushed on another thread.
 
 While one group is being flushed, the next gathers; eight clients share one flush.
 
@@ -8,6 +8,7 @@ Source: performance.md section 8 rule 5; design.md section 6 ("transaction").
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -15,9 +16,13 @@ from typing import Protocol
 
 from keystead.core.changes import Transaction
 from keystead.core.errors import KeysteadError, Unavailable
-from keystead.storage.store import Writer
+from keystead.storage.store import Staged, Writer, do_nothing
 
 GROUP_COUNT_MAX = 256
+PATIENCE_S = 0.0003
+"""How long a group waits for those who have just got their answer and may ask again: two groups that take turns need
+twice the flushes of one."""
+STAGED_STEPS_MAX = 16  # changes that the serving thread writes down itself, about 0.1 ms each
 
 Done = Callable[[KeysteadError | None], None]
 Job = tuple[Transaction, Done]
@@ -42,70 +47,97 @@ class InlineCommitter:
 
 
 class GroupCommitter:
-    """Commits groups on a writer thread.
+    """Commits groups: what is submitted within one turn of the loop, or while the group before is on its way.
+
+    A small group is written down on the serving thread and only flushed on another, as two threads that take turns at
+    Python's lock with every statement need twice the time. A large one, or one that would have to wait, is the other
+    thread's from the beginning, so that the loop never stands still for long.
 
     Args:
-        open_writer: Opens the writer; called on the writer thread.
-        loop: Of the serving thread. What is submitted within one of its turns goes into one group.
+        open_writer: Opens the writer.
+        loop: Of the serving thread.
     """
 
     def __init__(self, open_writer: Callable[[], Writer], loop: asyncio.AbstractEventLoop) -> None:
-        self._queue: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[list[Job], Staged | None] | None] = queue.SimpleQueue()
         self._gathering: list[Job] = []
-        self._open_writer = open_writer
+        self._is_busy = False  # a group is on its way, and the writer is the other thread's
+        self._expected_count = 0  # who could be part of the next group, as far as anybody can tell
+        self._patience_ends_s = 0.0
+        self._writer = open_writer()
         self._loop = loop
         self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
         self._thread.start()
 
     def submit(self, transaction: Transaction, done: Done) -> None:
-        """Take into the group that is handed over when the turn is over."""
+        """Take into the group that is handed over when the turn is over and the group before is durable."""
         self._gathering.append((transaction, done))
-        if len(self._gathering) == 1:
+        if len(self._gathering) == 1 and not self._is_busy:
             self._loop.call_soon(self._hand_over)
 
     def _hand_over(self) -> None:
-        if self._gathering:
-            self._queue.put(self._gathering)
-            self._gathering = []
+        count = len(self._gathering)
+        if self._is_busy or not count:
+            return
+        if count < self._expected_count and time.monotonic() < self._patience_ends_s:
+            self._loop.call_soon(self._hand_over)
+            return
+        jobs = self._gathering[:GROUP_COUNT_MAX]
+        del self._gathering[:GROUP_COUNT_MAX]
+        staged: Staged | None = None
+        if sum(len(transaction.steps) for transaction, _ in jobs) <= STAGED_STEPS_MAX:
+            try:
+                staged = self._writer.stage([transaction for transaction, _ in jobs])
+            except Unavailable as error:
+                staged = Staged([error] * len(jobs), do_nothing)
+        self._is_busy = True
+        self._queue.put((jobs, staged))
 
     def close(self) -> None:
         """Finish what was submitted and stop."""
-        self._hand_over()
+        while self._gathering:
+            self._queue.put((self._gathering[:GROUP_COUNT_MAX], None))
+            del self._gathering[:GROUP_COUNT_MAX]
         self._queue.put(None)
         self._thread.join()
 
     def _work(self) -> None:
-        writer = self._open_writer()
-        running = True
-        while running:
-            group: list[Job] = []
-            while running and (not group or (len(group) < GROUP_COUNT_MAX and not self._queue.empty())):
-                jobs = self._queue.get()
-                running = jobs is not None
-                group += jobs or []
-            for at in range(0, len(group), GROUP_COUNT_MAX):  # a turn may have submitted more
-                self._commit(writer, group[at : at + GROUP_COUNT_MAX])
-                self._tidy(writer)
+        writer = self._writer
+        while (task := self._queue.get()) is not None:
+            jobs, staged = task
+            outcomes = self._outcomes(jobs, staged)
+            told: list[Callable[[], None]] = [
+                partial(done, outcome) for (_, done), outcome in zip(jobs, outcomes, strict=True)
+            ]
+            is_untidy = writer.is_untidy
+            self._post(self._tell, told, not is_untidy)
+            if is_untidy:
+                with suppress(Unavailable):  # what is due stays due
+                    writer.tidy()
+                self._post(self._tell, [], True)
         writer.close()
 
-    @staticmethod
-    def _tidy(writer: Writer) -> None:
-        with suppress(Unavailable):  # what is due stays due
-            writer.tidy()
-
-    def _commit(self, writer: Writer, group: list[Job]) -> None:
-        outcomes: list[KeysteadError | None]
-        try:
-            outcomes = writer.commit([transaction for transaction, _ in group])
-        except Unavailable as error:
-            outcomes = [error] * len(group)
-        told: list[Callable[[], None]] = [
-            partial(done, outcome) for (_, done), outcome in zip(group, outcomes, strict=True)
-        ]
+    def _post(self, what: Callable[..., None], *arguments: object) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits for an answer any more
-            self._loop.call_soon_threadsafe(self._tell, told)
+            self._loop.call_soon_threadsafe(what, *arguments)
 
-    def _tell(self, told: list[Callable[[], None]]) -> None:
+    def _outcomes(self, jobs: list[Job], staged: Staged | None) -> list[KeysteadError | None]:
+        """Make a group durable, and return what became of each transaction."""
+        try:
+            if staged is None:
+                return self._writer.commit([transaction for transaction, _ in jobs])
+            staged.finish()
+        except Unavailable as error:
+            return [error] * len(jobs)
+        return staged.outcomes
+
+    def _tell(self, told: list[Callable[[], None]], is_free: bool) -> None:
         """Give each its outcome, one by one: what goes wrong with one answer must not keep others back."""
+        if is_free:
+            self._is_busy = False
+            self._expected_count = len(self._gathering) + len(told)
+            self._patience_ends_s = time.monotonic() + PATIENCE_S
+            if self._gathering:
+                self._loop.call_soon(self._hand_over)
         for tell in told:
             self._loop.call_soon(tell)

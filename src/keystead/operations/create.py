@@ -65,7 +65,9 @@ def create(call: Call, request: Create) -> Change:
         secret = _key_bytes(call, birth.shape)
     else:
         secret = _tests(call).random_key(birth.shape.length_bits // 8)
-    return born(call, request.object_type, birth._replace(original_creation_us=call.now_us), secret, given)
+    shape, dates, protection, _, attributes = birth
+    birth = Birth(shape, dates, protection, call.now_us, attributes)
+    return born(call, request.object_type, birth, secret, given)
 
 
 def _birth(call: Call, object_type: int, given: tuple[Attribute, ...]) -> Birth:
@@ -108,8 +110,9 @@ def _planned(call: Call, request: Create) -> Birth:
         return plan.birth
     for one in given:
         if one.name == NAME:
-            attributes = plan.birth.attributes.replaced(NAME, 0, checked(NAME, one.value))
-            return plan.birth._replace(attributes=attributes)
+            shape, dates, protection, original_us, attributes = plan.birth
+            named = attributes.replaced(NAME, 0, checked(NAME, one.value))
+            return Birth(shape, dates, protection, original_us, named)
     return plan.birth
 
 

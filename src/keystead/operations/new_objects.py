@@ -5,7 +5,9 @@ KS-KEY-001 to 003; LEG-05; AMB-05.
 """
 
 import hashlib
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 from keystead.core.algorithms import name_of
 from keystead.core.attribute_rules import Birth, merged, template_attributes
@@ -15,7 +17,7 @@ from keystead.core.attributes import Attribute, ItemType, Value
 from keystead.core.authorize import scopes_of
 from keystead.core.changes import Change, Put, SealedMaterial
 from keystead.core.errors import Invalid, NotFound, Refused
-from keystead.core.records import KIND_OBJECT, ManagedObject, MaterialReference, Protection
+from keystead.core.records import KIND_OBJECT, NO_GRANTS, ManagedObject, MaterialReference, Protection
 from keystead.core.secret import Secret
 from keystead.core.structures import TAG_NAME_VALUE
 from keystead.gate.call import Call
@@ -28,6 +30,7 @@ TEMPLATES_PER_REQUEST_COUNT_MAX = 10
 MATERIAL_VERSION = 1
 UNGUESSABLE_BYTES = 14  # 112 bits: a shorter key can be found from its digest
 
+_tuple: Callable[..., Any] = tuple.__new__  # makes a named tuple without a frame of its own
 _IMPLICIT = ("Cryptographic Algorithm", "Cryptographic Length", "Cryptographic Usage Mask")
 
 
@@ -54,21 +57,28 @@ def born(call: Call, object_type: int, birth: Birth, secret: Secret | None, give
         )
     object_id = new_id(call.now_us)
     sealed = None if secret is None else _seal(call, object_id, secret)
-    record = ManagedObject(
-        object_id,
-        call.principal.realm,
-        object_type,
-        owner,
-        f"key-{object_id}",
-        call.now_us,
-        call.now_us,
-        birth.shape,
-        birth.dates,
-        birth.protection,
-        None if sealed is None else reference_to(sealed),
-        digest_of(secret) if secret is not None and not _is_guessable(object_type, secret) else None,
-        original_creation_us=birth.original_creation_us,
-        attributes=birth.attributes,
+    record: ManagedObject = _tuple(
+        ManagedObject,
+        (
+            object_id,
+            call.principal.realm,
+            object_type,
+            owner,
+            f"key-{object_id}",
+            call.now_us,
+            call.now_us,
+            birth.shape,
+            birth.dates,
+            birth.protection,
+            None if sealed is None else reference_to(sealed),
+            digest_of(secret) if secret is not None and not _is_guessable(object_type, secret) else None,
+            None,
+            None,
+            birth.original_creation_us,
+            NO_GRANTS,
+            birth.attributes,
+            0,
+        ),
     )
     return Change((Put(record, sealed),), Created(object_id, object_type, _implicit(record, given), record))
 
@@ -84,7 +94,8 @@ def digest_of(secret: Secret) -> bytes:
 
 
 def _seal(call: Call, object_id: str, secret: Secret) -> SealedMaterial:
-    place = Place(call.principal.realm, KIND_OBJECT, object_id, new_id(call.now_us), MATERIAL_VERSION)
+    # An object's first material is called as the object is; whatever replaces it gets a name of its own.
+    place = Place(call.principal.realm, KIND_OBJECT, object_id, object_id, MATERIAL_VERSION)
     sealed: SealedMaterial = call.desk.keyring.seal(place, secret)
     return sealed
 

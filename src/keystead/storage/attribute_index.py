@@ -16,6 +16,7 @@ omitted and added rows.
 Source: design.md section 6 ("Locate"); KMIP 1.4 section 4.9; docs/adr/0011-attribute-index.md.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -69,6 +70,7 @@ class ListingRow(NamedTuple):
     original_creation_us: int | None
 
 
+_tuple: Callable[..., Any] = tuple.__new__  # makes a named tuple without a frame of its own
 AttributeRow = tuple[bytes, bytes]
 """A row of `attribute_index`: term and object, together its key."""
 
@@ -91,16 +93,18 @@ def rows_of(record: ManagedObject, key: bytes, at_us: int) -> IndexRows:
     """
     state = state_at(record.dates, at_us)
     head = _head(record, state, at_us)
-    numbers = [*filter(None, head)]
-    if min(numbers) < INTEGER_MIN or max(numbers) > INTEGER_MAX:
-        raise Invalid("a date or number is out of range; give one that fits into 64 bits", "invalid.attribute_value")
+    for number in head:
+        if number is not None and not INTEGER_MIN <= number <= INTEGER_MAX:
+            raise Invalid(
+                "a date or number is out of range; give one that fits into 64 bits", "invalid.attribute_value"
+            )
     gone = int(state in GONE)
     places = [place_of(record.realm, scope, gone) for scope in scopes_for(record)]
     values = [(name, text) for name, _, value in record.attributes for text in values_of(value)]
-    return IndexRows(
-        tuple([ListingRow._make((place, key, *head)) for place in places]),
-        frozenset([(term_of(place, name, value), key) for place in places for name, value in values]),
-    )
+    listing = tuple([_tuple(ListingRow, (place, key, *head)) for place in places])
+    terms = [(term_of(place, name, value), key) for place in places for name, value in values]
+    rows: IndexRows = _tuple(IndexRows, (listing, frozenset(terms)))
+    return rows
 
 
 def next_us_of(rows: IndexRows) -> int | None:

@@ -9,22 +9,27 @@ are flat, because every nested one costs as much to write as three numbers.
 Source: design.md sections 5 to 7; docs/adr/0010-journal-chain-and-root.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import cbor2
 
-from keystead.core.attributes import NONE, Attributes, ItemType, Value
+from keystead.core.attributes import NONE, Attribute, Attributes, ItemType, Value
 from keystead.core.errors import Unavailable
 from keystead.core.lifecycle import Dates
 from keystead.core.records import KIND_OBJECT, KeyShape, ManagedObject, MaterialReference, Protection, Record
 from keystead.storage.stored_attributes import StoredAttributes
 
 FORMAT = 1
+NAME = "Name"
 _STRUCTURE = int(ItemType.STRUCTURE)
+_TEXTS = frozenset({int(ItemType.TEXT_STRING), int(ItemType.BYTE_STRING)})
 _SHAPES_COUNT_MAX = 1024
+_ATTRIBUTES_COUNT_MAX = 256
+_ATTRIBUTE_ITEMS = 4
 
+_tuple: Callable[..., Any] = tuple.__new__  # makes a named tuple without a frame of its own
 Content = Any
 """Content of a Value: int, bool, str, bytes, or a tuple of fields (core.attributes)."""
 
@@ -64,7 +69,10 @@ def decode(kind: str, record_id: str, revision: int, document: bytes) -> Managed
 
 def _object_items(record: ManagedObject) -> tuple[Any, ...]:
     shape, dates = record.shape, record.dates
-    code, message = record.revocation or (None, None)
+    code: int | None = None
+    message: str | None = None
+    if record.revocation is not None:
+        code, message = record.revocation
     return (
         int(record.object_type),
         record.initial_us,
@@ -96,25 +104,28 @@ def _object(record_id: str, revision: int, material: MaterialReference | None, i
     object_type, initial_us, last_change_us = items[7:10]
     flags, digest, occurrence_us, code, message, original_us, grants, attributes = items[21:]
     activation_us, deactivation_us, compromise_us, destroy_us, process_start_us, protect_stop_us = items[15:21]
-    return ManagedObject(
-        record_id,
-        realm,
-        object_type,
-        owner,
-        handle,
-        initial_us,
-        last_change_us,
-        _shape(*items[10:15]),
-        Dates(activation_us, deactivation_us, compromise_us, destroy_us, process_start_us, protect_stop_us),
-        protection(flags),
-        material,
-        digest,
-        occurrence_us,
-        None if code is None else (code, message),
-        original_us,
-        grants,
-        StoredAttributes(attributes) if attributes else NONE,
-        revision,
+    return _tuple(  # type: ignore[no-any-return]  # it makes what it is told
+        ManagedObject,
+        (
+            record_id,
+            realm,
+            object_type,
+            owner,
+            handle,
+            initial_us,
+            last_change_us,
+            _shape(*items[10:15]),
+            Dates(activation_us, deactivation_us, compromise_us, destroy_us, process_start_us, protect_stop_us),
+            protection(flags),
+            material,
+            digest,
+            occurrence_us,
+            None if code is None else (code, message),
+            original_us,
+            grants,
+            StoredAttributes(attributes) if attributes else NONE,
+            revision,
+        ),
     )
 
 
@@ -144,10 +155,29 @@ def encode_attributes(attributes: Attributes) -> bytes:
     """Return attributes as one flat CBOR array: name, index, type, content, name, …; empty when there are none."""
     if isinstance(attributes, StoredAttributes):
         return attributes.encoded
-    items: list[Any] = []
-    for name, index, (item_type, content) in attributes:
-        items += (name, index, int(item_type), _written(int(item_type), content))
-    return cbor2.dumps(items, canonical=True) if items else b""
+    parts: list[bytes] = []
+    for attribute in attributes:
+        is_repeated = attribute.value.type not in _TEXTS and attribute.name != NAME
+        parts.append(_repeated(attribute) if is_repeated else _encoded(attribute))
+    if not parts:
+        return b""
+    return _array_head(_ATTRIBUTE_ITEMS * len(parts)) + b"".join(parts)
+
+
+def _encoded(attribute: Attribute) -> bytes:
+    """Return the items of one attribute, without an array around them."""
+    name, index, (item_type, content) = attribute
+    written = cbor2.dumps((name, index, int(item_type), _written(int(item_type), content)), canonical=True)
+    return written[len(_array_head(_ATTRIBUTE_ITEMS)) :]
+
+
+_repeated = lru_cache(_ATTRIBUTES_COUNT_MAX)(_encoded)  # what is neither a name nor a text is the same in many objects
+
+
+@lru_cache(_SHAPES_COUNT_MAX)
+def _array_head(count: int) -> bytes:
+    """Return what stands before the items of a CBOR array."""
+    return cbor2.dumps([0] * count)[:-count]
 
 
 def _written(item_type: int, content: Content) -> Content:

@@ -10,14 +10,17 @@ Source: design.md law 6, sections 6 ("rollback") and 7; RFC 9162 section 2.1 (le
 """
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cbor2
 
 from keystead.core.changes import Change, Transaction
 from keystead.storage.documents import kind_of
 from keystead.storage.sealed import DIGEST_BYTES, Seals
+
+_tuple: Callable[..., Any] = tuple.__new__  # makes a named tuple without a frame of its own
 
 ROOT_MODULUS = 1 << 256
 LEAF_FORMAT = 1
@@ -98,6 +101,13 @@ class Root:
     record_count: int
     at_us: int
 
+    def copied(self) -> "Root":
+        """Return another one that stands where this one does."""
+        return Root(
+            *(self.total, self.sequence, self.head, self.audit_sequence, self.audit_head),
+            *(self.record_count, self.at_us),
+        )
+
     def packed(self) -> bytes:
         """Return the form that is sealed."""
         return _ROOT.pack(
@@ -152,19 +162,24 @@ def leaf_of(stored: bytes) -> Leaf:
 
 def leaves_of(transaction: Transaction, after_sequence: int) -> list[Leaf]:
     """Return the audit leaves of a transaction: one per step and per refusal, numbered from `after_sequence` + 1."""
-    told = [
-        *((operation, targets_of(change), "done", change.detail) for operation, change in transaction.steps),
-        *((operation, target, "refused", reason) for operation, target, reason in transaction.refusals),
-    ]
     by = (transaction.at_us, transaction.request_id, transaction.principal, transaction.origin)
-    return [
-        Leaf(sequence, *by, operation, target, outcome, detail[:DETAIL_CHARACTERS_MAX])
-        for sequence, (operation, target, outcome, detail) in enumerate(told, after_sequence + 1)
-    ]
+    leaves: list[Leaf] = []
+    sequence = after_sequence
+    for operation, change in transaction.steps:
+        sequence += 1
+        detail = change.detail[:DETAIL_CHARACTERS_MAX]
+        leaves.append(_tuple(Leaf, (sequence, *by, operation, targets_of(change), "done", detail)))
+    for operation, target, reason in transaction.refusals:
+        sequence += 1
+        leaves.append(Leaf(sequence, *by, operation, target, "refused", reason[:DETAIL_CHARACTERS_MAX]))
+    return leaves
 
 
 def targets_of(change: Change) -> str:
     """Name the records that a change writes; the first few of many, and how many more."""
+    if len(change.puts) == 1 and not change.purges:
+        record = change.puts[0].record
+        return f"{kind_of(record)}:{record.id}"
     named = [
         *(f"{kind_of(put.record)}:{put.record.id}" for put in change.puts),
         *(f"{kind}:{record_id}" for kind, record_id, _ in change.purges),

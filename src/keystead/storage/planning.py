@@ -11,9 +11,9 @@ Source: design.md section 6 ("transaction"); cluster.md section 3.
 """
 
 import logging
-from dataclasses import replace
+from collections.abc import Callable
 from hashlib import sha256
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from cbor2 import CBOREncodeError
 
@@ -65,6 +65,7 @@ class _Draft:
 
     def __init__(self) -> None:
         self.records: dict[Name, Stored | None] = {}
+        self.new: set[Name] = set()
         self.handles: dict[Handle, bytes | None] = {}
         self.freed: set[Handle] = set()
         self.index: dict[bytes, tuple[IndexRows, IndexRows]] = {}
@@ -81,9 +82,11 @@ class Plan:
         seals: Digests of this store.
         root: Where the store stands now.
         kinds: Kinds of record that are bound to this store.
+        trusting: Do not look up what claims to be new, nor whether its handle is free; the tables refuse a second one.
 
     Attributes:
         root: Where the store will stand.
+        new: Names of records that the store does not have yet.
         records: Every record touched, as it will stand; None = removed.
         freed: Handles that were given up; rows that hold one must go before new rows come, since another record may
             have taken it within the group.
@@ -92,13 +95,17 @@ class Plan:
         leaves: (sequence, request id, leaf, digest) of new audit leaves.
     """
 
-    def __init__(self, lookup: Lookup, seals: Seals, root: Root, kinds: frozenset[str]) -> None:
+    def __init__(
+        self, lookup: Lookup, seals: Seals, root: Root, kinds: frozenset[str], *, trusting: bool = False
+    ) -> None:
         self._lookup = lookup
         self._seals = seals
         self._kinds = kinds
+        self._trusting = trusting
         self._handles: dict[Handle, bytes | None] = {}
-        self.root = replace(root)
+        self.root = root.copied()
         self.records: dict[Name, Stored | None] = {}
+        self.new: set[Name] = set()
         self.freed: set[Handle] = set()
         self.index: dict[bytes, tuple[IndexRows, IndexRows]] = {}
         self.journal: list[tuple[Row, bytes]] = []
@@ -145,13 +152,13 @@ class Plan:
         if kind not in self._kinds:
             raise Internal(f"records of kind {kind} are not kept in this store")
         name = (kind, _key(kind, record.id))
-        before = self._current(draft, name)
-        if record.revision != (before.revision if before else 0):
+        before = self._current(draft, name, is_trusted=record.revision == 0 and self._trusting)
+        if record.revision != (before.revision if before is not None else 0):
             if record.revision == 0:
                 raise Exists("the identifier is taken; use another one")
             raise Conflict("somebody else changed the record first; read it again and repeat")
         self._claim_handle(draft, name, record, before)
-        known = decode(kind, record.id, before.revision, before.document) if before else None
+        known = None if before is None else decode(kind, record.id, before.revision, before.document)
         sealed = _sealed_with(put, before, known)
         revision = record.revision + 1
         document = encode(record)
@@ -161,7 +168,7 @@ class Plan:
             rows = attribute_index.rows_of(record, name[1], by.at_us)
             next_us = attribute_index.next_us_of(rows)
             self._index(draft, name[1], _rows_before(name[1], known, before), rows)
-        after = Stored(revision, document, mac, record.realm, record.handle, by.at_us, next_us, sealed)
+        after = _tuple(Stored, (revision, document, mac, record.realm, record.handle, by.at_us, next_us, sealed))
         draft.entries.append((by, journal.PUT, name, after))
         self._move(draft, name, before, after)
 
@@ -176,10 +183,13 @@ class Plan:
         draft.entries.append((by, journal.PURGE, name, before._replace(document=b"")))
         self._move(draft, name, before, None)
 
-    def _current(self, draft: _Draft, name: Name) -> Stored | None:
-        for known in (draft.records, self.records):
-            if name in known:
-                return known[name]
+    def _current(self, draft: _Draft, name: Name, *, is_trusted: bool = False) -> Stored | None:
+        if name in draft.records:
+            return draft.records[name]
+        if name in self.records:
+            return self.records[name]
+        if is_trusted:
+            return None
         stored = self._lookup.stored(name)
         if stored is not None:
             self._seals.check_record(*name, stored.revision, stored.document, stored.mac)
@@ -193,6 +203,8 @@ class Plan:
             holder = draft.handles[handle]
         elif handle in self._handles:
             holder = self._handles[handle]
+        elif before is None and self._trusting:
+            holder = None
         else:
             holder = self._lookup.holder(*handle)
         if holder is not None:
@@ -208,29 +220,37 @@ class Plan:
     def _move(self, draft: _Draft, name: Name, before: Stored | None, after: Stored | None) -> None:
         draft.records[name] = after
         draft.count += (after is not None) - (before is not None)
-        if before is not None:
+        if before is None:
+            draft.new.add(name)
+        else:
             draft.total -= self._seals.root_term(*name, before.revision, before.mac)
         if after is not None:
             draft.total += self._seals.root_term(*name, after.revision, after.mac)
 
     def _take(self, draft: _Draft, transaction: Transaction, *, audited: bool) -> None:
         self.records.update(draft.records)
+        self.new |= draft.new
         self._handles.update(draft.handles)
         self.freed |= draft.freed
         self.index.update(draft.index)
-        root = self.root
+        root, seals = self.root, self._seals
         for by, action, name, state in draft.entries:
             root.sequence += 1
-            row = Row(root.sequence, by, action, *name, state.revision, state.document, state.mac)
-            root.head = self._seals.chain(root.head, journal.row_bytes(row))
+            kind, key = name
+            row = _tuple(Row, (root.sequence, by, action, kind, key, state.revision, state.document, state.mac))
+            root.head = seals.chain(root.head, journal.row_bytes(row))
             self.journal.append((row, root.head))
         for leaf in journal.leaves_of(transaction, root.audit_sequence) if audited else ():
             encoded = journal.leaf_bytes(leaf)
-            root.audit_sequence, root.audit_head = leaf.sequence, self._seals.leaf(root.audit_head, encoded)
+            root.audit_sequence += 1
+            root.audit_head = seals.leaf(root.audit_head, encoded)
             self.leaves.append((root.audit_sequence, transaction.request_id, encoded, root.audit_head))
         root.total = (root.total + draft.total) % ROOT_MODULUS
         root.record_count += draft.count
         root.at_us = max(root.at_us, transaction.at_us)
+
+
+_tuple: Callable[..., Any] = tuple.__new__  # makes a named tuple without a frame of its own
 
 
 def _key(kind: str, record_id: str) -> bytes:

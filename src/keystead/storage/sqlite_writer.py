@@ -1,11 +1,16 @@
 """The writer of an SQLite store: a group of transactions in one BEGIN IMMEDIATE … COMMIT, flushed once.
 
-Law: chain head and root are read inside the transaction, so that several processes extend one chain.
+Laws: chain head and root are read inside the transaction, so that several processes extend one chain; others see a
+group once it is flushed.
+
+A group is planned on trust first: what claims to be new is not looked up, as the tables refuse a second one. When they
+do, the group is planned again with a look at everything, and each transaction learns its own fate.
 
 Source: design.md sections 4 and 6; performance.md section 8 rule 5.
 """
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,8 +24,8 @@ from keystead.storage.documents import decode
 from keystead.storage.journal import Root
 from keystead.storage.planning import Name, Plan, Stored
 from keystead.storage.sealed import Seals
-from keystead.storage.sqlite_connections import WriterLock, connect, unavailable
-from keystead.storage.store import KIND_COUNTER, RESERVE_COUNT_MAX
+from keystead.storage.sqlite_connections import BUSY_S, LOCK_POLL_S, WriterLock, connect, unavailable
+from keystead.storage.store import KIND_COUNTER, RESERVE_COUNT_MAX, Staged, do_nothing
 
 ROWS_BETWEEN_CHECKPOINTS = 6000
 ROWS_WITHOUT_PAUSE_MAX = 60_000  # then the WAL is copied back although somebody may be waiting
@@ -33,6 +38,7 @@ _PUT_RECORD = (
     " document = excluded.document, mac = excluded.mac, realm = excluded.realm, handle = excluded.handle,"
     " at_us = excluded.at_us, next_us = excluded.next_us, sealed = excluded.sealed"
 )
+_NEW_RECORD = _PUT_RECORD.partition(" ON CONFLICT")[0]
 _FREE_HANDLE = "DELETE FROM records WHERE realm = ? AND kind = ? AND handle = ?"
 _PUT_JOURNAL = (
     "INSERT INTO journal (sequence, at_us, request_id, principal, origin, operation, action, kind, id, revision,"
@@ -65,24 +71,29 @@ class SqliteWriter:
         self._kinds = kinds | {KIND_COUNTER}
         self._flush = flush
         self._lock = WriterLock(path)
-        self._connection = connect(path, flush=flush)
+        self._connection = connect(path, flush=flush, busy_s=0)
         self._known: tuple[bytes, Root] | None = None
+        self._moved: tuple[bytes, Root] | None = None  # by what is written and not committed yet
         self._rows_copied = self._connection.total_changes
 
     def commit(self, group: Sequence[Transaction]) -> list[KeysteadError | None]:
         """Apply transactions in order in one durable commit (store.Writer.commit)."""
-        outcomes: list[KeysteadError | None] = []
-
-        def take(plan: Plan) -> None:
-            outcomes.extend(plan.attempt(transaction) for transaction in group)
-
+        self._open()
         try:
-            self._write(take)
+            staged = self._stage(group)
         except Tampered as error:
             return [error] * len(group)
-        with suppress(Unavailable):  # what is committed stays so; what is due stays due
-            self._copy_back(ROWS_WITHOUT_PAUSE_MAX)
-        return outcomes
+        staged.finish()
+        return staged.outcomes
+
+    def stage(self, group: Sequence[Transaction]) -> Staged | None:
+        """Write a group down without flushing it, unless that would have to wait (store.Writer.stage)."""
+        if not self._is_open():
+            return None
+        try:
+            return self._stage(group)
+        except Tampered as error:
+            return Staged([error] * len(group), do_nothing)
 
     def reserve(self, name: str, count: int, at_us: int) -> int:
         """Take `count` numbers of a counter for good (store.Writer.reserve)."""
@@ -105,21 +116,30 @@ class SqliteWriter:
             if error is not None:
                 raise error
 
-        self._write(take)
+        self._open()
+        if self._write(take):
+            self._finish()
         return first
+
+    @property
+    def is_untidy(self) -> bool:
+        """Tell whether `tidy` has something to do (store.Writer.is_untidy)."""
+        return self._connection.total_changes - self._rows_copied >= ROWS_BETWEEN_CHECKPOINTS
 
     def tidy(self) -> None:
         """Copy the WAL back into the file when enough has gathered (store.Writer.tidy)."""
-        self._copy_back(ROWS_BETWEEN_CHECKPOINTS)
+        if self.is_untidy:
+            self._copy_back()
 
-    def _copy_back(self, rows_count: int) -> None:
-        if self._connection.total_changes - self._rows_copied < rows_count:
-            return
+    def _copy_back(self) -> None:
+        if not self._lock.taken():
+            return  # still due when the others are done
         try:
-            with self._lock.held():
-                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:
             raise unavailable(error) from error
+        finally:
+            self._lock.release()
         self._rows_copied = self._connection.total_changes
 
     def close(self) -> None:
@@ -137,27 +157,93 @@ class SqliteWriter:
         row = self._connection.execute(_HOLDER, (realm, kind, handle)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def _write(self, take: Callable[[Plan], None]) -> None:
-        """Open a transaction, let `take` fill a plan, write its rows, commit."""
-        with self._lock.held():
+    def _stage(self, group: Sequence[Transaction]) -> Staged:
+        outcomes: list[KeysteadError | None] = []
+
+        def take(plan: Plan) -> None:
+            outcomes[:] = [plan.attempt(transaction) for transaction in group]
+
+        return Staged(outcomes, self._finish if self._write(take) else do_nothing)
+
+    def _open(self) -> None:
+        """Take the lock and open a transaction, waiting for others.
+
+        Raises:
+            Unavailable: another process has been writing for too long.
+        """
+        deadline_s = time.monotonic() + BUSY_S
+        while not self._is_open():
+            if time.monotonic() > deadline_s:
+                raise Unavailable("another process has been writing to the store for too long", "unavailable.store")
+            time.sleep(LOCK_POLL_S)
+
+    def _is_open(self) -> bool:
+        """Take the lock and open a transaction unless somebody else is writing; tells whether it did."""
+        if not self._lock.taken():
+            return False
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            self._lock.release()
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:  # a program that does not know of the lock
+                return False
+            raise unavailable(error) from error
+        return True
+
+    def _write(self, take: Callable[[Plan], None]) -> bool:
+        """In the open transaction, let `take` fill a plan and write its rows; False when there are none.
+
+        With rows, the transaction stays open for `_finish`; without, or when this fails, it is given up.
+        """
+        is_written = False
+        try:
             try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                plan = Plan(self, self._seals, self._root(), self._kinds)
-                take(plan)
-                if not (plan.journal or plan.leaves):
-                    return
-                sealed = self._seals.seal_root(plan.root.packed(), self._marks_mac)
-                for statement, rows in _rows_of(plan):
-                    self._connection.executemany(statement, rows)
-                self._connection.execute(_PUT_ROOT, (sealed,))
-                self._connection.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise unavailable(error) from error
-            finally:
-                if self._connection.in_transaction:
-                    with suppress(sqlite3.Error):
-                        self._connection.execute("ROLLBACK")
-        self._known = (sealed, plan.root)
+                is_written = self._planned(take, trusting=True)
+            except sqlite3.IntegrityError:
+                self._give_up()
+                self._open()
+                is_written = self._planned(take, trusting=False)
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
+        finally:
+            if not is_written:
+                self._give_up()
+        return is_written
+
+    def _planned(self, take: Callable[[Plan], None], *, trusting: bool) -> bool:
+        plan = Plan(self, self._seals, self._root(), self._kinds, trusting=trusting)
+        take(plan)
+        if not (plan.journal or plan.leaves):
+            return False
+        sealed = self._seals.seal_root(plan.root.packed(), self._marks_mac)
+        for statement, rows in _rows_of(plan):
+            self._connection.executemany(statement, rows)
+        self._connection.execute(_PUT_ROOT, (sealed,))
+        self._moved = (sealed, plan.root)
+        return True
+
+    def _finish(self) -> None:
+        """Make durable what `_write` has left open; blocks for as long as the disk takes."""
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
+        else:
+            self._known = self._moved
+        finally:
+            self._give_up()
+        if self._connection.total_changes - self._rows_copied >= ROWS_WITHOUT_PAUSE_MAX:
+            with suppress(Unavailable):  # what is committed stays so; what is due stays due
+                self._copy_back()
+
+    def _give_up(self) -> None:
+        """Leave the transaction, if there still is one, and the lock."""
+        try:
+            if self._connection.in_transaction:
+                with suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+        finally:
+            self._lock.release()
 
     def _root(self) -> Root:
         """Return where the store stands, opening the root row only when another process has moved it."""
@@ -171,8 +257,15 @@ def _rows_of(plan: Plan) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
     """Yield statements with their rows, in the order in which they must be written; tables without rows left out."""
     if plan.freed:
         yield _FREE_HANDLE, plan.freed
-    if plan.records:
-        yield _PUT_RECORD, [(*name, *stored) for name, stored in plan.records.items() if stored is not None]
+    new: list[tuple[Any, ...]] = []
+    changed: list[tuple[Any, ...]] = []
+    for name, stored in plan.records.items():
+        if stored is not None:
+            (new if name in plan.new else changed).append((*name, *stored))
+    if new:
+        yield _NEW_RECORD, new
+    if changed:
+        yield _PUT_RECORD, changed
     if plan.index:
         yield from _index_rows(plan)
     if plan.journal:

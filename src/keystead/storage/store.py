@@ -7,10 +7,10 @@ process applies groups of transactions.
 Source: design.md sections 5 to 7; cluster.md section 3; requirements KS-GEN-006.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from keystead.core.attributes import Value
 from keystead.core.changes import SealedMaterial, Transaction
@@ -165,6 +165,22 @@ class Reader(Protocol):
         """Give the connection back."""
 
 
+class Staged(NamedTuple):
+    """A group that is written down; nobody sees it, and it is gone with the power, until it is finished.
+
+    Attributes:
+        outcomes: Per transaction what `Writer.commit` returns, once it is finished.
+        finish: Makes the group durable; may be called on another thread. Raises Unavailable as `Writer.commit` does.
+    """
+
+    outcomes: list[KeysteadError | None]
+    finish: Callable[[], None]
+
+
+def do_nothing() -> None:
+    """Finish a group of which nothing is to be stored."""
+
+
 class Writer(Protocol):
     """Applies groups of transactions. One thread at a time."""
 
@@ -178,6 +194,20 @@ class Writer(Protocol):
         Raises:
             Unavailable: the store failed; nothing of the group is known to be stored; ask `Reader.outcome`.
         """
+
+    def stage(self, group: Sequence[Transaction]) -> Staged | None:
+        """Write a group down and leave the flush, which takes as long as the disk does, to another thread.
+
+        Returns: None when even this would have to wait, for another process or for a network: use `commit`. Until
+        `finish` of what is returned has come back, nothing else may be asked of the writer.
+
+        Raises:
+            Unavailable: the store failed; nothing of the group is stored.
+        """
+
+    @property
+    def is_untidy(self) -> bool:
+        """Tell whether `tidy` has something to do."""
 
     def reserve(self, name: str, count: int, at_us: int) -> int:
         """Take `count` numbers of a counter for good and return the first; durable, never given twice.
