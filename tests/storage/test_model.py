@@ -41,7 +41,7 @@ GRANTS = st.dictionaries(st.sampled_from(["staff", "ops"]), st.sampled_from([0, 
 ATTRIBUTES = st.builds(
     lambda name, group, site: attributes(Name=name, Object_Group=group, x_site=site), WORDS, WORDS, WORDS
 )
-DATES = st.builds(Dates, MOMENTS, MOMENTS, MOMENTS, MOMENTS)
+DATES = st.builds(Dates, *[MOMENTS] * 6)
 CONDITIONS = st.lists(
     st.one_of(
         WORDS.map(lambda word: equal("Name", kmip_name(word))),

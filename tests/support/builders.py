@@ -134,7 +134,14 @@ class Node:
         self.gate.activity.flush()
         return self.log.read_text().splitlines()
 
+    def check_objects(self) -> None:
+        """Compare what is held in memory with what a look at the store gives."""
+        self.objects.refresh()
+        for object_id, held in self.objects.at_hand.items():
+            assert held == self.objects.reader.object(object_id)
+
     def close(self) -> None:
+        self.check_objects()
         self.gate.activity.close()
         self.objects.reader.close()
         self._writer.close()

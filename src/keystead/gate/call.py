@@ -153,7 +153,11 @@ class Gate:
             self._answer(run, run.replies, deliver)
             return
 
+        transaction = _transaction(run, refusals)
+
         def done(error: KeysteadError | None) -> None:
+            if error is not None:
+                self.objects.expect_nothing(transaction.request_id)
             if error is not None and isinstance(error, (Conflict, Exists)) and attempt < RETRY_COUNT_MAX:
                 self.objects.refresh()
                 self.run(run.batch, deliver, attempt + 1)
@@ -161,7 +165,8 @@ class Gate:
             failed = [] if error is None else [Reply(None, error)] * len(run.replies)  # no audit, no answer
             self._answer(run, failed or run.replies, deliver)
 
-        self.committer.submit(_transaction(run, refusals), done)
+        self.objects.expect(transaction)
+        self.committer.submit(transaction, done)
 
     def _one(self, run: "_Run", request: Any) -> bool:
         """Run one request of a batch; False when it failed."""

@@ -1,13 +1,18 @@
 """Objects at hand: managed objects and users in memory, evicted by what the journal says has changed.
 
-Law: nothing here is trusted for longer than one turn of the serving loop. `refresh` runs once per turn, before any
-request of the turn is looked at; it asks the store whether anything was committed and forgets exactly that.
+Laws: nothing here is trusted for longer than one turn of the serving loop. `refresh` runs once per turn, before any
+request of the turn is looked at; it asks the store whether anything was committed and forgets exactly that. What this
+process wrote itself is not read back: `expect` takes it down before the commit, and it is at hand once the journal
+names its very transaction.
 
 Source: performance.md section 8 rule 3; design.md section 4; attacks.md class 21.
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
+from keystead.core.changes import Transaction
 from keystead.core.records import KIND_OBJECT, ManagedObject, Record
 from keystead.storage.store import Loaded, Reader
 from keystead.storage.stored_attributes import StoredAttributes
@@ -17,6 +22,10 @@ ENTRIES_BYTES_MAX = 134_217_728  # clients choose how much they attach to an obj
 ENTRY_BYTES = 1_500  # an object without attributes and material
 DECODED_FACTOR = 5  # attributes in memory, once somebody has asked for them, to attributes as stored
 GRANT_BYTES = 150
+ATTRIBUTE_BYTES = 300  # one that is decoded, without its content
+FIELD_BYTES = 100  # of a structure
+EXPECTED_COUNT_MAX = 1024  # transactions on their way
+_loaded: Callable[[tuple[Any, ...]], Loaded] = partial(tuple.__new__, Loaded)
 
 
 class Objects:
@@ -36,6 +45,7 @@ class Objects:
         self.at_hand: dict[str, Loaded] = {}
         self.held_bytes = 0
         self._on_change = on_change
+        self._expected: dict[bytes, dict[str, Loaded]] = {}
         self._version = reader.data_version()
         self._sequence = reader.changes_since(0)[0]
 
@@ -48,15 +58,49 @@ class Objects:
         self._sequence, changed = self.reader.changes_since(self._sequence)
         if changed is None:
             self.at_hand.clear()
+            self._expected.clear()
             self.held_bytes = 0
             kinds = frozenset({"user", "group", "settings", "realm", "authority"})
         else:
-            for kind, record_id in changed:
+            for kind, record_id, request_id in changed:
                 if kind == KIND_OBJECT:
                     self._forget(record_id)
-            kinds = frozenset(kind for kind, _ in changed if kind != KIND_OBJECT)
+                    own = self._expected.get(request_id)
+                    if own is not None and record_id in own:
+                        self._keep(record_id, own[record_id])
+            for _, _, request_id in changed:
+                self._expected.pop(request_id, None)
+            kinds = frozenset([kind for kind, _, _ in changed if kind != KIND_OBJECT])
         if kinds and self._on_change is not None:
             self._on_change(kinds)
+
+    def expect(self, transaction: Transaction) -> None:
+        """Take down what a transaction writes, for when it is durable."""
+        written: dict[str, Loaded] = {}
+        for _, change in transaction.steps:
+            for put in change.puts:
+                record = put.record
+                if not isinstance(record, ManagedObject):
+                    continue
+                material = put.material
+                if material is None and record.material is not None:
+                    before = written.get(record.id) or self.at_hand.get(record.id)
+                    if before is None or before.record.material != record.material:
+                        written.pop(record.id, None)
+                        continue
+                    material = before.material
+                stored = record._replace(revision=record.revision + 1)
+                written[record.id] = _loaded((stored, material))
+            for _, record_id, _ in change.purges:
+                written.pop(record_id, None)
+        if written:
+            if len(self._expected) >= EXPECTED_COUNT_MAX:
+                self._expected.clear()
+            self._expected[transaction.request_id] = written
+
+    def expect_nothing(self, request_id: bytes) -> None:
+        """Forget what was expected of a transaction: it was not stored, or nobody knows."""
+        self._expected.pop(request_id, None)
 
     def get(self, object_id: str) -> Loaded | None:
         """Return a managed object with its sealed material, or None."""
@@ -90,6 +134,18 @@ def _weight_bytes(entry: Loaded) -> int:
     record = entry.record
     if isinstance(record, ManagedObject):
         weight_bytes += len(record.grants) * GRANT_BYTES
-        if isinstance(record.attributes, StoredAttributes):
-            weight_bytes += len(record.attributes.encoded) * DECODED_FACTOR
+        attributes = record.attributes
+        if isinstance(attributes, StoredAttributes):
+            weight_bytes += len(attributes.encoded) * DECODED_FACTOR
+        else:
+            for attribute in attributes:
+                weight_bytes += ATTRIBUTE_BYTES + _content_bytes(attribute.value.content)
     return weight_bytes
+
+
+def _content_bytes(content: Any) -> int:
+    if isinstance(content, (str, bytes)):
+        return len(content)
+    if isinstance(content, tuple):
+        return sum([FIELD_BYTES + _content_bytes(field) for _, _, field in content])
+    return 0

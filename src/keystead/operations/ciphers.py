@@ -10,7 +10,7 @@ KS-KEY-004, 022; KS-LOG-013, 030; LEG-06, LEG-07; attacks.md classes 34 and 35.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -46,6 +46,7 @@ from keystead.trust.ciphers import Suite, new_iv, prepare, random_iv, suite
 
 RANDOM_IV_BITS_MIN = 96  # shorter random ones repeat too soon (SP 800-38D section 8.2.2)
 ENCRYPT_BIT, DECRYPT_BIT = int(UsageMask.ENCRYPT), int(UsageMask.DECRYPT)  # plain numbers are quicker than flags
+WORDS_COUNT_MAX = 256
 LIMITS = "Usage Limits"
 PARAMETERS = "Cryptographic Parameters"
 LEASES = "leases"
@@ -192,7 +193,6 @@ def _planned(call: Call, loaded: Loaded, parameters: CipherParameters | None) ->
     if found.legacy_mode and not call.switches.legacy_modes:
         raise Refused("this mode is outdated; an administrator can set legacy.modes", "refused.switched_off")
     secret = call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, loaded.material)
-    words = transformation(algorithm, mode, padding)
     return Plan(
         loaded,
         call.switches,
@@ -203,8 +203,14 @@ def _planned(call: Call, loaded: Loaded, parameters: CipherParameters | None) ->
         budget_of(record),
         protect_window(record.dates),
         process_window(record.dates),
-        (f"1 Encrypt {words}", f"1 Decrypt {words}"),
+        _words(algorithm, mode, padding),
     )
+
+
+@lru_cache(WORDS_COUNT_MAX)
+def _words(algorithm: int, mode: int, padding: int) -> tuple[str, str]:
+    words = transformation(algorithm, mode, padding)
+    return f"1 Encrypt {words}", f"1 Decrypt {words}"
 
 
 def budget_of(record: ManagedObject) -> str:

@@ -28,7 +28,7 @@ _LIST = f"{_LOADED} WHERE realm = ? AND kind = ? AND handle > ? ORDER BY handle 
 _HEAD = "SELECT revision, document, mac FROM records WHERE kind = 'object' AND id = ?"
 _DUE = "SELECT id, revision, document, mac, at_us FROM records WHERE next_us <= ? ORDER BY next_us LIMIT ?"
 _NEWEST = "SELECT max(sequence) FROM journal"
-_CHANGES = "SELECT sequence, kind, id FROM journal WHERE sequence > ? ORDER BY sequence LIMIT ?"
+_CHANGES = "SELECT sequence, kind, id, request_id FROM journal WHERE sequence > ? ORDER BY sequence LIMIT ?"
 _OUTCOME = "SELECT 1 FROM audit WHERE request_id = ? LIMIT 1"
 
 
@@ -54,13 +54,14 @@ class SqliteReader:
         header = self._header
         return self._row("PRAGMA data_version")[0] if header is None else header[:HEADER_BYTES]
 
-    def changes_since(self, sequence: int) -> tuple[int, list[tuple[str, str]] | None]:
+    def changes_since(self, sequence: int) -> tuple[int, list[tuple[str, str, bytes]] | None]:
         """Return the newest sequence and what changed since (store.Reader.changes_since)."""
         rows = self._rows(_CHANGES, (sequence, CHANGES_COUNT_MAX + 1))
         newest = rows[-1][0] if 0 < len(rows) <= CHANGES_COUNT_MAX else self._row(_NEWEST)[0] or 0
         if newest - sequence > CHANGES_COUNT_MAX:
             return newest, None
-        return newest, [(kind, text_of(kind, key)) for kind, key in dict.fromkeys(row[1:] for row in rows)]
+        changed = dict.fromkeys([row[1:] for row in rows])
+        return newest, [(kind, text_of(kind, key), request_id) for kind, key, request_id in changed]
 
     def object(self, object_id: str) -> Loaded | None:
         """Load a managed object (store.Reader.object)."""

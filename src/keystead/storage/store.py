@@ -101,8 +101,7 @@ class Anchor:
     at_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """A record as loaded and verified, with the sealed material of a managed object (None when it has none)."""
 
     record: ManagedObject | Record
@@ -126,8 +125,11 @@ class Reader(Protocol):
     def data_version(self) -> Hashable:
         """Return what is another whenever anyone committed; asked before each turn of the serving loop."""
 
-    def changes_since(self, sequence: int) -> tuple[int, list[tuple[str, str]] | None]:
-        """Return the newest journal sequence and the (kind, id) changed after `sequence`; None = too many to list."""
+    def changes_since(self, sequence: int) -> tuple[int, list[tuple[str, str, bytes]] | None]:
+        """Return the newest journal sequence and what was changed after `sequence`, oldest first.
+
+        Returns: (kind, id, request id of the transaction), each once; None = too many to list.
+        """
 
     def object(self, object_id: str) -> Loaded | None:
         """Load a managed object. Raises Tampered when its document does not authenticate."""

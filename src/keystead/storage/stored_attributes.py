@@ -22,6 +22,14 @@ class StoredAttributes(Attributes):
     def __init__(self, encoded: bytes) -> None:
         self.encoded = encoded  # the slot of the decoded form stays empty until __getattr__ is asked for it
 
+    def instances(self, name: str) -> tuple[Attribute, ...]:
+        """Return all instances of a name; most often there is none, which is seen without decoding anything."""
+        return super().instances(name) if name.encode() in self.encoded else ()
+
+    def first(self, name: str) -> Value | None:
+        """Return the value of the lowest-indexed instance, or None; likewise."""
+        return super().first(name) if name.encode() in self.encoded else None
+
     def __getattr__(self, name: str) -> Any:
         if name != "_by_name":
             raise AttributeError(name)

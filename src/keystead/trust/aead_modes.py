@@ -24,11 +24,11 @@ CHACHA_IV_BYTES = 12
 class Gcm:
     """AES-GCM with IVs of 8 to 128 bytes and tags of 12 to 16 (NIST SP 800-38D)."""
 
-    __slots__ = ("_algorithm", "_cipher")
+    __slots__ = ("_cipher", "_key")
 
     def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(key)
-        self._algorithm = algorithms.AES(key)
+        self._key = key
 
     def encrypt(
         self, data: bytes, iv: bytes | None = None, associated: bytes | None = None, tag_length_bytes: int | None = None
@@ -53,7 +53,9 @@ class Gcm:
             if len(tag) == GCM_TAG_BYTES:
                 return self._cipher.decrypt(iv, data + tag, associated)
             _check_gcm_tag(len(tag))
-            context = Cipher(self._algorithm, modes.GCM(iv, tag, min_tag_length=GCM_TAG_BYTES_MIN)).decryptor()
+            context = Cipher(
+                algorithms.AES(self._key), modes.GCM(iv, tag, min_tag_length=GCM_TAG_BYTES_MIN)
+            ).decryptor()
             if associated:
                 context.authenticate_additional_data(associated)
             return context.update(data) + context.finalize()
