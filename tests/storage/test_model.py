@@ -1,7 +1,6 @@
 """A store against a dictionary: whatever is done in whatever order, both answer alike, and the store verifies clean."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -171,7 +170,7 @@ class StoreMachine(RuleBasedStateMachine):
         query = Query("root", scopes, tuple(conditions), now_us, 0, limit, destroyed)
         expected = [record.id for record in self.matching(query)]
         assert self.reader.locate(query) == expected[:limit]
-        assert self.reader.locate(replace(query, offset_count=1)) == expected[1 : limit + 1]
+        assert self.reader.locate(query._replace(offset_count=1)) == expected[1 : limit + 1]
 
     def matching(self, query: Query) -> Iterator[ManagedObject]:
         for record in sorted(self.objects.values(), key=lambda each: each.id, reverse=True):

@@ -1,7 +1,6 @@
 """Real stores with something in them, for the tests of several folders."""
 
 import uuid
-from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -103,7 +102,7 @@ def loaded_object(reader: Reader, number: int) -> ManagedObject:
 
 
 def query(*matches: Match, scopes: tuple[str, ...] = ("u:alice",), **changes: Any) -> Query:
-    return replace(Query("root", scopes, matches, NOW_US), **changes)
+    return Query("root", scopes, matches, NOW_US)._replace(**changes)
 
 
 def equal(name: str, content: Any, item_type: ItemType = ItemType.ENUMERATION) -> Match:

@@ -10,6 +10,7 @@ from keystead.core.lifecycle import GONE, state_at
 from keystead.core.records import ManagedObject
 
 TAG_NAME_VALUE = 0x420055
+_GONE = frozenset(int(state) for state in GONE)
 
 _HEAD_DATES = {
     "Initial Date": lambda o: o.initial_us,
@@ -57,7 +58,7 @@ def matches(record: ManagedObject, query: Any) -> bool:
 
 def asks_for_gone(query: Any) -> bool:
     """Tell whether a query names a destroyed state, which includes destroyed objects without saying so."""
-    return any(m.name == "State" and m.value.content in {int(s) for s in GONE} for m in query.matches)
+    return any(match.name == "State" and match.value.content in _GONE for match in query.matches)
 
 
 def holds(record: ManagedObject, match: Any, now_us: int) -> bool:

@@ -41,7 +41,7 @@ class Desk:
 
     def locate(self, query: Query) -> list[str]:
         """Search the store, then correct the answer by what this batch has changed."""
-        found = self.objects.reader.locate(query, self.objects.at_hand)
+        found = self.objects.reader.locate(query, self.objects.at_hand, self.objects.get)
         if not self._changed:
             return found
         kept = [i for i in found if i not in self._changed]

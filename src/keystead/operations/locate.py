@@ -11,7 +11,6 @@ Source: KMIP 1.4 section 4.9, 11.10; KMIP 2.1 section 6.1.28; requirements KS-KM
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from keystead.core.attribute_values import DATE_S_MAX, checked, known_rule, micros
 from keystead.core.attribute_views import READERS, instances_of
@@ -133,7 +132,7 @@ def _walked(call: Call, query: Query, rest: list[Condition], *, only_gone: bool)
 
 def _records(call: Call, query: Query) -> Iterator[ManagedObject]:
     for offset_count in range(0, WALKED_COUNT_MAX, LOCATE_COUNT_MAX):
-        page = call.desk.locate(replace(query, offset_count=offset_count, limit_count=LOCATE_COUNT_MAX))
+        page = call.desk.locate(query._replace(offset_count=offset_count, limit_count=LOCATE_COUNT_MAX))
         for object_id in page:
             loaded = call.desk.get(object_id)
             if loaded is not None and isinstance(loaded.record, ManagedObject):

@@ -14,6 +14,7 @@ Source: KMIP 1.4 section 4.9; requirements KS-KMIP-043, 044; docs/adr/0011-attri
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from heapq import merge
 from itertools import groupby
 
@@ -24,6 +25,7 @@ from keystead.core.search import asks_for_gone, matches
 from keystead.storage.attribute_index import place_of, term_of
 from keystead.storage.conditions import Test, equal_value, head_test, value_range
 from keystead.storage.sealed import key_of
+from keystead.storage.sqlite_connections import STATEMENTS_COUNT_MAX
 from keystead.storage.store import (
     LOCATE_COUNT_MAX,
     LOCATE_MATCHES_COUNT_MAX,
@@ -50,6 +52,9 @@ class Search:
         load: Returns the authenticated object of an id as stored, None when there is none.
         query: What is asked.
 
+    Attributes:
+        is_one_statement: It needs no more than one walk, hence no transaction around it to see one state of the store.
+
     Raises:
         Invalid: offset, limit or the number of conditions is out of range.
     """
@@ -70,6 +75,8 @@ class Search:
         self._values = [value for match in query.matches if (value := equal_value(match)) is not None]
         self._ranges = [values for match in query.matches if (values := value_range(match)) is not None]
         self._head = [test for match in query.matches if (test := head_test(match, query.now_us)) is not None]
+        self._parts = (0, 1) if query.destroyed or asks_for_gone(query) else (0,)
+        self.is_one_statement = len(self._parts) * len(query.scopes) == 1 and len(self._values) < 2
 
     def run(self) -> list[str]:
         """Return the ids of the hits, newest first.
@@ -104,8 +111,9 @@ class Search:
         if named:
             key = key_of(KIND_OBJECT, str(named[0]))
             return iter(()) if key is None else iter((key,))
-        parts = (0, 1) if query.destroyed or asks_for_gone(query) else (0,)
-        walks = [self._walk(place_of(query.realm, scope, gone)) for scope in query.scopes for gone in parts]
+        walks = [self._walk(place_of(query.realm, scope, gone)) for scope in query.scopes for gone in self._parts]
+        if len(walks) == 1:
+            return walks[0]
         return (key for key, _ in groupby(merge(*walks, reverse=True)))
 
     def _walk(self, place: bytes) -> Iterator[bytes]:
@@ -113,6 +121,8 @@ class Search:
         terms = [term_of(place, name, value) for name, value in self._values]
         head = _all(self._head)
         tests = [Test(_HAS_HEAD % head.sql, (place, *head.parameters))] if self._head else []
+        if len(terms) == 1:
+            return self._walk_all("attribute_index", Test("term = ?", (terms[0],)), tests)
         if terms:
             return self._walk_rarest(terms, tests)
         if self._ranges:
@@ -123,7 +133,7 @@ class Search:
 
     def _walk_rarest(self, terms: list[bytes], tests: list[Test]) -> Iterator[bytes]:
         below = _NEWEST
-        for bound in _BOUNDS if len(terms) > 1 else ():
+        for bound in _BOUNDS:
             terms = self._by_count(terms, bound)
             driver, others = _driven(terms, tests)
             sql = _ROUND.format(table="attribute_index", driver=driver.sql, tests=others.sql)
@@ -140,7 +150,7 @@ class Search:
 
     def _walk_all(self, table: str, driver: Test, tests: list[Test], below: bytes = _NEWEST) -> Iterator[bytes]:
         joined = _all(tests)
-        sql = _WALK.format(table=table, driver=driver.sql, tests=joined.sql)
+        sql = _walk_sql(table, driver.sql, joined.sql)
         for (key,) in self._connection.execute(sql, (*driver.parameters, below, *joined.parameters)):
             yield key
 
@@ -148,6 +158,11 @@ class Search:
         """Return terms, rarest first as far as counting up to `bound` tells."""
         counts = {term: int(self._connection.execute(_COUNT, (term, bound)).fetchone()[0]) for term in terms}
         return sorted(counts, key=counts.__getitem__)
+
+
+@lru_cache(STATEMENTS_COUNT_MAX)
+def _walk_sql(table: str, driver: str, tests: str) -> str:
+    return _WALK.format(table=table, driver=driver, tests=tests)
 
 
 def _driven(terms: list[bytes], tests: list[Test]) -> tuple[Test, Test]:
@@ -158,5 +173,7 @@ def _driven(terms: list[bytes], tests: list[Test]) -> tuple[Test, Test]:
 
 def _all(tests: list[Test]) -> Test:
     """Join tests that must all hold."""
+    if len(tests) == 1:
+        return tests[0]
     sql = " AND ".join(test.sql for test in tests) or "1"
     return Test(sql, tuple(cell for test in tests for cell in test.parameters))

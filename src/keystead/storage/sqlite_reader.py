@@ -19,7 +19,7 @@ from keystead.storage.sealed import Seals, key_of, material_of, text_of
 from keystead.storage.sqlite_connections import connect, unavailable
 from keystead.storage.sqlite_locate import Search
 from keystead.storage.sqlite_watch import HEADER_BYTES, header_of
-from keystead.storage.store import CHANGES_COUNT_MAX, NOTHING, Loaded, Query, as_object
+from keystead.storage.store import CHANGES_COUNT_MAX, NOTHING, Get, Loaded, Query, as_object
 
 _LOADED = "SELECT id, revision, document, mac, sealed FROM records"  # in the order of _loaded's parameters
 _BY_ID = f"{_LOADED} WHERE kind = ? AND id = ?"
@@ -30,6 +30,10 @@ _DUE = "SELECT id, revision, document, mac, at_us FROM records WHERE next_us <= 
 _NEWEST = "SELECT max(sequence) FROM journal"
 _CHANGES = "SELECT sequence, kind, id, request_id FROM journal WHERE sequence > ? ORDER BY sequence LIMIT ?"
 _OUTCOME = "SELECT 1 FROM audit WHERE request_id = ? LIMIT 1"
+
+LOCATE_KEPT_COUNT_MAX = 16
+"""Candidates of a search that its asker keeps in memory; one that finds many looks for something else than to use them.
+"""
 
 
 class SqliteReader:
@@ -92,17 +96,28 @@ class SqliteReader:
         rows = self._rows(_LIST, (realm, kind, after_handle, limit_count))
         return [self._loaded(kind, text_of(kind, row[0]), row) for row in rows]
 
-    def locate(self, query: Query, at_hand: Mapping[str, Loaded] = NOTHING) -> list[str]:
+    def locate(self, query: Query, at_hand: Mapping[str, Loaded] = NOTHING, get: Get | None = None) -> list[str]:
         """Search for managed objects (store.Reader.locate)."""
+        got_count = 0
 
         def load(key: bytes) -> ManagedObject | None:
-            known = at_hand.get(text_of(KIND_OBJECT, key))
-            return self._head(key) if known is None else as_object(known)
+            nonlocal got_count
+            object_id = text_of(KIND_OBJECT, key)
+            known = at_hand.get(object_id)
+            if known is None:
+                if get is None or got_count >= LOCATE_KEPT_COUNT_MAX:
+                    return self._head(key)
+                got_count += 1
+                known = get(object_id)
+            return None if known is None else as_object(known)
 
+        search = Search(self._connection, load, query)
         try:
+            if search.is_one_statement:  # which is a transaction of its own
+                return search.run()
             self._connection.execute("BEGIN")
             try:
-                return Search(self._connection, load, query).run()
+                return search.run()
             finally:
                 self._connection.execute("ROLLBACK")
         except sqlite3.Error as error:

@@ -43,8 +43,7 @@ class StoreKeys:
     audit: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """One condition of a search: an attribute instance equal to a value, or within dates.
 
     Attributes:
@@ -58,8 +57,7 @@ class Match:
     until: Value | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """A search for managed objects.
 
     Attributes:
@@ -109,6 +107,7 @@ class Loaded(NamedTuple):
 
 
 NOTHING: Mapping[str, Loaded] = MappingProxyType({})
+Get = Callable[[str], Loaded | None]
 
 
 def as_object(loaded: Loaded) -> ManagedObject:
@@ -145,12 +144,14 @@ class Reader(Protocol):
     ) -> list[Loaded]:
         """List a realm's records other than managed objects, by handle. Raises Tampered."""
 
-    def locate(self, query: Query, at_hand: Mapping[str, Loaded] = NOTHING) -> list[str]:
+    def locate(self, query: Query, at_hand: Mapping[str, Loaded] = NOTHING, get: Get | None = None) -> list[str]:
         """Return ids, newest first. Candidates from the index are checked against what is stored before they count.
 
         Args:
             query: What is asked.
             at_hand: Objects by id that the asker has from this store and knows to be current; they are not read again.
+            get: Reads an object for the asker to keep; asked for the first candidates that are not at hand, since who
+                finds a few objects uses them next.
 
         Raises:
             Tampered: a candidate does not authenticate.

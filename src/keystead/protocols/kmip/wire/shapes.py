@@ -38,8 +38,6 @@ Path = tuple[int, ...]
 """The tags from the message down to a leaf: (REQUEST_MESSAGE, BATCH_ITEM, REQUEST_PAYLOAD, UNIQUE_IDENTIFIER)."""
 
 FREE_LEAVES_MAX = 64
-SIZES_MAX = 128
-"""Of messages of one shape for which the head is kept ready; clients choose them. A new one costs two microseconds."""
 ELASTIC_DEPTH = 3
 """Structures around an elastic leaf, at least: message, batch item, payload. Elsewhere it keeps its length."""
 
@@ -47,7 +45,6 @@ _CODES = {INTEGER: "i", LONG_INTEGER: "q", ENUMERATION: "I", DATE_TIME: "q", INT
 _SECRET_TYPES = frozenset({BYTE_STRING, BIG_INTEGER})
 _SECRET_TAGS = frozenset({Tag.AUTHENTICATION, Tag.CREDENTIAL, Tag.PASSWORD})
 _header = Struct(">II").unpack_from
-_put_u32 = Struct(">I").pack_into
 
 
 class Freedom(Enum):
@@ -109,16 +106,24 @@ class FixedShape:
 class ElasticShape:
     """A shape with one leaf of any length: a head up to that leaf's value, and a tail behind its padding.
 
-    What the head must be, the lengths of the structures around the leaf included, follows from the message's size; it
-    is kept for the sizes met.
+    What the lengths of the structures around the leaf must be follows from the message's size.
 
     Attributes:
         paths: The path of each free leaf, in the order of the message.
     """
 
     __slots__ = (
-        *("_head", "_head_bytes", "_head_constants_by_size", "_head_constants_of", "_head_values_of"),
-        *("_lengths", "_tail_bytes", "_tail_constants", "_tail_constants_of", "_tail_values_of", "_texts", "paths"),
+        *("_head_bytes", "_head_constants", "_head_constants_of", "_head_values_of"),
+        *(
+            "_lengths",
+            "_lengths_of",
+            "_tail_bytes",
+            "_tail_constants",
+            "_tail_constants_of",
+            "_tail_values_of",
+            "_texts",
+            "paths",
+        ),
     )
 
     def __init__(self, message: bytes, leaves: list[_Leaf], elastic: _Leaf) -> None:
@@ -131,11 +136,12 @@ class ElasticShape:
 
         free = [(leaf.start, leaf.code) for leaf in leaves[:place]]
         length = (elastic.start - 4, "I")
-        self._head_constants_of = _gaps([*free, length], 0, elastic.start).unpack_from
+        around = [(start - 4, "I") for start in elastic.around]
+        self._head_constants_of = _gaps(sorted([*free, *around, length]), 0, elastic.start).unpack_from
+        self._head_constants = self._head_constants_of(message)
         self._head_values_of = _fields([*free, length], 0, elastic.start).unpack_from
-        self._lengths = tuple((start - 4, size - _u32(message, start - 4)) for start in elastic.around)
-        self._head = _without(message[: elastic.start], [*free, length])
-        self._head_constants_by_size: dict[int, tuple[bytes, ...]] = {}
+        self._lengths_of = _fields(around, 0, elastic.start).unpack_from
+        self._lengths = [size - found for found in self._lengths_of(message)]
 
         tail = [(leaf.start, leaf.code) for leaf in leaves[place + 1 :]]
         self._tail_bytes = size - behind
@@ -150,9 +156,11 @@ class ElasticShape:
         start = self._head_bytes
         if behind < start:
             return None
-        constants = self._head_constants_by_size.get(size) or self._head_constants(size)
-        if self._head_constants_of(message) != constants:
+        if self._head_constants_of(message) != self._head_constants:
             return None
+        for less, found in zip(self._lengths, self._lengths_of(message), strict=True):
+            if less != size - found:
+                return None
         values = [*self._head_values_of(message)]
         length = values.pop()
         stop = start + length
@@ -169,16 +177,6 @@ class ElasticShape:
         except UnicodeDecodeError:
             return None
         return values
-
-    def _head_constants(self, size: int) -> tuple[bytes, ...]:
-        """What the head of a message of this size must be."""
-        head = bytearray(self._head)
-        for at, less in self._lengths:
-            _put_u32(head, at, size - less)
-        if len(self._head_constants_by_size) >= SIZES_MAX:
-            self._head_constants_by_size.clear()
-        constants = self._head_constants_by_size[size] = self._head_constants_of(head)
-        return constants
 
 
 Shape = FixedShape | ElasticShape
@@ -223,19 +221,6 @@ def _leaves(message: bytes) -> Iterator[_Leaf]:
             at = start + length + (-length & 7)
         while around and around[-1][2] == at:
             around.pop()
-
-
-def _u32(message: bytes, at: int) -> int:
-    return int.from_bytes(message[at : at + 4], "big")
-
-
-def _without(head: bytes, spans: list[tuple[int, str]]) -> bytes:
-    """The bytes with zeroes in place of the spans: a shape keeps no value."""
-    kept = bytearray(head)
-    for start, code in spans:
-        length = Struct(">" + code).size
-        kept[start : start + length] = bytes(length)
-    return bytes(kept)
 
 
 def _gaps(spans: list[tuple[int, str]], start: int, stop: int) -> Struct:
