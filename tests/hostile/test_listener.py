@@ -25,6 +25,10 @@ ANSWER_BYTES = 4_000_000
 TIMEOUT_S = 30
 
 
+SERVED: list[bytes] = []
+"""Messages in the order in which they were run."""
+
+
 class Repeating:
     """A session that answers a message with itself, one with a very long answer, and fails at another."""
 
@@ -35,7 +39,11 @@ class Repeating:
     def messages(self, data: bytes) -> list[bytes]:
         return self._framer.feed(data)
 
+    def kind(self, message: bytes) -> bytes:
+        return message[-1:]
+
     def handle(self, message: bytes, send: Callable[[bytes], None]) -> None:
+        SERVED.append(message)
         if message == FATAL:
             raise ZeroDivisionError
         send(bytes(ANSWER_BYTES) if message == LONG_ANSWER else message)
@@ -200,3 +208,26 @@ def test_what_cannot_be_logged_is_not_answered(tmp_path: Path) -> None:
         is_broken = False
 
     under_attack(tmp_path, attack, log_lines)
+
+
+def test_messages_of_one_kind_run_together(tmp_path: Path) -> None:
+    """Each operation's code then stays in the processor's caches, which is a fifth of the time of mixed requests."""
+    turns: list[list[bytes]] = []
+    SERVED.clear()
+
+    def turn_is_over() -> None:
+        turns.append(SERVED.copy())
+        SERVED.clear()
+
+    async def attack(connect: Connect) -> None:
+        pairs = [await connect() for _ in range(12)]
+        sent = [message(bytes(7) + bytes([64 + number % 3])) for number in range(12)]
+        for (_, writer), each in zip(pairs, sent, strict=True):
+            writer.write(each)
+        for (reader, writer), each in zip(pairs, sent, strict=True):
+            assert await reader.readexactly(len(each)) == each
+            writer.close()
+
+    under_attack(tmp_path, attack, turn_is_over)
+    assert max(map(len, turns)) > 3
+    assert all(turn == sorted(turn) for turn in turns)

@@ -35,6 +35,9 @@ class Session(Protocol):
     def handle(self, message: bytes, send: Callable[[bytes], None]) -> None:
         """Run one message; `send` is called exactly once with the whole response, now or later."""
 
+    def kind(self, message: bytes) -> bytes:
+        """Return what messages of one kind have in common; only compared, and never relied upon."""
+
     def refuse(self, error: KeysteadError) -> bytes:
         """Return a last response for a peer whose bytes are no messages; empty to close without one."""
 
@@ -95,6 +98,7 @@ class Connection(asyncio.Protocol):
         "_weighed",
         "closing",
         "is_awake",
+        "kind",
         "since",
     )
 
@@ -118,6 +122,8 @@ class Connection(asyncio.Protocol):
         self._expires = float("inf")
         self.closing = False
         self.is_awake = False
+        self.kind = b""
+        """Of the message that comes next."""
         self.since = listener.now()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -239,6 +245,7 @@ class Connection(asyncio.Protocol):
         except (ssl.SSLError, OSError):
             self._close()
             return
+        self.kind = session.kind(queue[0]) if queue else b""
 
     def serve(self) -> None:
         """Run queued messages one after the other; a reply that waits for a commit holds back the next message."""

@@ -74,6 +74,12 @@ class Session:
         """Why no message can follow: answer those before, send `refuse(failure)`, close. None while all is well."""
         return self._framer.failure
 
+    @staticmethod
+    def kind(message: bytes) -> bytes:
+        """Return the item with the first operation of a well-formed message (some other bytes of another)."""
+        operation = 24 + int.from_bytes(message[14:16], "big")
+        return message[operation : operation + 16]
+
     def refuse(self, error: KeysteadError) -> bytes:
         """Return a last answer for a peer whose bytes are no messages, in the version that it spoke before."""
         return self._written(refused(self._version, error), [Reply(None, error)], self._endpoint.next_number())
