@@ -1,6 +1,7 @@
 """Objects at hand: what is held is what is stored, whoever wrote it."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -12,7 +13,7 @@ from keystead.gate import objects
 from keystead.gate.objects import Objects
 from keystead.storage.creation import create_store
 from keystead.storage.sqlite import SqliteStore, open_store
-from keystead.storage.store import Loaded, Writer
+from keystead.storage.store import Loaded, Reader, Writer
 from tests.support.stores import (
     KEYS,
     NOW_US,
@@ -26,14 +27,19 @@ from tests.support.stores import (
 )
 
 
-class Reads(Objects):
-    """Counts what is read from the store."""
+class Counting:
+    """A reader that counts the objects read through it."""
 
-    read_count = 0
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self.read_count = 0
 
-    def get(self, object_id: str) -> Loaded | None:
-        self.read_count += object_id not in self.at_hand
-        return super().get(object_id)
+    def object(self, object_id: str) -> Loaded | None:
+        self.read_count += 1
+        return self._reader.object(object_id)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
 
 
 @pytest.fixture
@@ -48,8 +54,13 @@ def writer(store: SqliteStore) -> Writer:
 
 
 @pytest.fixture
-def held(store: SqliteStore) -> Reads:
-    return Reads(store.reader())
+def reads(store: SqliteStore) -> Counting:
+    return Counting(store.reader())
+
+
+@pytest.fixture
+def held(reads: Counting) -> Objects:
+    return Objects(cast("Reader", reads))
 
 
 def write(held: Objects, writer: Writer, wanted: Transaction) -> None:
@@ -58,7 +69,7 @@ def write(held: Objects, writer: Writer, wanted: Transaction) -> None:
 
 
 def test_what_this_process_wrote_is_at_hand_and_is_what_is_stored(
-    store: SqliteStore, writer: Writer, held: Reads
+    store: SqliteStore, writer: Writer, held: Objects, reads: Counting
 ) -> None:
     new = with_material(new_object(1), 1)
     write(held, writer, transaction(new, number=1))
@@ -69,7 +80,7 @@ def test_what_this_process_wrote_is_at_hand_and_is_what_is_stored(
     write(held, writer, transaction(Put(changed), number=2))
     held.refresh()
     after = held.get(object_id(1))
-    assert held.read_count == 0
+    assert reads.read_count == 0
     assert made is not None
     assert after is not None
     assert (made.record.revision, after.record.revision) == (1, 2)
@@ -77,7 +88,7 @@ def test_what_this_process_wrote_is_at_hand_and_is_what_is_stored(
     assert after.material == new.material
 
 
-def test_what_was_erased_or_purged_is_not_at_hand(writer: Writer, held: Reads) -> None:
+def test_what_was_erased_or_purged_is_not_at_hand(writer: Writer, held: Objects) -> None:
     for number in (1, 2):
         write(held, writer, transaction(with_material(new_object(number), number), number=number))
     held.refresh()
@@ -89,7 +100,7 @@ def test_what_was_erased_or_purged_is_not_at_hand(writer: Writer, held: Reads) -
     assert held.get(object_id(2)) is None
 
 
-def test_another_process_that_changes_it_afterwards_is_heard(store: SqliteStore, writer: Writer, held: Reads) -> None:
+def test_another_process_that_changes_it_afterwards_is_heard(store: SqliteStore, writer: Writer, held: Objects) -> None:
     other = store.writer()
     write(held, writer, transaction(with_material(new_object(1), 1), number=1))
     mine = loaded_object(held.reader, 1)
@@ -101,7 +112,7 @@ def test_another_process_that_changes_it_afterwards_is_heard(store: SqliteStore,
     assert found.record.revision == 2
 
 
-def test_who_lost_a_race_holds_what_the_winner_wrote(store: SqliteStore, writer: Writer, held: Reads) -> None:
+def test_who_lost_a_race_holds_what_the_winner_wrote(store: SqliteStore, writer: Writer, held: Objects) -> None:
     other = store.writer()
     put(writer, with_material(new_object(1), 1))
     held.refresh()
@@ -120,7 +131,9 @@ def test_who_lost_a_race_holds_what_the_winner_wrote(store: SqliteStore, writer:
     assert found.record.last_change_us == NOW_US + 9
 
 
-def test_a_transaction_that_changes_an_object_twice_leaves_the_last_state(writer: Writer, held: Reads) -> None:
+def test_a_transaction_that_changes_an_object_twice_leaves_the_last_state(
+    writer: Writer, held: Objects, reads: Counting
+) -> None:
     new = with_material(new_object(1), 1)
     assert isinstance(new.record, ManagedObject)
     again = Put(new.record.changed(NOW_US + 1, revision=1))
@@ -128,31 +141,31 @@ def test_a_transaction_that_changes_an_object_twice_leaves_the_last_state(writer
     write(held, writer, Transaction(bytes(15) + b"7", "user:alice", "-", NOW_US, step))
     held.refresh()
     found = held.get(object_id(1))
-    assert held.read_count == 0
+    assert reads.read_count == 0
     assert found is not None
     assert found.record.revision == 2
     assert found == held.reader.object(object_id(1))
 
 
-def test_material_that_is_not_at_hand_is_read(writer: Writer, held: Reads) -> None:
+def test_material_that_is_not_at_hand_is_read(writer: Writer, held: Objects, reads: Counting) -> None:
     put(writer, with_material(new_object(1), 1))
     held.refresh()
     write(held, writer, transaction(Put(loaded_object(held.reader, 1).changed(NOW_US + 1)), number=9))
     held.refresh()
     found = held.get(object_id(1))
-    assert held.read_count == 1
+    assert reads.read_count == 1
     assert found is not None
     assert isinstance(found.material, SealedMaterial)
 
 
-def test_what_is_on_its_way_is_bounded(held: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_on_its_way_is_bounded(held: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "EXPECTED_COUNT_MAX", 3)
     for number in range(1, 20):
         held.expect(transaction(with_material(new_object(number), number), number=number))
     assert len(held._expected) <= 3  # the bound is what is tested
 
 
-def test_what_clients_attach_counts_as_memory(writer: Writer, held: Reads) -> None:
+def test_what_clients_attach_counts_as_memory(writer: Writer, held: Objects) -> None:
     new = with_material(new_object(1), 1)
     assert isinstance(new.record, ManagedObject)
     large = new._replace(

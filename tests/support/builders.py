@@ -21,7 +21,6 @@ from keystead.core.structures import name_value
 from keystead.gate.activity import ActivityLog
 from keystead.gate.call import Batch, Gate, Reply
 from keystead.gate.committer import InlineCommitter
-from keystead.gate.identifiers import Clock
 from keystead.gate.objects import Objects
 from keystead.operations.requests import Activate, Create, Created, GetAttributes, KeyBlock, Register
 from keystead.storage.creation import create_store
@@ -44,11 +43,10 @@ PKCS5 = 3
 ENCRYPT, DECRYPT = 4, 8
 
 
-class StandingClock(Clock):
+class StandingClock:
     """Stands still until it is moved."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.us = START_US
 
     def now_us(self) -> int:

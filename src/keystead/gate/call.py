@@ -30,7 +30,7 @@ from keystead.core.records import ManagedObject
 from keystead.gate.activity import ActivityLog
 from keystead.gate.committer import Committer
 from keystead.gate.desk import Desk
-from keystead.gate.identifiers import Clock, new_request_id
+from keystead.gate.identifiers import Now, new_request_id
 from keystead.gate.objects import Objects
 from keystead.gate.operation import PLACEHOLDER, REGISTRY, Declaration, Target
 from keystead.gate.refusals import Refusals
@@ -110,9 +110,7 @@ class Gate:
         failure: A self-test failed: everything is refused until the process is started anew (KS-FIPS-005).
     """
 
-    def __init__(
-        self, objects: Objects, committer: Committer, keyring: Any, activity: ActivityLog, clock: Clock
-    ) -> None:
+    def __init__(self, objects: Objects, committer: Committer, keyring: Any, activity: ActivityLog, clock: Now) -> None:
         self.objects = objects
         self.committer = committer
         self.keyring = keyring

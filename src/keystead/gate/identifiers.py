@@ -4,11 +4,19 @@ Source: RFC 9562 section 5.7; design.md sections 6 ("state") and 7 (ids).
 """
 
 import time
+from typing import Protocol
 
 from keystead.trust.random_pool import random_bytes
 
 REQUEST_ID_BYTES = 16
 CLOCK_BACK_ALARM_US = 2_000_000
+
+
+class Now(Protocol):
+    """What tells the time."""
+
+    def now_us(self) -> int:
+        """Return UTC microseconds."""
 
 
 class Clock:

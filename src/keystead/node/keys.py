@@ -13,7 +13,6 @@ import os
 import signal
 import ssl
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,11 +21,11 @@ import uvloop
 
 import keystead.operations.all  # noqa: F401  # declares every operation
 from keystead.appliance.hardening import harden
-from keystead.core.errors import KeysteadError, Unauthenticated, Unavailable
-from keystead.core.permission import CLOCK, Principal
+from keystead.core.errors import KeysteadError, Unavailable
+from keystead.core.permission import CLOCK
 from keystead.core.records import KIND_AUTHORITY, KIND_SERVER_KEY, ROOT_REALM, Record
 from keystead.gate.activity import ActivityLog
-from keystead.gate.admit import admit_user
+from keystead.gate.admit import Admissions
 from keystead.gate.call import Batch, Gate
 from keystead.gate.committer import GroupCommitter
 from keystead.gate.identifiers import Clock
@@ -88,7 +87,6 @@ class KeysProcess:
         self._parts = parts
         self._options = options
         self._loop = asyncio.get_running_loop()
-        self._generation = 0
         self.objects = Objects(parts.shared.reader(watching=True), self._changed)
         self.module = open_module(parts)
         self.keyring = Keyring(self.module, partial(realm_keys, self.objects))
@@ -101,6 +99,7 @@ class KeysProcess:
         self.turn = Turn(self._loop, self.objects.refresh, self.activity.flush)
         self.door = LocalDoor(self.gate, (self.objects.refresh, self.activity.flush))
         self.listener = TlsListener(self._context(), self.turn, self._session, self._identity, self._refused)
+        self._admissions = Admissions(self.objects, self.listener.turn_away)
 
     async def start(self) -> int:
         """Unlock if that is possible without a person, open the doors, return the KMIP port."""
@@ -131,33 +130,14 @@ class KeysProcess:
 
     def _changed(self, _kinds: frozenset[str]) -> None:
         """Users or settings changed: every connection looks its principal up again."""
-        self._generation += 1
+        self._admissions.generation += 1
         self.listener.forget_identities()
         self.listener.deadlines = replace(self.listener.deadlines, idle_s=idle_s(self.objects))
         self.gate.switches = switches(self.objects, dev=self._parts.config.dev)
 
     def _session(self, peer: Peer) -> Session:
-        return Session(self._endpoint, self._admission(peer))
-
-    def _admission(self, peer: Peer) -> Callable[[], Principal]:
-        """Return a function that tells who the peer is now; looked up anew only after something changed."""
-        known: Principal | None = None
-        generation = -1
-
-        def admit() -> Principal:
-            nonlocal known, generation
-            if known is None or generation != self._generation:
-                identity = peer.identity
-                try:
-                    known = admit_user(self.objects, identity.user, identity.common_name, peer.address)
-                except Unauthenticated as error:
-                    known = None
-                    self.listener.turn_away(peer.address, error.message)
-                    raise
-                generation = self._generation
-            return known
-
-        return admit
+        identity = peer.identity
+        return Session(self._endpoint, self._admissions.of(identity.user, identity.common_name, peer.address))
 
     def _identity(self, certificate: bytes) -> x509.ClientIdentity:
         return x509.identity(certificate, username_field(self.objects))

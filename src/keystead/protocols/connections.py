@@ -11,7 +11,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from keystead.core.errors import KeysteadError
 from keystead.trust.x509 import ClientIdentity
@@ -86,8 +86,10 @@ class Connection(asyncio.Protocol):
         "_now",
         "_outgoing",
         "_paused",
+        "_pending",
         "_queue",
         "_ragged",
+        "_read",
         "_replies",
         "_serving",
         "_session",
@@ -96,6 +98,7 @@ class Connection(asyncio.Protocol):
         "_unsent_bytes",
         "_wake",
         "_weighed",
+        "_write",
         "closing",
         "is_awake",
         "kind",
@@ -108,6 +111,8 @@ class Connection(asyncio.Protocol):
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = listener.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        inner: Any = self._tls._sslobj  # type: ignore[attr-defined]  # what the next three calls would call
+        self._read, self._write, self._pending = inner.read, inner.write, inner.pending
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None
         self._queue: list[bytes] = []
@@ -227,10 +232,10 @@ class Connection(asyncio.Protocol):
         session = self._session
         if session is None or self.closing:
             return
-        tls, incoming, queue = self._tls, self._incoming, self._queue
+        read, pending, incoming, queue = self._read, self._pending, self._incoming, self._queue
         try:
-            while not queue and (incoming.pending or tls.pending()):
-                data = tls.read(READ_BYTES)
+            while not queue and (incoming.pending or pending()):
+                data = read(READ_BYTES)
                 if not data:
                     self._close()
                     return
@@ -300,12 +305,12 @@ class Connection(asyncio.Protocol):
             return
         if self._replies:
             for data in self._replies:
-                self._tls.write(data)
+                self._write(data)
             self._replies.clear()
             self._unsent_bytes = 0
         if self._outgoing.pending:
             self._transport.write(self._outgoing.read())
-        has_more = self._queue or self._held or self._incoming.pending or self._tls.pending() or self._ragged
+        has_more = self._queue or self._held or self._incoming.pending or self._pending() or self._ragged
         if has_more and not self._busy and not self.is_awake:
             self._wake(self)
 
