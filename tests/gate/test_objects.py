@@ -76,7 +76,7 @@ def test_what_this_process_wrote_is_at_hand_and_is_what_is_stored(
     assert object_id(1) not in held.at_hand
     held.refresh()
     made = held.get(object_id(1))
-    changed = loaded_object(held.reader, 1).changed(NOW_US + 1, owner="carol")
+    changed = loaded_object(store.reader(), 1).changed(NOW_US + 1, owner="carol")
     write(held, writer, transaction(Put(changed), number=2))
     held.refresh()
     after = held.get(object_id(1))
@@ -147,10 +147,12 @@ def test_a_transaction_that_changes_an_object_twice_leaves_the_last_state(
     assert found == held.reader.object(object_id(1))
 
 
-def test_material_that_is_not_at_hand_is_read(writer: Writer, held: Objects, reads: Counting) -> None:
+def test_material_that_is_not_at_hand_is_read(
+    store: SqliteStore, writer: Writer, held: Objects, reads: Counting
+) -> None:
     put(writer, with_material(new_object(1), 1))
     held.refresh()
-    write(held, writer, transaction(Put(loaded_object(held.reader, 1).changed(NOW_US + 1)), number=9))
+    write(held, writer, transaction(Put(loaded_object(store.reader(), 1).changed(NOW_US + 1)), number=9))
     held.refresh()
     found = held.get(object_id(1))
     assert reads.read_count == 1
