@@ -19,6 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from operator import attrgetter
+from typing import Any
 
 from keystead.core.errors import Unauthenticated
 from keystead.protocols.connections import Connection, Deadlines, Peer, Session
@@ -148,7 +149,7 @@ class TlsListener:
         self._connections: set[Connection] = set()
         self._unproven: dict[Connection, None] = {}  # in the order of their arrival
         self._held_bytes: dict[Connection, int] = {}
-        self._server: asyncio.Server | None = None
+        self._server: Any = None  # asyncio's or uvloop's, which give lists where the other gives tuples
         self.now = self._loop.time
         self.post = self._loop.call_soon_threadsafe
         self.pool = ThreadPoolExecutor(HANDSHAKE_THREADS, "handshake", initializer=_lower_priority)
