@@ -16,6 +16,7 @@ from keystead.core.permission import EVERY_ACCESS, Access, Principal, Right, Swi
 from keystead.core.structures import name_value
 from keystead.gate.operation import REGISTRY
 from keystead.operations.grants import GrantKey, SetKeyFlags
+from keystead.operations.macs import Mac, MacVerify
 from keystead.operations.requests import (
     Activate,
     AddAttribute,
@@ -47,6 +48,7 @@ from tests.support.builders import (
 )
 
 GCM = CipherParameters(mode=9, random_iv=True)
+CMAC = CipherParameters(mode=7)
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ MATRIX = {
     "key.get": Row(Right.EXPORT, Get),
     "key.encrypt": Row(Right.ENCRYPT, lambda key: Encrypt(b"data", key, GCM)),
     "key.decrypt": Row(Right.DECRYPT, lambda key: Decrypt(b"data", key, GCM, bytes(12), tag=bytes(16))),
+    "key.mac": Row(Right.MAC, lambda key: Mac(b"data", key, CMAC)),
+    "key.mac_verify": Row(Right.MAC_VERIFY, lambda key: MacVerify(b"data", bytes(16), key, CMAC)),
     "attributes.get": Row(Right.SEE, GetAttributes),
     "attributes.list": Row(Right.SEE, GetAttributeList),
     "attributes.add": Row(Right.MODIFY, lambda key: AddAttribute("x-New", text("v"), key)),
@@ -73,6 +77,7 @@ MATRIX = {
     "key.grant": Row(Right.MODIFY, lambda key: GrantKey(key, "others", 1)),
 }
 GRANTS = [Right.SEE, Right.ENCRYPT, Right.DECRYPT, Right.EXPORT, Right.DERIVE]
+# What may be granted on an AES key; MAC keys have a test of their own.
 
 EVERY_ROW = pytest.mark.parametrize("name", MATRIX)
 

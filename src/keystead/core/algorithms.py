@@ -65,6 +65,7 @@ class Mode(IntEnum):
     CFB = 4
     OFB = 5
     CTR = 6
+    CMAC = 7
     CCM = 8
     GCM = 9
     XTS = 11

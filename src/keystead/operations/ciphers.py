@@ -134,7 +134,7 @@ def encrypt(call: Call, request: Encrypt) -> Encrypted | Change:
     sealed, tag = plan.prepared.encrypt(data, iv, associated, parameters.tag_length_bytes)
     result = _encrypted((record.id, sealed, made_iv, tag, plan.words[0]))
     if plan.limits is not None:
-        puts += (_spent(call, record, plan.limits, len(data)),)
+        puts += (spent(call, record, plan.limits, len(data)),)
     return Change(puts, result, detail="usage counted") if puts else result
 
 
@@ -238,7 +238,7 @@ def _random_iv(plan: Plan, length_bits: int) -> bytes | None:
     return iv
 
 
-def _spent(call: Call, record: ManagedObject, limits: Value, data_bytes: int) -> Put:
+def spent(call: Call, record: ManagedObject, limits: Value, data_bytes: int) -> Put:
     """Take what an encryption protects from the key's usage limits, in the same transaction as the answer."""
     total, unit = limits.field(TAG_USAGE_LIMITS_TOTAL), limits.field(TAG_USAGE_LIMITS_UNIT)
     count = limits.field(TAG_USAGE_LIMITS_COUNT) - (data_bytes if unit == UNIT_BYTE else 1)

@@ -64,7 +64,7 @@ def create(call: Call, request: Create) -> Change:
     if request.object_type == ObjectType.SYMMETRIC_KEY:
         secret = _key_bytes(call, birth.shape)
     else:
-        secret = _tests(call).random_key(birth.shape.length_bits // 8)
+        secret = tests_of(call).random_key(birth.shape.length_bits // 8)
     shape, dates, protection, _, attributes = birth
     birth = Birth(shape, dates, protection, call.now_us, attributes)
     return born(call, request.object_type, birth, secret, given)
@@ -153,13 +153,13 @@ def _format(wanted: int, default: KeyFormat) -> int:
 
 
 def _key_bytes(call: Call, shape: KeyShape) -> Secret:
-    drawn = _tests(call).random_key(material_bytes(shape.algorithm, shape.length_bits))
+    drawn = tests_of(call).random_key(material_bytes(shape.algorithm, shape.length_bits))
     if shape.algorithm in (Algorithm.DES, Algorithm.DES3):
         return Secret(with_odd_parity(drawn.reveal()))
     return drawn
 
 
-def _tests(call: Call) -> ConditionalTests:
+def tests_of(call: Call) -> ConditionalTests:
     """Return the process's tests of what is drawn at random (KS-FIPS-004)."""
     tests = call.desk.services.get(CONDITIONAL_TESTS)
     if tests is None:

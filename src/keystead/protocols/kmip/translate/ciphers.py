@@ -49,27 +49,33 @@ CRYPTOGRAPHIC_PARAMETERS = Layout(
 _NAMED = frozenset(CipherParameters._fields)
 
 
-def _read_parameters(node: Node) -> CipherParameters:
+def read_parameters(node: Node) -> CipherParameters:
+    """Return Cryptographic Parameters; what no operation here asks for is left out."""
     values = CRYPTOGRAPHIC_PARAMETERS.read(node, LAST)
     return CipherParameters(**{name: value for name, value in values.items() if name in _NAMED})
 
 
-_CIPHER = (
-    TARGET,
-    Field(Tag.CRYPTOGRAPHIC_PARAMETERS, "parameters", _read_parameters),
-    Field(Tag.DATA, "data", byte_string),
-    Field(Tag.IV_COUNTER_NONCE, "iv", byte_string),
+PIECES = (
     Field(Tag.CORRELATION_VALUE, "correlation", byte_string),
     Field(Tag.INIT_INDICATOR, "is_first", boolean),
     Field(Tag.FINAL_INDICATOR, "is_last", boolean),
+)
+"""Fields of an operation that may come in pieces."""
+
+_CIPHER = (
+    TARGET,
+    Field(Tag.CRYPTOGRAPHIC_PARAMETERS, "parameters", read_parameters),
+    Field(Tag.DATA, "data", byte_string),
+    Field(Tag.IV_COUNTER_NONCE, "iv", byte_string),
+    *PIECES,
     Field(Tag.AUTHENTICATED_ENCRYPTION_ADDITIONAL_DATA, "associated", byte_string),
 )
 ENCRYPT = Layout(*_CIPHER)
 DECRYPT = Layout(*_CIPHER, Field(Tag.AUTHENTICATED_ENCRYPTION_TAG, "tag", byte_string))
 
 
-def _whole(values: Values) -> dict[str, Any]:
-    """The fields of a request that brings all data at once.
+def whole(values: Values) -> dict[str, Any]:
+    """Return the fields of a request that brings all data at once.
 
     Raises:
         Refused: it is one of several.
@@ -85,12 +91,12 @@ def _whole(values: Values) -> dict[str, Any]:
 
 def make_encrypt(values: Values, _dialect: Dialect) -> Encrypt:
     """Encrypt."""
-    return Encrypt(**_whole(values))
+    return Encrypt(**whole(values))
 
 
 def make_decrypt(values: Values, _dialect: Dialect) -> Decrypt:
     """Decrypt."""
-    return Decrypt(**_whole(values))
+    return Decrypt(**whole(values))
 
 
 def answer_encrypted(result: Encrypted, _dialect: Dialect) -> list[Node]:

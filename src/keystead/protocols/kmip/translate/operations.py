@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keystead.core.errors import NotSupported
-from keystead.protocols.kmip.translate import attribute_changes, capabilities, ciphers, objects, searches
+from keystead.protocols.kmip.translate import attribute_changes, capabilities, ciphers, macs, objects, searches
 from keystead.protocols.kmip.translate.fields import Dialect, Layout, Values
 from keystead.protocols.kmip.wire.names import enum_available, enum_value
 from keystead.protocols.kmip.wire.nodes import Node
@@ -61,6 +61,11 @@ _ROWS = {
     ),
     "Encrypt": Translation(ciphers.ENCRYPT, ciphers.make_encrypt, ciphers.answer_encrypted),
     "Decrypt": Translation(ciphers.DECRYPT, ciphers.make_decrypt, ciphers.answer_decrypted),
+    "MAC": Translation(macs.MAC, macs.make_mac, macs.answer_mac),
+    "MACVerify": Translation(macs.MAC_VERIFY, macs.make_mac_verify, macs.answer_mac_verify),
+    "Hash": Translation(macs.HASH, macs.make_hash, macs.answer_hash),
+    "RNGRetrieve": Translation(macs.RNG_RETRIEVE, macs.make_rng_retrieve, macs.answer_rng_retrieve),
+    "RNGSeed": Translation(macs.RNG_SEED, macs.make_rng_seed, macs.answer_rng_seed),
     "Query": Translation(capabilities.QUERY, capabilities.make_query, _answer_query),
     "DiscoverVersions": Translation(
         capabilities.DISCOVER_VERSIONS, capabilities.make_discover_versions, capabilities.answer_versions
