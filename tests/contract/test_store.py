@@ -1,5 +1,6 @@
 """What every store does, whatever the engine. A new engine adds one line to `ENGINES` and passes all of it."""
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -559,3 +560,37 @@ def test_sealed_material_of_any_size_is_kept(reader: Reader, writer: Writer) -> 
     loaded = reader.object(object_id(1))
     assert loaded is not None
     assert loaded.material == large
+
+
+def test_no_change_is_passed_over_however_often_somebody_looks(store: Store, reader: Reader) -> None:
+    count, done = 300, threading.Event()
+
+    def write() -> None:
+        writer = store.writer()
+        for number in range(1, count + 1):
+            assert writer.commit([transaction(Put(new_object(number)), number=number)]) == [None]
+        writer.close()
+        done.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    sequence = 0
+    seen: list[str] = []
+    while not done.is_set() or len(seen) < count:
+        is_last = done.is_set()
+        sequence, changed = reader.changes_since(sequence)
+        seen += [changed_id for _, changed_id, _ in changed or []]
+        if is_last:
+            break
+    thread.join()
+    assert seen == [object_id(number) for number in range(1, count + 1)]
+
+
+def test_a_search_that_stops_early_leaves_nothing_open(store: Store, reader: Reader, writer: Writer) -> None:
+    put(writer, *[new_object(number) for number in range(1, 6)])
+    newest, _ = reader.changes_since(0)
+    assert len(reader.locate(query(limit_count=1))) == 1
+    other = store.writer()
+    put(other, new_object(6))
+    assert [changed_id for _, changed_id, _ in reader.changes_since(newest)[1] or []] == [object_id(6)]
+    other.close()

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from heapq import merge
 from itertools import groupby
+from typing import Any
 
 from keystead.core.authorize import scopes_for
 from keystead.core.errors import Invalid, TooLarge
@@ -75,6 +76,7 @@ class Search:
         self._values = [value for match in query.matches if (value := equal_value(match)) is not None]
         self._ranges = [values for match in query.matches if (values := value_range(match)) is not None]
         self._head = [test for match in query.matches if (test := head_test(match, query.now_us)) is not None]
+        self._cursors: list[sqlite3.Cursor] = []
         self._parts = (0, 1) if query.destroyed or asks_for_gone(query) else (0,)
         self.is_one_statement = len(self._parts) * len(query.scopes) == 1 and len(self._values) < 2
 
@@ -85,6 +87,13 @@ class Search:
             Tampered: a candidate does not authenticate.
             TooLarge: too many candidates were looked at in vain.
         """
+        try:
+            return self._hits()
+        finally:
+            for cursor in self._cursors:  # one that is left in the middle would keep showing the store as it is now
+                cursor.close()
+
+    def _hits(self) -> list[str]:
         hits: list[str] = []
         missed_count = 0
         for key in self._candidates():
@@ -138,7 +147,7 @@ class Search:
             driver, others = _driven(terms, tests)
             sql = _ROUND.format(table="attribute_index", driver=driver.sql, tests=others.sql)
             looked_at = 0
-            for key, proposed in self._connection.execute(sql, (*others.parameters, *driver.parameters, below, bound)):
+            for key, proposed in self._rows(sql, (*others.parameters, *driver.parameters, below, bound)):
                 looked_at += 1
                 below = key
                 if proposed:
@@ -151,8 +160,13 @@ class Search:
     def _walk_all(self, table: str, driver: Test, tests: list[Test], below: bytes = _NEWEST) -> Iterator[bytes]:
         joined = _all(tests)
         sql = _walk_sql(table, driver.sql, joined.sql)
-        for (key,) in self._connection.execute(sql, (*driver.parameters, below, *joined.parameters)):
+        for (key,) in self._rows(sql, (*driver.parameters, below, *joined.parameters)):
             yield key
+
+    def _rows(self, sql: str, parameters: tuple[Any, ...]) -> sqlite3.Cursor:
+        cursor = self._connection.execute(sql, parameters)
+        self._cursors.append(cursor)
+        return cursor
 
     def _by_count(self, terms: list[bytes], bound: int) -> list[bytes]:
         """Return terms, rarest first as far as counting up to `bound` tells."""

@@ -61,7 +61,9 @@ class SqliteReader:
     def changes_since(self, sequence: int) -> tuple[int, list[tuple[str, str, bytes]] | None]:
         """Return the newest sequence and what changed since (store.Reader.changes_since)."""
         rows = self._rows(_CHANGES, (sequence, CHANGES_COUNT_MAX + 1))
-        newest = rows[-1][0] if 0 < len(rows) <= CHANGES_COUNT_MAX else self._row(_NEWEST)[0] or 0
+        if not rows:
+            return sequence, []  # what comes between this look and another one must not be passed over
+        newest = rows[-1][0] if len(rows) <= CHANGES_COUNT_MAX else self._row(_NEWEST)[0]
         if newest - sequence > CHANGES_COUNT_MAX:
             return newest, None
         changed = dict.fromkeys([row[1:] for row in rows])
