@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
+
 from keystead.core.changes import Change, Transaction
 from keystead.core.errors import Conflict, KeysteadError, Unavailable
 from keystead.gate.committer import GROUP_COUNT_MAX, STAGED_STEPS_MAX, GroupCommitter
@@ -160,3 +162,29 @@ def test_what_comes_while_a_group_is_on_its_way_is_the_next_group() -> None:
 
     assert asyncio.run(run()) == [None] * 4
     assert writer.groups == [1, 3]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # that is how the process ends
+def test_a_mistake_of_ours_is_met_by_the_other_thread_too() -> None:
+    """So that the process ends and is started anew, instead of leaving its clients without an answer."""
+
+    def fate(number: int) -> KeysteadError | None:
+        raise ZeroDivisionError
+
+    writer = Recorder(fate, waits=False)
+    failed: list[str] = []
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: failed.append(type(context["exception"]).__name__))
+        committer = GroupCommitter(opened(writer), loop)
+        committer.submit(transaction(1), lambda _error: None)
+        for _ in range(100):
+            if not committer._thread.is_alive():
+                break
+            await asyncio.sleep(0.01)
+        assert not committer._thread.is_alive()
+
+    asyncio.run(run())
+    assert failed == ["ZeroDivisionError"]
+    assert writer.groups == [1, 1]

@@ -85,13 +85,14 @@ class GroupCommitter:
         jobs = self._gathering[:GROUP_COUNT_MAX]
         del self._gathering[:GROUP_COUNT_MAX]
         staged: Staged | None = None
-        if sum(len(transaction.steps) for transaction, _ in jobs) <= STAGED_STEPS_MAX:
-            try:
-                staged = self._writer.stage([transaction for transaction, _ in jobs])
-            except Unavailable as error:
-                staged = Staged([error] * len(jobs), do_nothing)
         self._is_busy = True
-        self._queue.put((jobs, staged))
+        try:
+            if sum(len(transaction.steps) for transaction, _ in jobs) <= STAGED_STEPS_MAX:
+                staged = self._writer.stage([transaction for transaction, _ in jobs])
+        except Unavailable as error:
+            staged = Staged([error] * len(jobs), do_nothing)
+        finally:  # after a mistake of ours the other thread meets it too, and takes the process down with it
+            self._queue.put((jobs, staged))
 
     def close(self) -> None:
         """Finish what was submitted and stop."""

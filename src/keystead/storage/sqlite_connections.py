@@ -40,14 +40,13 @@ sqlite3.register_adapter(bytes, bytes)
 sqlite3.register_adapter(type(None), _NOTHING.get)
 
 
-def connect(path: Path, *, flush: bool = True, read_only: bool = False, busy_s: float = BUSY_S) -> sqlite3.Connection:
+def connect(path: Path, *, flush: bool = True, read_only: bool = False) -> sqlite3.Connection:
     """Open a connection; it belongs to one thread at a time.
 
     Args:
         path: An existing store.
         flush: False = commits are not flushed and are lost with the power; `dev` may ask for it, `serve` never.
         read_only: Refuse statements that write.
-        busy_s: How long a statement waits for other programs.
 
     Raises:
         Unavailable: there is no store, or it cannot be opened.
@@ -56,7 +55,7 @@ def connect(path: Path, *, flush: bool = True, read_only: bool = False, busy_s: 
         connection = sqlite3.connect(
             f"file:{quote(str(path))}?mode=rw",
             uri=True,
-            timeout=busy_s,
+            timeout=BUSY_S,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=STATEMENTS_COUNT_MAX,

@@ -71,7 +71,8 @@ class SqliteWriter:
         self._kinds = kinds | {KIND_COUNTER}
         self._flush = flush
         self._lock = WriterLock(path)
-        self._connection = connect(path, flush=flush, busy_s=0)
+        self._connection = connect(path, flush=flush)
+        self._connection.execute("PRAGMA busy_timeout = 0")  # waiting is done here, in line with other writers
         self._known: tuple[bytes, Root] | None = None
         self._moved: tuple[bytes, Root] | None = None  # by what is written and not committed yet
         self._rows_copied = self._connection.total_changes
