@@ -127,4 +127,4 @@ class Rig:
         self.node.begin()
         time.sleep(self._chance.uniform(0.05, 1.5))
         self.node.kill()
-        return self._strike(blow)
+        return self._strike(blow) if self.power.has_run else None  # it may have been too early to find anything

@@ -112,6 +112,11 @@ class PowerCut:
         """Variables for the program under test and its children; what the folder holds at first counts as flushed."""
         return {"LD_PRELOAD": str(library()), "POWERCUT_DIR": str(self.data), "POWERCUT_SHADOW": str(self.mirror)}
 
+    @property
+    def has_run(self) -> bool:
+        """Whether a program has begun under the library since the last cut."""
+        return (self.mirror / "root").exists()
+
     def cut(self, seed: int | None = None) -> Loss:
         """Make the data folder what the disk would hold now; every process of the program must be dead.
 
@@ -121,7 +126,7 @@ class PowerCut:
         Raises:
             PowerCutError: no program ran under the library since the last cut.
         """
-        if not (self.mirror / "root").exists():
+        if not self.has_run:
             raise PowerCutError("nothing ran under the library: was its environment passed on?")
         disk = _Disk(self.mirror, self.data)
         loss = Loss(disk.unflushed_blocks(), disk.unflushed_entries())
