@@ -148,7 +148,7 @@ def test_what_comes_while_a_group_is_on_its_way_is_the_next_group() -> None:
             release.wait(10)
             held(*arguments)
 
-        committer._post = late  # type: ignore[method-assign, assignment]  # likewise
+        committer._post = late  # type: ignore[method-assign, assignment]  # a real thread, stopped at that one place
         outcomes = [loop.create_future() for _ in range(4)]
         committer.submit(transaction(0), outcomes[0].set_result)
         await asyncio.sleep(0.02)

@@ -111,7 +111,7 @@ class Connection(asyncio.Protocol):
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = listener.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        inner: Any = self._tls._sslobj  # type: ignore[attr-defined]  # what the next three calls would call
+        inner: Any = self._tls._sslobj  # type: ignore[attr-defined]  # spares ssl.py's frames
         self._read, self._write, self._pending = inner.read, inner.write, inner.pending
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None

@@ -35,7 +35,7 @@ _PRAGMAS = (
 _NOTHING: dict[None, None] = {}
 
 # Python looks for an adapter of every bytes and None that it binds, and writes an error message each time that it finds
-# none: two fifths of the time of an insertion. These are found at once and change nothing.
+# none: a fifth of the instructions of an insertion. These are found at once and change nothing.
 sqlite3.register_adapter(bytes, bytes)
 sqlite3.register_adapter(type(None), _NOTHING.get)
 

@@ -123,7 +123,7 @@ def method(algorithm: int, mode: int, hash_number: int | None, asked: int | None
         NotSupported: such keys make no codes. Invalid: parameters do not fit the key.
     """
     if asked not in (None, algorithm) and (algorithm in HMACS or asked not in HMACS):
-        raise Invalid("the key is of another algorithm", _PARAMETERS)
+        raise Invalid("the key is of another algorithm; leave the algorithm out, or give the key's own", _PARAMETERS)
     number = HMACS.get(algorithm if asked is None else asked)
     if number is not None:
         if mode or hash_number not in (None, number):
