@@ -1,7 +1,8 @@
 """Prepared messages: what is sent often is encoded once, with slots for what differs.
 
 A slot stands in the tree where a value would. A template keeps, for the first combinations of value sizes that it
-meets, the message as one format: rendering is a look-up and one formatting. Messages of other sizes are put together from their parts.
+meets, the message as one format: rendering is a look-up and one formatting. Messages of other sizes are put together
+from their parts.
 
 Rule 1: a rendered message is byte for byte what `ttlv.encode` makes of the tree with the values in it (tested).
 Rule 2: formats hold no value, only their sizes.
