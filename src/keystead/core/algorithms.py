@@ -33,6 +33,8 @@ class Algorithm(IntEnum):
     HMAC_SHA384 = 10
     HMAC_SHA512 = 11
     HMAC_MD5 = 12
+    DH = 13
+    ECDH = 14
     BLOWFISH = 16
     CAMELLIA = 17
     CAST5 = 18
@@ -55,6 +57,8 @@ class Algorithm(IntEnum):
     ARIA = 41
     SEED = 42
     SM4 = 45
+    ED25519 = 0x37
+    ED448 = 0x38
 
 
 class Mode(IntEnum):
@@ -79,6 +83,8 @@ class Padding(IntEnum):
     OAEP = 2
     PKCS5 = 3
     ANSI_X923 = 6
+    PKCS1_V1_5 = 8
+    PSS = 10
 
 
 class KeyFormat(IntEnum):
@@ -109,6 +115,7 @@ class UsageMask(IntFlag):
     MAC_GENERATE = 0x80
     MAC_VERIFY = 0x100
     DERIVE = 0x200
+    KEY_AGREEMENT = 0x800
 
 
 LEGACY_MODES = frozenset({Mode.ECB})

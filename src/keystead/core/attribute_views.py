@@ -9,6 +9,7 @@ from hashlib import sha256
 from keystead.core.attribute_table import CRYPTOGRAPHIC, ObjectType
 from keystead.core.attribute_values import date
 from keystead.core.attributes import Attribute, ItemType, Value
+from keystead.core.key_pairs import STORED_PRIVATE, STORED_PUBLIC
 from keystead.core.records import ManagedObject
 from keystead.core.structures import HASH_SHA_256, made
 
@@ -42,7 +43,12 @@ def _usage_mask(record: ManagedObject, _now_us: int) -> Value | None:
 def _digest(record: ManagedObject, _now_us: int) -> Value | None:
     if record.digest is None:
         return None
-    return made("Digest", HASH_SHA_256, record.digest, int(record.shape.format) or None)
+    form = int(record.shape.format)  # of a transparent key what is digested is the form that its bytes are kept in
+    if record.object_type == ObjectType.PRIVATE_KEY:
+        form = int(STORED_PRIVATE.get(form, form))
+    elif record.object_type == ObjectType.PUBLIC_KEY:
+        form = int(STORED_PUBLIC.get(form, form))
+    return made("Digest", HASH_SHA_256, record.digest, form or None)
 
 
 def _revocation(record: ManagedObject, _now_us: int) -> Value | None:

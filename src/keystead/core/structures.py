@@ -21,11 +21,13 @@ TAG_KEY_FORMAT_TYPE = 0x420042
 TAG_NAME_TYPE = 0x420054
 TAG_NAME_VALUE = 0x420055
 TAG_PADDING_METHOD = 0x42005F
+TAG_RECOMMENDED_CURVE = 0x420075
 TAG_REVOCATION_MESSAGE = 0x420080
 TAG_REVOCATION_REASON_CODE = 0x420082
 TAG_USAGE_LIMITS_COUNT = 0x420096
 TAG_USAGE_LIMITS_TOTAL = 0x420097
 TAG_USAGE_LIMITS_UNIT = 0x420098
+TAG_DIGITAL_SIGNATURE_ALGORITHM = 0x4200AE
 TAG_RANDOM_IV = 0x4200C5
 TAG_IV_LENGTH = 0x4200CD
 TAG_TAG_LENGTH = 0x4200CE
@@ -34,6 +36,10 @@ TAG_COUNTER_LENGTH = 0x4200D0
 TAG_INITIAL_COUNTER_VALUE = 0x4200D1
 TAG_INVOCATION_FIELD_LENGTH = 0x4200D2
 TAG_RNG_ALGORITHM = 0x4200DA
+TAG_SALT_LENGTH = 0x420100
+TAG_MASK_GENERATOR = 0x420101
+TAG_MASK_GENERATOR_HASHING_ALGORITHM = 0x420102
+TAG_P_SOURCE = 0x420103
 
 NAME_TYPE_TEXT = 1
 NAME_TYPE_URI = 2
@@ -73,7 +79,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(TAG_PADDING_METHOD, _ENUM),
         Field(TAG_HASHING_ALGORITHM, _ENUM),
         Field(0x420083, _ENUM),  # Key Role Type
-        Field(0x4200AE, _ENUM),  # Digital Signature Algorithm
+        Field(TAG_DIGITAL_SIGNATURE_ALGORITHM, _ENUM),
         Field(TAG_CRYPTOGRAPHIC_ALGORITHM, _ENUM),
         Field(TAG_RANDOM_IV, _BOOL),
         Field(TAG_IV_LENGTH, _INT),
@@ -82,13 +88,13 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(TAG_INVOCATION_FIELD_LENGTH, _INT),
         Field(TAG_COUNTER_LENGTH, _INT),
         Field(TAG_INITIAL_COUNTER_VALUE, _INT),
-        Field(0x420100, _INT),  # Salt Length
-        Field(0x420101, _ENUM),  # Mask Generator
-        Field(0x420102, _ENUM),  # Mask Generator Hashing Algorithm
-        Field(0x420103, _BYTES),  # P Source
+        Field(TAG_SALT_LENGTH, _INT),
+        Field(TAG_MASK_GENERATOR, _ENUM),
+        Field(TAG_MASK_GENERATOR_HASHING_ALGORITHM, _ENUM),
+        Field(TAG_P_SOURCE, _BYTES),
         Field(0x420104, _INT),  # Trailer Field
     ),
-    "Cryptographic Domain Parameters": (Field(0x420073, _INT), Field(0x420075, _ENUM)),  # Qlength, Recommended Curve
+    "Cryptographic Domain Parameters": (Field(0x420073, _INT), Field(TAG_RECOMMENDED_CURVE, _ENUM)),  # Qlength
     "Usage Limits": (
         Field(TAG_USAGE_LIMITS_TOTAL, _LONG, True),
         Field(TAG_USAGE_LIMITS_COUNT, _LONG),
@@ -107,7 +113,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(0x42002A, _INT),  # Cryptographic Length
         Field(TAG_HASHING_ALGORITHM, _ENUM),
         Field(0x4200DB, _ENUM),  # DRBG Algorithm
-        Field(0x420075, _ENUM),  # Recommended Curve
+        Field(TAG_RECOMMENDED_CURVE, _ENUM),
         Field(0x4200DC, _ENUM),  # FIPS186 Variation
         Field(0x4200DD, _BOOL),  # Prediction Resistance
     ),

@@ -22,6 +22,7 @@ from keystead.core.errors import (
     NotFound,
     NotSupported,
     Refused,
+    TooLarge,
     WrongState,
 )
 from keystead.core.lifecycle import GONE, state_at
@@ -34,6 +35,15 @@ from keystead.gate.identifiers import Now, new_request_id
 from keystead.gate.objects import Objects
 from keystead.gate.operation import PLACEHOLDER, REGISTRY, Declaration, Target
 from keystead.gate.refusals import Refusals
+from keystead.gate.workshop import (
+    PREPARED_PER_BATCH_COUNT_MAX,
+    InlineWorkshop,
+    Laborious,
+    Make,
+    Outcome,
+    Prepared,
+    Workshop,
+)
 from keystead.storage.store import Loaded
 
 RETRY_COUNT_MAX = 100  # each round of a conflict has a winner, so this many clients may fall upon one object at once
@@ -81,19 +91,33 @@ class Call:
         desk: Objects, keyring, identifiers.
     """
 
-    __slots__ = ("desk", "now_us", "principal", "switches", "targets")
+    __slots__ = ("desk", "now_us", "prepared", "principal", "switches", "targets")
 
     principal: Principal
     now_us: int
     switches: Switches
     targets: tuple[Any, ...]
     desk: Desk
+    prepared: Prepared | None
 
     @property
     def target(self) -> ManagedObject:
         """The record of the first target."""
         record: ManagedObject = self.targets[0].record
         return record
+
+    def made(self, request: Any, make: Make) -> Any:
+        """Return what `make` makes for a request; it is made on another thread, and the batch runs anew after it.
+
+        Raises:
+            Laborious: it is not there yet.
+        """
+        outcome = None if self.prepared is None else self.prepared.get(id(request))
+        if outcome is None:
+            raise Laborious(request, make)
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.value
 
 
 class Gate:
@@ -119,10 +143,11 @@ class Gate:
         self.switches = Switches()
         self.failure: KeysteadError | None = None
         self.services: dict[str, Any] = {}
+        self.workshop: Workshop = InlineWorkshop()
         self._refusals = Refusals()
         self._desk = Desk(objects, keyring, self.services, shared=True)
 
-    def run(self, batch: Batch, deliver: Deliver, attempt: int = 0) -> None:
+    def run(self, batch: Batch, deliver: Deliver, attempt: int = 0, prepared: Prepared | None = None) -> None:
         """Run a batch and deliver one reply per request that was run, after everything is durable.
 
         `deliver` is called before this returns when nothing had to be written, else later on the same thread.
@@ -131,18 +156,33 @@ class Gate:
             batch: Of one message.
             deliver: Takes the replies.
             attempt: How often it has lost a race.
+            prepared: What was made for its requests on another thread.
         """
         requests = batch.requests
         alone = len(requests) == 1  # sees no changes before it, so it needs no desk of its own
         desk = self._desk if alone else Desk(self.objects, self.keyring, self.services)
         run = _Run(batch, self.clock.now_us(), self.switches, desk)
-        for request in requests:
-            if not self._one(run, request) and not batch.go_on:
-                break
+        run.prepared = prepared
+        try:
+            for request in requests:
+                if not self._one(run, request) and not batch.go_on:
+                    break
+        except Laborious as work:
+            self._prepare(run, work, deliver, attempt)
+            return
         if run.steps or run.refusals:
             self._commit(run, deliver, attempt)
         else:
             self._answer(run, run.replies, deliver)
+
+    def _prepare(self, run: "_Run", work: Laborious, deliver: Deliver, attempt: int) -> None:
+        """Have something made on another thread, then run the whole batch anew; nothing of it has happened yet."""
+
+        def done(outcome: Outcome) -> None:
+            self.objects.refresh()
+            self.run(run.batch, deliver, attempt, {**(run.prepared or {}), id(work.request): outcome})
+
+        self.workshop.submit(work.make, done)
 
     def _commit(self, run: "_Run", deliver: Deliver, attempt: int) -> None:
         """Make a batch durable, then answer it; one that lost a race decides anew on what is there now."""
@@ -158,7 +198,7 @@ class Gate:
                 self.objects.expect_nothing(transaction.request_id)
             if error is not None and isinstance(error, (Conflict, Exists)) and attempt < RETRY_COUNT_MAX:
                 self.objects.refresh()
-                self.run(run.batch, deliver, attempt + 1)
+                self.run(run.batch, deliver, attempt + 1, run.prepared)
                 return
             failed = [] if error is None else [Reply(None, error)] * len(run.replies)  # no audit, no answer
             self._answer(run, failed or run.replies, deliver)
@@ -193,6 +233,13 @@ class Gate:
                 placed = declaration.places(outcome)
                 run.placeholder = run.placeholder if placed is None else placed
                 key = run.placeholder or key
+        except Laborious:
+            if run.prepared is None or len(run.prepared) < PREPARED_PER_BATCH_COUNT_MAX:
+                raise
+            error = TooLarge(
+                "a batch makes at most 8 keys of this kind; send the others in another", "too_large.request"
+            )
+            self._failed(run, declaration, key, error)
         except KeysteadError as refused:
             error = refused
             self._failed(run, declaration, key, refused)
@@ -281,6 +328,7 @@ class _Run(Call):
         self.steps: tuple[tuple[str, Change], ...] = ()
         self.refusals: tuple[tuple[str, str, str], ...] = ()
         self.placeholder = PLACEHOLDER
+        self.prepared: Prepared | None = None
 
     def take(self, declaration: Declaration, change: Change) -> Any:
         """Keep a change for the commit, let later requests of the batch see it; returns its result."""

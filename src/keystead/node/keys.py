@@ -30,6 +30,7 @@ from keystead.gate.call import Batch, Gate
 from keystead.gate.committer import GroupCommitter
 from keystead.gate.identifiers import Clock
 from keystead.gate.objects import Objects
+from keystead.gate.workshop import ThreadWorkshop
 from keystead.node.folder import NodeConfig, listening_socket, read_config
 from keystead.node.opening import (
     Parts,
@@ -93,6 +94,7 @@ class KeysProcess:
         self.committer = GroupCommitter(parts.shared.writer, self._loop)
         self.activity = ActivityLog(parts.config.activity_log)
         self.gate = Gate(self.objects, self.committer, self.keyring, self.activity, Clock(parts.shared.anchor().at_us))
+        self.gate.workshop = self._workshop = ThreadWorkshop(self._loop)
         self.gate.services["module"] = self.module
         self.gate.switches = switches(self.objects, dev=parts.config.dev)
         self._endpoint = Endpoint(self.gate)
@@ -120,6 +122,7 @@ class KeysProcess:
         self._parts.config.keys_socket.unlink(missing_ok=True)
         await self.listener.close()
         self.objects.reader.close()  # the last connection to close copies the WAL back and removes it
+        self._workshop.close()
         self.committer.close()
         self.activity.close()
 

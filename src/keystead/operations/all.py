@@ -8,6 +8,7 @@ from keystead.operations import (  # noqa: F401  # importing declares
     get,
     grants,
     information,
+    key_pairs,
     lifecycle,
     locate,
     macs,
@@ -15,5 +16,6 @@ from keystead.operations import (  # noqa: F401  # importing declares
     random_numbers,
     register,
     settings,
+    signatures,
     users,
 )

@@ -15,20 +15,26 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from keystead.core.algorithms import UsageMask, transformation
-from keystead.core.attribute_table import ObjectType
+from keystead.core.attribute_table import PAIR, ObjectType
 from keystead.core.attributes import Value
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid, Refused, WrongState
 from keystead.core.lifecycle import process_window, protect_window
 from keystead.core.permission import Right, Switches
 from keystead.core.records import KIND_OBJECT, ManagedObject
+from keystead.core.secret import Secret
 from keystead.core.structures import (
     TAG_BLOCK_CIPHER_MODE,
     TAG_CRYPTOGRAPHIC_ALGORITHM,
+    TAG_DIGITAL_SIGNATURE_ALGORITHM,
     TAG_HASHING_ALGORITHM,
     TAG_IV_LENGTH,
+    TAG_MASK_GENERATOR,
+    TAG_MASK_GENERATOR_HASHING_ALGORITHM,
+    TAG_P_SOURCE,
     TAG_PADDING_METHOD,
     TAG_RANDOM_IV,
+    TAG_SALT_LENGTH,
     TAG_TAG_LENGTH,
     TAG_USAGE_LIMITS_COUNT,
     TAG_USAGE_LIMITS_TOTAL,
@@ -41,8 +47,10 @@ from keystead.gate.leases import Leases
 from keystead.gate.operation import Target, operation
 from keystead.operations.requests import CipherParameters, Decrypt, Decrypted, Encrypt, Encrypted
 from keystead.storage.store import Loaded, as_object
+from keystead.trust.asymmetric_ciphers import Asymmetric, MaskParameters, asymmetric_suite
 from keystead.trust.cipher_modes import Prepared
 from keystead.trust.ciphers import Suite, new_iv, prepare, random_iv, suite
+from keystead.trust.key_pairs import read_private, read_public
 
 RANDOM_IV_BITS_MIN = 96  # shorter random ones repeat too soon (SP 800-38D section 8.2.2)
 ENCRYPT_BIT, DECRYPT_BIT = int(UsageMask.ENCRYPT), int(UsageMask.DECRYPT)  # plain numbers are quicker than flags
@@ -59,6 +67,11 @@ _FIELDS = {
     TAG_RANDOM_IV: "random_iv",
     TAG_IV_LENGTH: "iv_length_bits",
     TAG_TAG_LENGTH: "tag_length_bytes",
+    TAG_DIGITAL_SIGNATURE_ALGORITHM: "signature",
+    TAG_SALT_LENGTH: "salt_bytes",
+    TAG_MASK_GENERATOR: "mask_generator",
+    TAG_MASK_GENERATOR_HASHING_ALGORITHM: "mask_hashing",
+    TAG_P_SOURCE: "label",
 }
 
 
@@ -182,14 +195,15 @@ def _plan(call: Call, loaded: Loaded, asked: CipherParameters | None) -> Plan:
 
 def _planned(call: Call, loaded: Loaded, parameters: CipherParameters | None) -> Plan:
     record = as_object(loaded)
-    if record.object_type != ObjectType.SYMMETRIC_KEY:
+    if record.object_type != ObjectType.SYMMETRIC_KEY and record.object_type not in PAIR:
         raise Invalid("only keys encrypt and decrypt", "invalid.object_type")
     if parameters is None:
         parameters = own_parameters(record) or NONE
     algorithm, mode, padding = record.shape.algorithm, parameters.mode or 0, parameters.padding or 0
     if parameters.algorithm is not None and parameters.algorithm != algorithm:
         raise Invalid("the key is of another algorithm", "invalid.cryptographic_parameters")
-    found = suite(algorithm, mode)
+    is_symmetric = record.object_type == ObjectType.SYMMETRIC_KEY
+    found = suite(algorithm, mode) if is_symmetric else asymmetric_suite(padding, record.shape.length_bits)
     if found.legacy_mode and not call.switches.legacy_modes:
         raise Refused("this mode is outdated; an administrator can set legacy.modes", "refused.switched_off")
     secret = call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, loaded.material)
@@ -198,13 +212,21 @@ def _planned(call: Call, loaded: Loaded, parameters: CipherParameters | None) ->
         call.switches,
         parameters,
         found,
-        prepare(algorithm, mode, padding, secret),
+        prepare(algorithm, mode, padding, secret) if is_symmetric else _asymmetric(record, parameters, secret),
         record.attributes.first(LIMITS),
         budget_of(record),
         protect_window(record.dates),
         process_window(record.dates),
         _words(algorithm, mode, padding),
     )
+
+
+def _asymmetric(record: ManagedObject, parameters: CipherParameters, secret: Secret) -> Prepared:
+    mask = MaskParameters(parameters.hashing, parameters.mask_hashing, parameters.mask_generator, parameters.label)
+    is_private = record.object_type == ObjectType.PRIVATE_KEY
+    shape = record.shape
+    key = (read_private if is_private else read_public)(shape.format, secret, shape.algorithm)
+    return Asymmetric(key, parameters.padding or 0, mask)
 
 
 @lru_cache(WORDS_COUNT_MAX)

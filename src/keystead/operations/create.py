@@ -79,7 +79,7 @@ def _birth(call: Call, object_type: int, given: tuple[Attribute, ...]) -> Birth:
     else:
         raise Invalid("Create makes symmetric keys and secret data; register other objects", "invalid.object_type")
     check_quantum_safe(birth.shape, birth.attributes)
-    return _with_generator(birth)
+    return with_generator(birth)
 
 
 class Plan(NamedTuple):
@@ -168,7 +168,7 @@ def tests_of(call: Call) -> ConditionalTests:
     return found
 
 
-def _with_generator(birth: Birth) -> Birth:
+def with_generator(birth: Birth) -> Birth:
     """Say which random number generator made the key, or refuse when another one was asked for (KMIP 1.4 3.44)."""
     wanted = birth.attributes.first(RNG)
     if wanted is None:

@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 from keystead.core.algorithms import KeyFormat
 from keystead.core.attribute_rules import template_attributes
-from keystead.core.attribute_table import ObjectType
+from keystead.core.attribute_table import PAIR, ObjectType
 from keystead.core.changes import Change, Put
 from keystead.core.errors import NotSupported, Refused, WrongState
 from keystead.core.permission import Right, Switches
 from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
+from keystead.operations.key_pairs import converted
 from keystead.operations.requests import Get, Got, KeyBlock
 from keystead.storage.store import Loaded, as_object
 from keystead.trust.material import Opener
@@ -59,6 +60,8 @@ def get(call: Call, request: Get) -> Got | Change:
         plan = _plan(call, loaded, request)
     shape = record.shape
     block = _key_block((plan.format, plan.opener.open(), shape.algorithm, shape.length_bits, shape.subtype))
+    if plan.format != shape.format and record.object_type in PAIR:
+        block = converted(record.object_type, block._replace(format=shape.format), plan.format)
     got = _got((record.id, record.object_type, block, ()))
     if record.protection.fresh:
         return Change((Put(record._replace(protection=record.protection._replace(fresh=False))),), got)
@@ -105,6 +108,8 @@ def _release(call: Call, record: ManagedObject, request: Get) -> int:
 
 def _converted(record: ManagedObject, wanted: int) -> int:
     formats = _CONVERTIBLE.get(record.object_type)
+    if record.object_type in PAIR:
+        return wanted  # its bytes tell whether it has this form
     if formats is None:
         return record.shape.format  # an opaque object has no key block, hence no format
     if wanted not in formats:

@@ -11,7 +11,7 @@ from typing import Any
 
 from keystead.core.algorithms import name_of
 from keystead.core.attribute_rules import Birth, merged, template_attributes
-from keystead.core.attribute_table import ObjectType
+from keystead.core.attribute_table import PAIR, ObjectType
 from keystead.core.attribute_views import instances_of
 from keystead.core.attributes import Attribute, ItemType, Value
 from keystead.core.authorize import scopes_of
@@ -31,6 +31,7 @@ MATERIAL_VERSION = 1
 UNGUESSABLE_BYTES = 14  # 112 bits: a shorter key can be found from its digest
 
 _tuple: Callable[..., Any] = tuple.__new__  # makes a named tuple without a frame of its own
+_UNGUESSABLE = frozenset({int(ObjectType.SYMMETRIC_KEY), *PAIR, int(ObjectType.CERTIFICATE)})
 _IMPLICIT = ("Cryptographic Algorithm", "Cryptographic Length", "Cryptographic Usage Mask")
 
 
@@ -45,6 +46,20 @@ def born(call: Call, object_type: int, birth: Birth, secret: Secret | None, give
         given: What the client gave; the answer names what the server added to it.
 
     Raises:
+        Refused, Unavailable: as `conceived`.
+    """
+    record, sealed = conceived(call, object_type, birth, secret)
+    return Change((Put(record, sealed),), Created(record.id, object_type, _implicit(record, given), record))
+
+
+def conceived(
+    call: Call, object_type: int, birth: Birth, secret: Secret | None, object_id: str = ""
+) -> tuple[ManagedObject, SealedMaterial | None]:
+    """Make the record of a new object and its sealed material.
+
+    Arguments as of `born`; `object_id` where it was drawn before.
+
+    Raises:
         Refused: it would be global, and global keys are switched off.
         Unavailable: the module is locked.
     """
@@ -55,7 +70,7 @@ def born(call: Call, object_type: int, birth: Birth, secret: Secret | None, give
             "key_server.allow_global_keys",
             "refused.switched_off",
         )
-    object_id = new_id(call.now_us)
+    object_id = object_id or new_id(call.now_us)
     sealed = None if secret is None else _seal(call, object_id, secret)
     record: ManagedObject = _tuple(
         ManagedObject,
@@ -80,12 +95,12 @@ def born(call: Call, object_type: int, birth: Birth, secret: Secret | None, give
             0,
         ),
     )
-    return Change((Put(record, sealed),), Created(object_id, object_type, _implicit(record, given), record))
+    return record, sealed
 
 
 def _is_guessable(object_type: int, secret: Secret) -> bool:
     """Tell whether a kept digest would let a thief of the file test guesses: passwords, short keys, anybody's data."""
-    return object_type != ObjectType.SYMMETRIC_KEY or len(secret) < UNGUESSABLE_BYTES
+    return object_type not in _UNGUESSABLE or len(secret) < UNGUESSABLE_BYTES
 
 
 def digest_of(secret: Secret) -> bytes:
@@ -150,7 +165,11 @@ def with_shape(birth: Birth, **changes: int) -> Birth:
 
 def described(result: Created) -> str:
     """Return what the activity log says of a new object: algorithm, size, flags (KS-LOG-013)."""
-    record = result.record
+    return described_record(result.record)
+
+
+def described_record(record: ManagedObject | None) -> str:
+    """Return what the activity log says of a record."""
     if record is None or record.object_type == ObjectType.TEMPLATE:
         return ""
     return _described(record.object_type, record.shape.algorithm, record.shape.length_bits, record.protection)

@@ -5,12 +5,13 @@ Source: KMIP 1.4 sections 4.3, 11.4; KMIP 2.1 section 6.1.43; requirements KS-KM
 
 from keystead.core.algorithms import SECRET_BYTES_MAX, KeyFormat, length_of, material_bytes, new_key_rule
 from keystead.core.attribute_rules import Birth, birth_of, check_quantum_safe
-from keystead.core.attribute_table import ObjectType
+from keystead.core.attribute_table import PAIR, ObjectType
 from keystead.core.changes import Change
 from keystead.core.errors import Invalid, NotSupported
 from keystead.core.permission import Right, Switches
 from keystead.gate.call import Call
 from keystead.gate.operation import operation
+from keystead.operations.key_pairs import registered_key
 from keystead.operations.new_objects import born, described, id_of, with_shape, with_templates
 from keystead.operations.requests import KeyBlock, Register
 
@@ -49,6 +50,8 @@ def _completed(object_type: int, birth: Birth, block: KeyBlock, switches: Switch
         raise Invalid("an object has 1 to 65,536 bytes", "invalid.key")
     if object_type == ObjectType.OPAQUE:
         return with_shape(birth, subtype=block.subtype, format=0)
+    if object_type in PAIR:
+        return registered_key(object_type, birth, block, switches)
     if object_type not in FORMATS:
         raise Invalid("objects of this type are not kept here", "invalid.object_type")
     if block.format not in FORMATS[ObjectType(object_type)]:

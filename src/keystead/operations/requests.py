@@ -247,6 +247,11 @@ class CipherParameters(NamedTuple):
     invocation_field_length_bits: int | None = None
     counter_length_bits: int | None = None
     initial_counter: int | None = None
+    signature: int | None = None  # Digital Signature Algorithm
+    salt_bytes: int | None = None
+    mask_generator: int | None = None
+    mask_hashing: int | None = None
+    label: bytes | None = None  # P Source of OAEP
 
 
 class Encrypt(NamedTuple):

@@ -15,10 +15,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
+from typing import Any
 
 from cryptography.exceptions import InternalError, InvalidSignature, InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa, x448, x25519
 
 from keystead.core.errors import Unavailable
 from keystead.core.secret import Secret
@@ -148,12 +149,19 @@ class ConditionalTests:
         self.check_pair(key, key.public_key())
         return key
 
-    def check_pair(
-        self,
-        private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey,
-        public: rsa.RSAPublicKey | ec.EllipticCurvePublicKey,
-    ) -> None:
-        """Sign with one half and verify with the other.
+    def octet_key(self, draw: Callable[[], Any]) -> Any:
+        """Generate a key pair on an Edwards or Montgomery curve and test that its halves fit.
+
+        Raises:
+            Unavailable: as `random_key`.
+        """
+        self.require()
+        key = draw()
+        self.check_pair(key, key.public_key())
+        return key
+
+    def check_pair(self, private: Any, public: Any) -> None:
+        """Sign with one half and verify with the other, or agree on a secret from both sides.
 
         Raises:
             Unavailable: they do not fit; everything is refused from now on.
@@ -176,18 +184,24 @@ class ConditionalTests:
             self.failed = SelftestResult(name, ok=False, at_us=time.time_ns() // 1_000, duration_us=0)
 
 
-def _fits(
-    private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, public: rsa.RSAPublicKey | ec.EllipticCurvePublicKey
-) -> bool:
+def _fits(private: Any, public: Any) -> bool:
     message = b"keystead pairwise consistency"
     try:
-        if isinstance(private, rsa.RSAPrivateKey) and isinstance(public, rsa.RSAPublicKey):
+        if isinstance(private, rsa.RSAPrivateKey):
             signature = private.sign(message, padding.PKCS1v15(), hashes.SHA256())
             public.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
-            return True
-        if isinstance(private, ec.EllipticCurvePrivateKey) and isinstance(public, ec.EllipticCurvePublicKey):
+        elif isinstance(private, ec.EllipticCurvePrivateKey):
             public.verify(private.sign(message, ec.ECDSA(hashes.SHA256())), message, ec.ECDSA(hashes.SHA256()))
-            return True
-    except (InvalidSignature, ValueError):
+        elif isinstance(private, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)):
+            public.verify(private.sign(message), message)
+        elif isinstance(private, x25519.X25519PrivateKey):
+            ours = x25519.X25519PrivateKey.generate()
+            return bool(private.exchange(ours.public_key()) == ours.exchange(public))
+        elif isinstance(private, x448.X448PrivateKey):
+            theirs = x448.X448PrivateKey.generate()
+            return bool(private.exchange(theirs.public_key()) == theirs.exchange(public))
+        else:
+            return False
+    except (InvalidSignature, ValueError, TypeError):
         return False
-    return False
+    return True

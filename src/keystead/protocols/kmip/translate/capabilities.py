@@ -18,7 +18,14 @@ from keystead.protocols.kmip.wire.tags_table import Tag, Version
 
 VENDOR = "keystead"
 
-OBJECT_TYPES = (ObjectType.SYMMETRIC_KEY, ObjectType.TEMPLATE, ObjectType.SECRET_DATA, ObjectType.OPAQUE)
+OBJECT_TYPES = (
+    ObjectType.SYMMETRIC_KEY,
+    ObjectType.PUBLIC_KEY,
+    ObjectType.PRIVATE_KEY,
+    ObjectType.TEMPLATE,
+    ObjectType.SECRET_DATA,
+    ObjectType.OPAQUE,
+)
 """What this server makes or takes; more can be read from the wire than is kept."""
 
 Offered = Callable[[Dialect], Sequence[int]]

@@ -31,7 +31,7 @@ CRYPTOGRAPHIC_PARAMETERS = Layout(
     Field(Tag.PADDING_METHOD, "padding", enumeration),
     Field(Tag.HASHING_ALGORITHM, "hashing", enumeration),
     Field(Tag.KEY_ROLE_TYPE, "", ignored),
-    Field(Tag.DIGITAL_SIGNATURE_ALGORITHM, "signature", ignored),
+    Field(Tag.DIGITAL_SIGNATURE_ALGORITHM, "signature", enumeration),
     Field(Tag.CRYPTOGRAPHIC_ALGORITHM, "algorithm", enumeration),
     Field(Tag.RANDOM_IV, "random_iv", boolean),
     Field(Tag.IV_LENGTH, "iv_length_bits", integer),
@@ -40,10 +40,10 @@ CRYPTOGRAPHIC_PARAMETERS = Layout(
     Field(Tag.INVOCATION_FIELD_LENGTH, "invocation_field_length_bits", integer),
     Field(Tag.COUNTER_LENGTH, "counter_length_bits", integer),
     Field(Tag.INITIAL_COUNTER_VALUE, "initial_counter", integer),
-    Field(Tag.SALT_LENGTH, "salt", ignored),
-    Field(Tag.MASK_GENERATOR, "mask_generator", ignored),
-    Field(Tag.MASK_GENERATOR_HASHING_ALGORITHM, "mask_hashing", ignored),
-    Field(Tag.P_SOURCE, "source", ignored),
+    Field(Tag.SALT_LENGTH, "salt_bytes", integer),
+    Field(Tag.MASK_GENERATOR, "mask_generator", enumeration),
+    Field(Tag.MASK_GENERATOR_HASHING_ALGORITHM, "mask_hashing", enumeration),
+    Field(Tag.P_SOURCE, "label", byte_string),
     Field(Tag.TRAILER_FIELD, "trailer", ignored),
 )
 _NAMED = frozenset(CipherParameters._fields)

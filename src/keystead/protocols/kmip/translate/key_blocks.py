@@ -24,6 +24,7 @@ from keystead.protocols.kmip.translate.fields import (
     integer,
     members,
 )
+from keystead.protocols.kmip.translate.transparent_keys import is_transparent, read_transparent, transparent_node
 from keystead.protocols.kmip.wire import nodes, ttlv
 from keystead.protocols.kmip.wire.names import enum_available
 from keystead.protocols.kmip.wire.nodes import Node
@@ -78,6 +79,8 @@ def _material_bytes(key_format: int, node: Node) -> bytes:
         if len(inside) != 1 or inside[0][0] != Tag.KEY:
             raise Invalid("the material of a transparent symmetric key is one Key", "invalid.key")
         return byte_string(inside[0])
+    if is_transparent(key_format):
+        return read_transparent(key_format, node)
     if key_format in STRUCTURED:
         members(node)
         return ttlv.encode(node)
@@ -88,6 +91,8 @@ def _material_node(block: KeyBlock) -> Node:
     material = block.material.reveal()
     if block.format == TRANSPARENT_SYMMETRIC:
         return nodes.structure(Tag.KEY_MATERIAL, nodes.byte_string(Tag.KEY, material))
+    if is_transparent(block.format):
+        return transparent_node(block.format, block.material)
     if block.format in STRUCTURED:
         return ttlv.decode(material)
     return nodes.byte_string(Tag.KEY_MATERIAL, material)

@@ -29,7 +29,7 @@ from keystead.protocols.kmip.wire.tags_table import Tag
 SOFTWARE_STORAGE = 1  # bit of Protection Storage Mask: what this server is
 
 
-def _storage_masks(node: Node) -> None:
+def read_storage_masks(node: Node) -> None:
     """Check that one of the ways of keeping the object that the client accepts is ours."""
     masks = [integer(child) for child in members(node)]
     if SOFTWARE_STORAGE not in masks:
@@ -40,7 +40,7 @@ NEW_OBJECT = (
     Field(Tag.OBJECT_TYPE, "object_type", enumeration, required=True),
     Field(Tag.TEMPLATE_ATTRIBUTE, "template", read_template, required=True, until=(1, 4)),
     Field(Tag.ATTRIBUTES, "attributes", read_attributes, required=True),
-    Field(Tag.PROTECTION_STORAGE_MASKS, "storage", _storage_masks),
+    Field(Tag.PROTECTION_STORAGE_MASKS, "storage", read_storage_masks),
 )
 CREATE = Layout(*NEW_OBJECT)
 REGISTER = Layout(*NEW_OBJECT, *OBJECT_FIELDS)

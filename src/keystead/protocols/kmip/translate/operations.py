@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from keystead.core.errors import NotSupported
-from keystead.protocols.kmip.translate import attribute_changes, capabilities, ciphers, macs, objects, searches
+from keystead.protocols.kmip.translate import (
+    attribute_changes,
+    capabilities,
+    ciphers,
+    key_pairs,
+    macs,
+    objects,
+    searches,
+    signatures,
+)
 from keystead.protocols.kmip.translate.fields import Dialect, Layout, Values
 from keystead.protocols.kmip.wire.names import enum_available, enum_value
 from keystead.protocols.kmip.wire.nodes import Node
@@ -66,6 +75,13 @@ _ROWS = {
     "Hash": Translation(macs.HASH, macs.make_hash, macs.answer_hash),
     "RNGRetrieve": Translation(macs.RNG_RETRIEVE, macs.make_rng_retrieve, macs.answer_rng_retrieve),
     "RNGSeed": Translation(macs.RNG_SEED, macs.make_rng_seed, macs.answer_rng_seed),
+    "CreateKeyPair": Translation(
+        key_pairs.CREATE_KEY_PAIR, key_pairs.make_create_key_pair, key_pairs.answer_pair_created, changes=True
+    ),
+    "Sign": Translation(signatures.SIGN, signatures.make_sign, signatures.answer_signed),
+    "SignatureVerify": Translation(
+        signatures.SIGNATURE_VERIFY, signatures.make_signature_verify, signatures.answer_signature_judged
+    ),
     "Query": Translation(capabilities.QUERY, capabilities.make_query, _answer_query),
     "DiscoverVersions": Translation(
         capabilities.DISCOVER_VERSIONS, capabilities.make_discover_versions, capabilities.answer_versions

@@ -43,6 +43,11 @@ def integer(tag: int, value: int) -> Node:
     return (tag, INTEGER, value)
 
 
+def big_integer(tag: int, value: int) -> Node:
+    """Make a Big Integer."""
+    return tag, BIG_INTEGER, value
+
+
 def enumeration(tag: int, value: int) -> Node:
     """A member of an enumeration."""
     return (tag, ENUMERATION, value)
