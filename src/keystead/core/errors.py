@@ -117,10 +117,15 @@ class NotSupported(KeysteadError):
         "not_supported.compression",
         "not_supported.cryptography",
         "not_supported.version",
-        "not_supported.batch_undo",
         "not_supported.asynchronous",
         "not_supported.critical_extension",
     )
+
+
+class Undone(KeysteadError):
+    """The request was run, and taken back because another one of its batch failed."""
+
+    reasons = ("undone",)
 
 
 class TooLarge(KeysteadError):

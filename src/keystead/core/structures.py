@@ -18,6 +18,8 @@ TAG_CRYPTOGRAPHIC_ALGORITHM = 0x420028
 TAG_DIGEST_VALUE = 0x420035
 TAG_HASHING_ALGORITHM = 0x420038
 TAG_KEY_FORMAT_TYPE = 0x420042
+TAG_LINK_TYPE = 0x42004B
+TAG_LINKED_OBJECT = 0x42004C
 TAG_NAME_TYPE = 0x420054
 TAG_NAME_VALUE = 0x420055
 TAG_PADDING_METHOD = 0x42005F
@@ -100,7 +102,7 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(TAG_USAGE_LIMITS_COUNT, _LONG),
         Field(TAG_USAGE_LIMITS_UNIT, _ENUM, True),
     ),
-    "Link": (Field(0x42004B, _ENUM, True), Field(0x42004C, _TEXT, True)),  # Link Type, Linked Object Identifier
+    "Link": (Field(TAG_LINK_TYPE, _ENUM, True), Field(TAG_LINKED_OBJECT, _TEXT, True)),
     "Application Specific Information": (
         Field(TAG_APPLICATION_NAMESPACE, _TEXT, True),
         Field(TAG_APPLICATION_DATA, _TEXT),

@@ -61,7 +61,7 @@ class ActivityLog:
         """
         if self._file is None:
             return
-        principal, requests, _, number = batch
+        principal, requests, _, number, _ = batch
         for request, (result, error), key in zip(requests, replies, keys, strict=False):
             declaration = REGISTRY.get(type(request))
             detail, title, failure = "-", "-", None

@@ -23,6 +23,7 @@ from keystead.core.errors import (
     NotSupported,
     Refused,
     TooLarge,
+    Undone,
     WrongState,
 )
 from keystead.core.lifecycle import GONE, state_at
@@ -72,12 +73,14 @@ class Batch(NamedTuple):
         requests: Request objects; an error in place of a request that could not be read is answered as it is.
         go_on: Run the remaining requests after one has failed (KMIP Batch Error Continuation Option "Continue").
         number: Request id for the activity log.
+        undo: Take all of it back when one request fails (KMIP Batch Error Continuation Option "Undo").
     """
 
     principal: Principal
     requests: Sequence[Any]
     go_on: bool = False
     number: int = 0
+    undo: bool = False
 
 
 class Call:
@@ -166,6 +169,8 @@ class Gate:
         try:
             for request in requests:
                 if not self._one(run, request) and not batch.go_on:
+                    if batch.undo:
+                        run.undo()
                     break
         except Laborious as work:
             self._prepare(run, work, deliver, attempt)
@@ -329,6 +334,12 @@ class _Run(Call):
         self.refusals: tuple[tuple[str, str, str], ...] = ()
         self.placeholder = PLACEHOLDER
         self.prepared: Prepared | None = None
+
+    def undo(self) -> None:
+        """Take back what was to be written, and tell so instead of what came of it; the failure stays."""
+        self.steps = ()
+        undone = Undone("taken back, as another item of the batch failed")
+        self.replies[:-1] = [Reply(None, undone)] * (len(self.replies) - 1)
 
     def take(self, declaration: Declaration, change: Change) -> Any:
         """Keep a change for the commit, let later requests of the batch see it; returns its result."""

@@ -3,8 +3,10 @@
 from keystead.operations import (  # noqa: F401  # importing declares
     attributes,
     certificates,
+    checks,
     ciphers,
     create,
+    derivations,
     get,
     grants,
     information,
@@ -15,6 +17,7 @@ from keystead.operations import (  # noqa: F401  # importing declares
     module,
     random_numbers,
     register,
+    replacements,
     settings,
     signatures,
     users,

@@ -62,7 +62,7 @@ def create(call: Call, request: Create) -> Change:
     else:
         birth = _birth(call, request.object_type, given)
     if request.object_type == ObjectType.SYMMETRIC_KEY:
-        secret = _key_bytes(call, birth.shape)
+        secret = key_bytes(call, birth.shape)
     else:
         secret = tests_of(call).random_key(birth.shape.length_bits // 8)
     shape, dates, protection, _, attributes = birth
@@ -152,7 +152,8 @@ def _format(wanted: int, default: KeyFormat) -> int:
     return wanted or int(default)
 
 
-def _key_bytes(call: Call, shape: KeyShape) -> Secret:
+def key_bytes(call: Call, shape: KeyShape) -> Secret:
+    """Draw the bytes of a new symmetric key; those of DES with the right parity."""
     drawn = tests_of(call).random_key(material_bytes(shape.algorithm, shape.length_bits))
     if shape.algorithm in (Algorithm.DES, Algorithm.DES3):
         return Secret(with_odd_parity(drawn.reveal()))

@@ -30,6 +30,7 @@ from keystead.gate.call import Call
 from keystead.gate.identifiers import new_id
 from keystead.gate.operation import operation
 from keystead.operations.create import tests_of, with_generator
+from keystead.operations.links import LinkType, linked
 from keystead.operations.new_objects import conceived, described_record, with_shape, with_templates
 from keystead.operations.requests import KeyBlock
 from keystead.trust.key_pairs import (
@@ -43,8 +44,6 @@ from keystead.trust.key_pairs import (
 )
 
 DOMAIN = "Cryptographic Domain Parameters"
-LINK = "Link"
-PUBLIC_KEY_LINK, PRIVATE_KEY_LINK = 0x102, 0x103
 
 
 class Wishes(NamedTuple):
@@ -93,13 +92,12 @@ def create_key_pair(call: Call, request: CreateKeyPair) -> Change:
     ids = {kind: new_id(call.now_us) for kind in wishes}
     puts = []
     for kind, other, link in (
-        (ObjectType.PRIVATE_KEY, ObjectType.PUBLIC_KEY, PUBLIC_KEY_LINK),
-        (ObjectType.PUBLIC_KEY, ObjectType.PRIVATE_KEY, PRIVATE_KEY_LINK),
+        (ObjectType.PRIVATE_KEY, ObjectType.PUBLIC_KEY, LinkType.PUBLIC_KEY),
+        (ObjectType.PUBLIC_KEY, ObjectType.PRIVATE_KEY, LinkType.PRIVATE_KEY),
     ):
         is_private = kind is ObjectType.PRIVATE_KEY
         birth = _completed(births[kind], specification, private=is_private)
-        linked = birth.attributes.added(LINK, made(LINK, link, ids[other]))
-        birth = birth._replace(attributes=linked, original_creation_us=call.now_us)
+        birth = birth._replace(attributes=linked(birth.attributes, link, ids[other]), original_creation_us=call.now_us)
         check_quantum_safe(birth.shape, birth.attributes)
         secret = (
             write_private(key, birth.shape.format) if is_private else write_public(key.public_key(), birth.shape.format)
@@ -147,7 +145,7 @@ def _agreed(private: Birth, public: Birth, switches: Switches) -> PairSpecificat
     """Return what both keys shall be; only one of the two may say it."""
     algorithm = _same(private.shape.algorithm, public.shape.algorithm, "Cryptographic Algorithm")
     length_bits = _same(private.shape.length_bits, public.shape.length_bits, "Cryptographic Length")
-    curve = _same(_curve(private), _curve(public), DOMAIN)
+    curve = _same(curve_of(private), curve_of(public), DOMAIN)
     if not algorithm:
         raise Invalid("a key pair needs its Cryptographic Algorithm", "invalid.missing")
     return new_pair(algorithm, length_bits, curve, switches)
@@ -171,7 +169,8 @@ def _completed(birth: Birth, specification: PairSpecification, *, private: bool)
     return with_generator(shaped._replace(attributes=_with_curve(birth.attributes, specification)))
 
 
-def _curve(birth: Birth) -> int:
+def curve_of(birth: Birth) -> int:
+    """Return the Recommended Curve among the attributes of a new key, 0 when there is none."""
     domain = birth.attributes.first(DOMAIN)
     curve = None if domain is None else domain.field(TAG_RECOMMENDED_CURVE)
     return 0 if curve is None else int(curve)

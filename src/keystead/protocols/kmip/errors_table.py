@@ -13,6 +13,7 @@ from keystead.protocols.kmip.wire.tags_table import Version
 
 SUCCESS = enum_value("ResultStatus", "Success")
 FAILED = enum_value("ResultStatus", "OperationFailed")
+UNDONE = enum_value("ResultStatus", "OperationUndone")
 
 Candidates = tuple[str, ...]
 
@@ -61,9 +62,9 @@ CANDIDATES: dict[str, Candidates] = {
     "not_supported.compression": ("KeyCompressionTypeNotSupported",),
     "not_supported.cryptography": ("UnsupportedCryptographicParameters", "FeatureNotSupported"),
     "not_supported.version": ("UnsupportedProtocolVersion", "InvalidMessage"),
-    "not_supported.batch_undo": ("FeatureNotSupported",),
     "not_supported.asynchronous": ("FeatureNotSupported",),
     "not_supported.critical_extension": ("UnknownMessageExtension", "FeatureNotSupported"),
+    "undone": ("GeneralFailure",),
     "too_large.request": ("ServerLimitExceeded", "InvalidMessage"),
     "too_large.response": ("ResponseTooLarge",),
     "conflict": ("InternalServerError", "GeneralFailure"),

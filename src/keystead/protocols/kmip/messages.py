@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Any, NamedTuple
 
-from keystead.core.errors import Invalid, KeysteadError, NotSupported, Refused, TooLarge
+from keystead.core.errors import Invalid, KeysteadError, NotSupported, Refused, TooLarge, Undone
 from keystead.core.permission import Switches
 from keystead.gate.call import BATCH_COUNT_MAX, Reply
 from keystead.protocols.kmip.credentials import check_credentials
-from keystead.protocols.kmip.errors_table import FAILED, SUCCESS, result_reason
+from keystead.protocols.kmip.errors_table import FAILED, SUCCESS, UNDONE, result_reason
 from keystead.protocols.kmip.translate.capabilities import read_version, version_node
 from keystead.protocols.kmip.translate.fields import (
     Dialect,
@@ -69,12 +69,14 @@ class Incoming:
         dialect: In which to answer.
         go_on: Run the remaining items after one has failed.
         response_bytes_max: What the client can take.
+        undo: Take the whole batch back when one item fails.
     """
 
     dialect: Dialect
     items: tuple[Item, ...]
     go_on: bool = False
     response_bytes_max: int = RESPONSE_BYTES_MAX
+    undo: bool = False
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------
@@ -181,7 +183,8 @@ def _read_known(message: Node, header_node: Node, dialect: Dialect, username: st
     if error is not None:
         items = tuple(item._replace(request=error) for item in items)
         return Incoming(dialect, items, go_on=True, response_bytes_max=limit)
-    return Incoming(dialect, items, header.get("continuation") == CONTINUE, limit)
+    continuation = header.get("continuation")
+    return Incoming(dialect, items, continuation == CONTINUE, limit, continuation == UNDO)
 
 
 def _limit(header: Values) -> int:
@@ -206,10 +209,8 @@ def _check(message: Node, header: Values, item_count: int) -> None:
     if header["count"] != item_count:
         raise _wrong_count()
     continuation = header.get("continuation", STOP)
-    if continuation == UNDO and item_count > 1:
-        raise NotSupported("batches are not undone; use Stop or Continue", "not_supported.batch_undo")
     if continuation not in (CONTINUE, STOP, UNDO):
-        raise Invalid("Batch Error Continuation Option is Stop or Continue", "invalid.field")
+        raise Invalid("Batch Error Continuation Option is Stop, Continue or Undo", "invalid.field")
     if header.get("is_asynchronous"):
         raise NotSupported("requests are answered at once; do not demand otherwise", "not_supported.asynchronous")
 
@@ -316,6 +317,14 @@ def item_node(item: Item, reply: Reply, dialect: Dialect) -> Node:
     operation = nodes.enumeration(Tag.OPERATION, item.operation) if item.operation is not None else None
     batch_id = nodes.byte_string(Tag.UNIQUE_BATCH_ITEM_ID, item.batch_id) if item.batch_id is not None else None
     error = reply.error
+    if isinstance(error, Undone):
+        return nodes.structure(
+            Tag.BATCH_ITEM,
+            operation,
+            batch_id,
+            nodes.enumeration(Tag.RESULT_STATUS, UNDONE),
+            nodes.text(Tag.RESULT_MESSAGE, error.message),
+        )
     if error is not None:
         return nodes.structure(
             Tag.BATCH_ITEM,

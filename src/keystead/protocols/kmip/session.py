@@ -100,7 +100,7 @@ class Session:
         if known is not None:
             path, values = known
             self._asked = path, values, number, send
-            endpoint.gate.run(_batch((principal, (path.request(values),), False, number)), self._answer_quickly)
+            endpoint.gate.run(_batch((principal, (path.request(values),), False, number, False)), self._answer_quickly)
             return
         gate = endpoint.gate
         incoming = read_message(message, gate.switches, principal.name)
@@ -108,7 +108,7 @@ class Session:
         endpoint.quick_paths.learn(message, incoming)
         requests = [item.request for item in incoming.items]
         gate.run(
-            Batch(principal, requests, incoming.go_on, number),
+            Batch(principal, requests, incoming.go_on, number, incoming.undo),
             lambda replies: send(self._written(incoming, replies, number)),
         )
 

@@ -140,7 +140,7 @@ def _capabilities(dialect: Dialect, _offered: Offered) -> list[Node]:
     ]
     if dialect.version >= (1, 4):
         flags += [
-            nodes.boolean(Tag.BATCH_UNDO_CAPABILITY, value=False),
+            nodes.boolean(Tag.BATCH_UNDO_CAPABILITY, value=True),
             nodes.boolean(Tag.BATCH_CONTINUE_CAPABILITY, value=True),
         ]
     flags.append(nodes.enumeration(Tag.DESTROY_ACTION, enum_value("DestroyAction", "KeyMaterialDeleted")))

@@ -21,6 +21,8 @@ from keystead.protocols.kmip.wire.nodes import (
     DATE_TIME_EXTENDED,
     ENUMERATION,
     INTEGER,
+    INTERVAL,
+    LONG_INTEGER,
     STRUCTURE,
     TEXT_STRING,
     Node,
@@ -157,6 +159,18 @@ def count(node: Node) -> int:
     value = integer(node)
     if value < 0:
         raise Invalid(f"{tag_name(node[0])} must not be negative", "invalid.field")
+    return value
+
+
+def long_integer(node: Node) -> int:
+    """Read a Long Integer."""
+    value: int = typed(node, LONG_INTEGER)
+    return value
+
+
+def interval(node: Node) -> int:
+    """Read an Interval, in seconds."""
+    value: int = typed(node, INTERVAL)
     return value
 
 

@@ -12,25 +12,30 @@ from keystead.protocols.kmip.wire.nodes import Node
 from keystead.protocols.kmip.wire.tags_table import Tag
 
 
-def _of_template(node: Node) -> Wishes:
+def wishes_of_template(node: Node) -> Wishes:
+    """Read a Template-Attribute of 1.x."""
     return Wishes(*read_template(node))
 
 
-def _of_attributes(node: Node) -> Wishes:
+def wishes_of_attributes(node: Node) -> Wishes:
+    """Read an Attributes structure of 2.x."""
     return Wishes(read_attributes(node))
 
 
-CREATE_KEY_PAIR = Layout(
-    Field(Tag.COMMON_TEMPLATE_ATTRIBUTE, "common", _of_template, until=(1, 4)),
-    Field(Tag.PRIVATE_KEY_TEMPLATE_ATTRIBUTE, "private", _of_template, until=(1, 4)),
-    Field(Tag.PUBLIC_KEY_TEMPLATE_ATTRIBUTE, "public", _of_template, until=(1, 4)),
-    Field(Tag.COMMON_ATTRIBUTES, "common", _of_attributes),
-    Field(Tag.PRIVATE_KEY_ATTRIBUTES, "private", _of_attributes),
-    Field(Tag.PUBLIC_KEY_ATTRIBUTES, "public", _of_attributes),
+WISHES = (
+    Field(Tag.COMMON_TEMPLATE_ATTRIBUTE, "common", wishes_of_template, until=(1, 4)),
+    Field(Tag.PRIVATE_KEY_TEMPLATE_ATTRIBUTE, "private", wishes_of_template, until=(1, 4)),
+    Field(Tag.PUBLIC_KEY_TEMPLATE_ATTRIBUTE, "public", wishes_of_template, until=(1, 4)),
+    Field(Tag.COMMON_ATTRIBUTES, "common", wishes_of_attributes),
+    Field(Tag.PRIVATE_KEY_ATTRIBUTES, "private", wishes_of_attributes),
+    Field(Tag.PUBLIC_KEY_ATTRIBUTES, "public", wishes_of_attributes),
     Field(Tag.COMMON_PROTECTION_STORAGE_MASKS, "storage", read_storage_masks),
     Field(Tag.PRIVATE_PROTECTION_STORAGE_MASKS, "private_storage", read_storage_masks),
     Field(Tag.PUBLIC_PROTECTION_STORAGE_MASKS, "public_storage", read_storage_masks),
 )
+"""What is said of both keys and of each."""
+
+CREATE_KEY_PAIR = Layout(*WISHES)
 
 
 def make_create_key_pair(values: Values, _dialect: Dialect) -> CreateKeyPair:

@@ -63,7 +63,7 @@ REVOKE = Layout(
 TARGET_ONLY = Layout(TARGET)
 
 
-def _given(values: Values) -> dict[str, Any]:
+def given(values: Values) -> dict[str, Any]:
     """Attributes and templates of a new object."""
     if "template" in values:
         attributes, templates = values["template"]
@@ -73,7 +73,7 @@ def _given(values: Values) -> dict[str, Any]:
 
 def make_create(values: Values, _dialect: Dialect) -> Create:
     """Create."""
-    return Create(values["object_type"], **_given(values))
+    return Create(values["object_type"], **given(values))
 
 
 def make_register(values: Values, dialect: Dialect) -> Register:
@@ -84,10 +84,10 @@ def make_register(values: Values, dialect: Dialect) -> Register:
     if object_type != values["object_type"]:
         raise Invalid("Object Type is not that of the object sent", "invalid.object_type")
     registered = read_object(object_type, node, dialect.version)
-    given = _given(values)
-    named = {attribute.name for attribute in given["attributes"]}
-    given["attributes"] += tuple(a for a in registered.attributes if a.name not in named)
-    return Register(object_type, registered.block, **given)
+    told = given(values)
+    named = {attribute.name for attribute in told["attributes"]}
+    told["attributes"] += tuple(a for a in registered.attributes if a.name not in named)
+    return Register(object_type, registered.block, **told)
 
 
 def make_get(values: Values, _dialect: Dialect) -> Get:

@@ -12,9 +12,11 @@ from keystead.protocols.kmip.translate import (
     attribute_changes,
     capabilities,
     ciphers,
+    derivations,
     key_pairs,
     macs,
     objects,
+    replacements,
     searches,
     signatures,
 )
@@ -82,6 +84,14 @@ _ROWS = {
     "SignatureVerify": Translation(
         signatures.SIGNATURE_VERIFY, signatures.make_signature_verify, signatures.answer_signature_judged
     ),
+    "ReKey": Translation(replacements.REKEY, replacements.make_rekey, objects.answer_registered, changes=True),
+    "ReKeyKeyPair": Translation(
+        replacements.REKEY_KEY_PAIR, replacements.make_rekey_key_pair, key_pairs.answer_pair_created, changes=True
+    ),
+    "DeriveKey": Translation(
+        derivations.DERIVE_KEY, derivations.make_derive_key, objects.answer_registered, changes=True
+    ),
+    "Check": Translation(replacements.CHECK, replacements.make_check, replacements.answer_checked),
     "Query": Translation(capabilities.QUERY, capabilities.make_query, _answer_query),
     "DiscoverVersions": Translation(
         capabilities.DISCOVER_VERSIONS, capabilities.make_discover_versions, capabilities.answer_versions
