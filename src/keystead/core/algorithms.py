@@ -73,6 +73,8 @@ class Mode(IntEnum):
     CCM = 8
     GCM = 9
     XTS = 11
+    AES_KEY_WRAP_PADDING = 12
+    NIST_KEY_WRAP = 13
     AEAD = 18
 
 

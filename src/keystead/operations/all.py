@@ -21,4 +21,5 @@ from keystead.operations import (  # noqa: F401  # importing declares
     settings,
     signatures,
     users,
+    wrapping,
 )

@@ -142,7 +142,7 @@ def encrypt(call: Call, request: Encrypt) -> Encrypted | Change:
         length_bits = parameters.iv_length_bits
         iv = made_iv = random_iv(plan.suite.iv_bytes) if length_bits is None else _random_iv(plan, length_bits)
         if plan.suite.budget_count is not None:
-            leases: Leases = call.desk.services.get(LEASES) or _leases(call)
+            leases: Leases = call.desk.services.get(LEASES) or leases_of(call)
             puts = leases.take(call.desk, plan.budget, plan.suite.budget_count)
     sealed, tag = plan.prepared.encrypt(data, iv, associated, parameters.tag_length_bytes)
     result = _encrypted((record.id, sealed, made_iv, tag, plan.words[0]))
@@ -240,7 +240,8 @@ def budget_of(record: ManagedObject) -> str:
     return f"iv.{record.material.id}" if record.material is not None else ""
 
 
-def _leases(call: Call) -> Leases:
+def leases_of(call: Call) -> Leases:
+    """Return what counts random IVs in this process."""
     leases: Leases = call.desk.services.setdefault(LEASES, Leases())
     return leases
 
@@ -248,8 +249,15 @@ def _leases(call: Call) -> Leases:
 def own_parameters(record: ManagedObject) -> CipherParameters | None:
     """Return the object's own Cryptographic Parameters of the lowest index (KMIP 1.4 section 4.29), if it has any."""
     value = record.attributes.first(PARAMETERS)
-    if value is None:
-        return None
+    return None if value is None else _parameters(value)
+
+
+def parameters_of(record: ManagedObject) -> list[CipherParameters]:
+    """Return all of the object's own Cryptographic Parameters."""
+    return [_parameters(value) for _, _, value in record.attributes.instances(PARAMETERS)]
+
+
+def _parameters(value: Value) -> CipherParameters:
     return CipherParameters(**{_FIELDS[tag]: content for tag, _, content in value.content if tag in _FIELDS})
 
 

@@ -17,6 +17,7 @@ from keystead.core.changes import Change, Put
 from keystead.core.errors import NotSupported, Refused, WrongState
 from keystead.core.permission import Right, Switches
 from keystead.core.records import KIND_OBJECT, ManagedObject
+from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
 from keystead.operations.key_pairs import converted
@@ -58,14 +59,25 @@ def get(call: Call, request: Get) -> Got | Change:
         if record.object_type == ObjectType.TEMPLATE:
             return Got(record.id, record.object_type, None, template_attributes(record))
         plan = _plan(call, loaded, request)
-    shape = record.shape
-    block = _key_block((plan.format, plan.opener.open(), shape.algorithm, shape.length_bits, shape.subtype))
-    if plan.format != shape.format and record.object_type in PAIR:
-        block = converted(record.object_type, block._replace(format=shape.format), plan.format)
+    block = _block(record, plan.format, plan.opener.open())
     got = _got((record.id, record.object_type, block, ()))
     if record.protection.fresh:
         return Change((Put(record._replace(protection=record.protection._replace(fresh=False))),), got)
     return got
+
+
+def clear_block(call: Call, loaded: Loaded, form: int) -> KeyBlock:
+    """Return an object's key block in a format that `released_format` has permitted."""
+    record = as_object(loaded)
+    return _block(record, form, call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, loaded.material))
+
+
+def _block(record: ManagedObject, form: int, material: Secret) -> KeyBlock:
+    shape = record.shape
+    if form != shape.format and record.object_type in PAIR:
+        held = KeyBlock(shape.format, material, shape.algorithm, shape.length_bits)
+        return converted(record.object_type, held, form)
+    return _key_block((form, material, shape.algorithm, shape.length_bits, shape.subtype))
 
 
 _key_block: Callable[[tuple[Any, ...]], KeyBlock] = partial(tuple.__new__, KeyBlock)  # without a frame for it
@@ -74,7 +86,7 @@ _got: Callable[[tuple[Any, ...]], Got] = partial(tuple.__new__, Got)
 
 def _plan(call: Call, loaded: Loaded, request: Get) -> Plan:
     record, material = as_object(loaded), loaded.material
-    form = _release(call, record, request)
+    form = released_format(call, record, request)
     if material is None:
         raise WrongState("the object has no material", "wrong_state.object")
     keyring = call.desk.keyring
@@ -85,8 +97,13 @@ def _plan(call: Call, loaded: Loaded, request: Get) -> Plan:
     return plan
 
 
-def _release(call: Call, record: ManagedObject, request: Get) -> int:
-    """Return the format in which the object may leave."""
+def released_format(call: Call, record: ManagedObject, request: Get, *, wrapped: bool = False) -> int:
+    """Return the format in which an object may leave.
+
+    Raises:
+        Refused: it may not leave, or not in clear.
+        NotSupported: it has no such form.
+    """
     protection = record.protection
     if not call.switches.key_export:
         raise Refused(
@@ -96,10 +113,8 @@ def _release(call: Call, record: ManagedObject, request: Get) -> int:
         raise Refused("the key is not exportable", "refused.permission")
     if not protection.extractable:
         raise Refused("the object is not extractable", "refused.not_extractable")
-    if protection.sensitive and not request.wrapping:
+    if protection.sensitive and not wrapped:
         raise Refused("the object is sensitive and leaves only wrapped by another key", "refused.sensitive")
-    if request.wrapping:
-        raise NotSupported("wrapped keys are not offered; ask for the key itself", "not_supported.wrapping")
     if request.compression is not None:
         raise NotSupported("only elliptic curve public keys can be compressed", "not_supported.compression")
     held = record.shape.format

@@ -79,7 +79,6 @@ class Get(NamedTuple):
 
     target: str = PLACEHOLDER
     format: int | None = None
-    wrapping: bool = False  # a Key Wrapping Specification was given
     compression: int | None = None
 
 
@@ -252,6 +251,24 @@ class CipherParameters(NamedTuple):
     mask_generator: int | None = None
     mask_hashing: int | None = None
     label: bytes | None = None  # P Source of OAEP
+
+
+class Wrapping(NamedTuple):
+    """How a key is wrapped (KMIP 1.4 sections 2.1.5, 2.1.6).
+
+    Attributes:
+        key: Id of the wrapping key.
+        parameters: Of that key; None = its own.
+        method: Wrapping Method.
+        encoding: Encoding Option; None = not given, which means TTLV.
+        names: Attributes to be wrapped with the key.
+    """
+
+    key: str
+    parameters: CipherParameters | None = None
+    method: int = 1
+    encoding: int | None = None
+    names: tuple[str, ...] = ()
 
 
 class Encrypt(NamedTuple):

@@ -13,7 +13,8 @@ from keystead.core.attribute_table import ObjectType
 from keystead.core.attributes import Attribute, Value
 from keystead.core.errors import Invalid, NotSupported
 from keystead.core.secret import Secret
-from keystead.operations.requests import KeyBlock
+from keystead.operations.requests import KeyBlock, Wrapping
+from keystead.operations.wrapping import NO_ENCODING, GotWrapped
 from keystead.protocols.kmip.translate.attributes import instance_nodes, numbered, read_instance
 from keystead.protocols.kmip.translate.fields import (
     Field,
@@ -25,8 +26,15 @@ from keystead.protocols.kmip.translate.fields import (
     members,
 )
 from keystead.protocols.kmip.translate.transparent_keys import is_transparent, read_transparent, transparent_node
+from keystead.protocols.kmip.translate.wrapping import (
+    WrappedBlock,
+    read_wrapping_data,
+    value_node,
+    wrapped_bytes,
+    wrapping_data_node,
+)
 from keystead.protocols.kmip.wire import nodes, ttlv
-from keystead.protocols.kmip.wire.names import enum_available
+from keystead.protocols.kmip.wire.names import VERSIONS, enum_available
 from keystead.protocols.kmip.wire.nodes import Node
 from keystead.protocols.kmip.wire.tags_table import Tag, Version
 
@@ -45,7 +53,7 @@ _KEY_BLOCK = Layout(
     Field(Tag.KEY_VALUE, "value", lambda node: node),
     Field(Tag.CRYPTOGRAPHIC_ALGORITHM, "algorithm", enumeration),
     Field(Tag.CRYPTOGRAPHIC_LENGTH, "length_bits", integer),
-    Field(Tag.KEY_WRAPPING_DATA, "wrapping", ignored),
+    Field(Tag.KEY_WRAPPING_DATA, "wrapping", lambda node: node),
 )
 
 
@@ -55,22 +63,40 @@ class Registered(NamedTuple):
     object_type: int
     block: KeyBlock | None
     attributes: tuple[Attribute, ...] = ()
+    wrapped: WrappedBlock | None = None
 
 
-def _read_key_block(node: Node, version: Version) -> tuple[KeyBlock, tuple[Attribute, ...]]:
+def _read_key_block(node: Node, version: Version) -> Registered:
     values = _KEY_BLOCK.read(node, version)
-    if "wrapping" in values:
-        raise NotSupported(
-            "this server does not take wrapped keys; register the key in clear", "not_supported.wrapping"
-        )
     if values.get("compression", UNCOMPRESSED) != UNCOMPRESSED:
         raise NotSupported("compressed keys are not supported; send it uncompressed", "not_supported.compression")
     if "value" not in values:
         raise Invalid("KeyBlock has no KeyValue; objects without their key are not supported", "invalid.missing")
-    inner = _KEY_VALUE.read(values["value"], version)
-    material = _material_bytes(values["format"], inner["material"])
-    block = KeyBlock(values["format"], Secret(material), values.get("algorithm", 0), values.get("length_bits", 0))
-    return block, numbered(inner.get("attributes", ()))
+    block = KeyBlock(values["format"], Secret(b""), values.get("algorithm", 0), values.get("length_bits", 0))
+    if "wrapping" in values:
+        wrapped = read_wrapping_data(values["value"], values["wrapping"])
+        return Registered(0, block._replace(material=Secret(wrapped_bytes(wrapped))), (), wrapped)
+    return Registered(0, *_read_value(block, values["value"], version))
+
+
+def _read_value(block: KeyBlock, node: Node, version: Version) -> tuple[KeyBlock, tuple[Attribute, ...]]:
+    inner = _KEY_VALUE.read(node, version)
+    material = Secret(_material_bytes(block.format, inner["material"]))
+    return block._replace(material=material), numbered(inner.get("attributes", ()))
+
+
+def unwrapped(block: KeyBlock, wrapping: Wrapping, data: bytes) -> KeyBlock:
+    """Read the key value of a block that was wrapped, after its unwrapping; attributes in it are left alone.
+
+    Raises:
+        Invalid: what was wrapped is not a key value of the block's format.
+    """
+    if wrapping.encoding == NO_ENCODING:
+        return block._replace(material=Secret(data))
+    node = ttlv.decode(data)
+    if node[0] != Tag.KEY_VALUE:
+        raise Invalid("what was wrapped is no Key Value", "invalid.key")
+    return _read_value(block, node, VERSIONS[-1])[0]
 
 
 def _material_bytes(key_format: int, node: Node) -> bytes:
@@ -87,7 +113,8 @@ def _material_bytes(key_format: int, node: Node) -> bytes:
     return byte_string(node)
 
 
-def _material_node(block: KeyBlock) -> Node:
+def material_node(block: KeyBlock) -> Node:
+    """Write Key Material."""
     material = block.material.reveal()
     if block.format == TRANSPARENT_SYMMETRIC:
         return nodes.structure(Tag.KEY_MATERIAL, nodes.byte_string(Tag.KEY, material))
@@ -98,14 +125,17 @@ def _material_node(block: KeyBlock) -> Node:
     return nodes.byte_string(Tag.KEY_MATERIAL, material)
 
 
-def _key_block_node(block: KeyBlock, version: Version) -> Node:
+def _key_block_node(block: KeyBlock, version: Version, wrapped: tuple[Wrapping, bytes | None] | None = None) -> Node:
     is_named = block.algorithm != 0 and enum_available("CryptographicAlgorithm", block.algorithm, version)
     return nodes.structure(
         Tag.KEY_BLOCK,
         nodes.enumeration(Tag.KEY_FORMAT_TYPE, block.format),
-        nodes.structure(Tag.KEY_VALUE, _material_node(block)),
+        nodes.structure(Tag.KEY_VALUE, material_node(block))
+        if wrapped is None
+        else value_node(wrapped[0], block.material),
         nodes.enumeration(Tag.CRYPTOGRAPHIC_ALGORITHM, block.algorithm) if is_named else None,
         nodes.integer(Tag.CRYPTOGRAPHIC_LENGTH, block.length_bits) if is_named else None,
+        None if wrapped is None else wrapping_data_node(*wrapped, version),
     )
 
 
@@ -157,10 +187,11 @@ def read_object(object_type: int, node: Node, version: Version) -> Registered:
     key_format = _UNBLOCKED.get(object_type)
     if key_format is not None:
         return Registered(object_type, KeyBlock(key_format, Secret(values["value"]), subtype=subtype))
-    block, attributes = _read_key_block(values["value"], version)
-    if subtype:
-        block = KeyBlock(block.format, block.material, block.algorithm, block.length_bits, subtype)
-    return Registered(object_type, block, attributes)
+    found = _read_key_block(values["value"], version)
+    block = found.block
+    if subtype and block is not None:
+        block = block._replace(subtype=subtype)
+    return found._replace(object_type=object_type, block=block)
 
 
 def _template_instance(node: Node) -> tuple[str, int | None, Value]:
@@ -181,6 +212,13 @@ def object_node(object_type: int, block: KeyBlock | None, attributes: tuple[Attr
     if kind.value == Tag.KEY_BLOCK:
         return nodes.structure(kind.tag, subtype, _key_block_node(block, version))
     return nodes.structure(kind.tag, subtype, nodes.byte_string(kind.value, block.material.reveal()))
+
+
+def wrapped_node(got: GotWrapped, version: Version) -> Node:
+    """Write a managed object's structure with its key value wrapped."""
+    kind = _KINDS[got.object_type]
+    subtype = nodes.enumeration(kind.subtype, got.block.subtype) if kind.subtype else None
+    return nodes.structure(kind.tag, subtype, _key_block_node(got.block, version, (got.wrapping, got.iv)))
 
 
 def _reader(object_type: int) -> Callable[[Node], tuple[int, Node]]:

@@ -3,10 +3,12 @@
 Source: KMIP 1.4 sections 4.1, 4.3, 4.11, 4.19 to 4.21; KMIP 2.1 sections 6.1.1, 6.1.8, 6.1.15, 6.1.19, 6.1.43, 6.1.44.
 """
 
+from functools import partial
 from typing import Any
 
 from keystead.core.errors import Invalid, Refused
 from keystead.operations.requests import Activate, Create, Created, Destroy, Get, Got, Register, Revoke, Touched
+from keystead.operations.wrapping import GetWrapped, GotWrapped, RegisterWrapped
 from keystead.protocols.kmip.translate.attributes import TWO, instance_nodes, read_attributes, read_template
 from keystead.protocols.kmip.translate.fields import (
     Dialect,
@@ -20,8 +22,16 @@ from keystead.protocols.kmip.translate.fields import (
     moment_us,
     text,
 )
-from keystead.protocols.kmip.translate.key_blocks import OBJECT_FIELDS, object_node, read_object
+from keystead.protocols.kmip.translate.key_blocks import (
+    OBJECT_FIELDS,
+    material_node,
+    object_node,
+    read_object,
+    unwrapped,
+    wrapped_node,
+)
 from keystead.protocols.kmip.translate.targets import TARGET
+from keystead.protocols.kmip.translate.wrapping import encoder, read_specification
 from keystead.protocols.kmip.wire import nodes
 from keystead.protocols.kmip.wire.nodes import Node
 from keystead.protocols.kmip.wire.tags_table import Tag
@@ -49,7 +59,7 @@ GET = Layout(
     Field(Tag.KEY_FORMAT_TYPE, "format", enumeration),
     Field(Tag.KEY_WRAP_TYPE, "wrap", ignored),  # nothing is kept wrapped: both values ask for the same
     Field(Tag.KEY_COMPRESSION_TYPE, "compression", enumeration),
-    Field(Tag.KEY_WRAPPING_SPECIFICATION, "wrapping", ignored),
+    Field(Tag.KEY_WRAPPING_SPECIFICATION, "wrapping", read_specification),
 )
 REVOCATION_REASON = Layout(
     Field(Tag.REVOCATION_REASON_CODE, "code", enumeration, required=True),
@@ -76,7 +86,7 @@ def make_create(values: Values, _dialect: Dialect) -> Create:
     return Create(values["object_type"], **given(values))
 
 
-def make_register(values: Values, dialect: Dialect) -> Register:
+def make_register(values: Values, dialect: Dialect) -> Register | RegisterWrapped:
     """Register; attributes beside the key material count unless the request names them itself."""
     if "object" not in values:
         raise Invalid("Register needs the object itself", "invalid.missing")
@@ -87,12 +97,18 @@ def make_register(values: Values, dialect: Dialect) -> Register:
     told = given(values)
     named = {attribute.name for attribute in told["attributes"]}
     told["attributes"] += tuple(a for a in registered.attributes if a.name not in named)
-    return Register(object_type, registered.block, **told)
+    request = Register(object_type, registered.block, **told)
+    wrapped, block = registered.wrapped, registered.block
+    if wrapped is None or block is None:
+        return request
+    return RegisterWrapped(request, wrapped.wrapping, wrapped.iv, partial(unwrapped, block, wrapped.wrapping))
 
 
-def make_get(values: Values, _dialect: Dialect) -> Get:
+def make_get(values: Values, _dialect: Dialect) -> Get | GetWrapped:
     """Get."""
-    return Get(values.get("target", ""), values.get("format"), "wrapping" in values, values.get("compression"))
+    request = Get(values.get("target", ""), values.get("format"), values.get("compression"))
+    wrapping = values.get("wrapping")
+    return request if wrapping is None else GetWrapped(request, wrapping, encoder(wrapping, material_node))
 
 
 def make_revoke(values: Values, _dialect: Dialect) -> Revoke:
@@ -124,8 +140,14 @@ def answer_registered(result: Created, dialect: Dialect) -> list[Node]:
     return items
 
 
-def answer_got(result: Got, dialect: Dialect) -> list[Node]:
+def answer_got(result: Got | GotWrapped, dialect: Dialect) -> list[Node]:
     """Object Type, identifier, object."""
+    if isinstance(result, GotWrapped):
+        return [
+            nodes.enumeration(Tag.OBJECT_TYPE, result.object_type),
+            nodes.text(Tag.UNIQUE_IDENTIFIER, result.id),
+            wrapped_node(result, dialect.version),
+        ]
     return [
         nodes.enumeration(Tag.OBJECT_TYPE, result.object_type),
         nodes.text(Tag.UNIQUE_IDENTIFIER, result.id),
