@@ -34,11 +34,10 @@ def test_key_export_is_off_unless_switched_on(node: Node) -> None:
 
 
 @pytest.mark.row("KS-KMIP-040")
-def test_get_gives_one_object_with_its_identifier_and_neither_wraps_nor_compresses(node: Node) -> None:
+def test_get_gives_one_object_with_its_identifier_and_does_not_compress(node: Node) -> None:
     key = a_key(node)
     got = node.ask(ALICE, Get(key))
     assert (got.id, got.object_type) == (key, 2)
-    assert node.reason(ALICE, Get(key, wrapping=True)) == "not_supported.wrapping"
     assert node.reason(ALICE, Get(key, compression=1)) == "not_supported.compression"
 
 
@@ -70,7 +69,6 @@ def test_a_key_that_is_not_exportable_leaves_for_nobody(node: Node) -> None:
 def test_what_is_not_extractable_or_sensitive_stays_inside(node: Node) -> None:
     inside = node.ask(ALICE, creation(Extractable=boolean(False))).id
     assert node.reason(ALICE, Get(inside)) == "refused.not_extractable"
-    assert node.reason(ALICE, Get(inside, wrapping=True)) == "refused.not_extractable"
     secret = a_key(node)
     node.ask(ALICE, SetAttribute("Sensitive", boolean(True), secret))
     assert node.reason(ALICE, Get(secret)) == "refused.sensitive"

@@ -1,0 +1,214 @@
+"""Derive Key: published answers, who may, what is refused, and who names whom afterwards."""
+
+import hashlib
+import hmac
+from typing import Any
+
+import pytest
+
+from keystead.core.permission import Right
+from keystead.core.secret import Secret
+from keystead.operations.derivations import DeriveKey
+from keystead.operations.grants import GrantKey
+from keystead.operations.key_pairs import CreateKeyPair, Wishes
+from keystead.operations.links import LinkType, link_of
+from keystead.operations.requests import Activate, CipherParameters, Get, KeyBlock, Register, Revoke
+from tests.support.builders import (
+    ALICE,
+    BOB,
+    SECRET_DATA,
+    SYMMETRIC_KEY,
+    Node,
+    a_key,
+    a_user,
+    attributes,
+    date,
+    enumeration,
+    integer,
+    registration,
+)
+
+PBKDF2, HASH, HMAC, ENCRYPT, COUNTER, FEEDBACK, AGREE, HKDF = 1, 2, 3, 4, 5, 6, 8, 10
+DERIVE = 0x200
+AES = 3
+SHA_256, SHA_1 = CipherParameters(hashing=6), CipherParameters(hashing=4)
+ECB = CipherParameters(mode=2)
+CBC = CipherParameters(mode=1)
+
+
+def wanted(bits: int = 128) -> Any:
+    return attributes(
+        Cryptographic_Algorithm=enumeration(AES),
+        Cryptographic_Length=integer(bits),
+        Cryptographic_Usage_Mask=integer(12),
+    )
+
+
+def a_secret(node: Node, material: bytes, mask: int = DERIVE) -> str:
+    block = KeyBlock(2, Secret(material), subtype=2)
+    given = attributes(Cryptographic_Usage_Mask=integer(mask), Activation_Date=date(-10))
+    return str(node.ask(ALICE, Register(SECRET_DATA, block, given)).id)
+
+
+def a_base(node: Node, material: bytes = bytes(range(16)), mask: int = DERIVE) -> str:
+    key = node.ask(ALICE, registration(material, AES, mask)).id
+    node.ask(ALICE, Activate(key))
+    return str(key)
+
+
+def derived(node: Node, request: DeriveKey) -> str:
+    return str(node.ask(ALICE, Get(node.ask(ALICE, request).id)).block.material.reveal().hex())
+
+
+@pytest.mark.parametrize(
+    ("iterations", "parameters", "bits", "expected"),
+    [
+        (1, None, 128, "0c60c80f961f0e71f3a9b524af601206"),  # RFC 6070
+        (4096, None, 128, "4b007901b765489abead49d926f721d0"),
+        (4096, SHA_256, 256, "c5e478d59288c841aa530db6845c4c8d962893a001ce4e11a4963873aa98134a"),
+    ],
+)
+def test_pbkdf2_gives_the_published_answers(
+    node: Node, iterations: int, parameters: CipherParameters | None, bits: int, expected: str
+) -> None:
+    base = a_secret(node, b"password")
+    request = DeriveKey(
+        SYMMETRIC_KEY, base, PBKDF2, parameters=parameters, salt=b"salt", iterations=iterations, attributes=wanted(bits)
+    )
+    assert derived(node, request) == expected
+
+
+def test_hmac_hash_counter_and_hkdf_are_what_they_say(node: Node) -> None:
+    material = bytes(range(32))
+    base = a_base(node, material)
+
+    def of(method: int, **more: Any) -> str:
+        return derived(node, DeriveKey(SYMMETRIC_KEY, base, method, parameters=SHA_256, attributes=wanted(), **more))
+
+    assert of(HMAC, data=b"\1\2") == hmac.digest(material, b"\1\2", "sha256")[:16].hex()
+    assert of(HASH) == hashlib.sha256(material).digest()[:16].hex()
+    assert of(COUNTER, data=b"label\0context") == hmac.digest(material, b"\0\0\0\1label\0context", "sha256")[:16].hex()
+    extracted = hmac.digest(b"salt", material, "sha256")
+    assert of(HKDF, salt=b"salt", data=b"info") == hmac.digest(extracted, b"info\1", "sha256")[:16].hex()
+
+
+def test_encrypt_derives_from_ciphertext_and_stretches_nothing(node: Node) -> None:
+    base = a_base(node, bytes(16))
+    made = DeriveKey(SYMMETRIC_KEY, base, ENCRYPT, parameters=CBC, data=bytes(16), iv=bytes(16), attributes=wanted())
+    assert derived(node, made) == "66e94bd4ef8a2c3b884cfa59ca342b2e"  # AES-128 of zeros, FIPS 197
+    longer = DeriveKey(SYMMETRIC_KEY, base, ENCRYPT, parameters=CBC, data=bytes(16), iv=bytes(16), attributes=wanted(256))
+    assert node.reason(ALICE, longer) == "cryptography"
+    outdated = DeriveKey(SYMMETRIC_KEY, base, ENCRYPT, parameters=ECB, data=bytes(16), attributes=wanted())
+    assert node.reason(ALICE, outdated) == "refused.switched_off"
+    for lacking in ({"parameters": CBC}, {"data": bytes(16)}):
+        request = DeriveKey(SYMMETRIC_KEY, base, ENCRYPT, attributes=wanted(), **lacking)
+        assert node.reason(ALICE, request) == "invalid.missing"
+
+
+@pytest.mark.row("KS-KMIP-031")
+def test_base_and_derived_key_name_each_other(node: Node) -> None:
+    base, data = a_base(node), a_secret(node, b"derivation data")
+    request = DeriveKey(SYMMETRIC_KEY, base, HMAC, data, SHA_256, attributes=wanted())
+    new = node.ask(ALICE, request).id
+    linked = [a.value.content[1][2] for a in node.record(new).attributes.instances("Link")]
+    assert linked == [base, data]
+    assert link_of(node.record(base).attributes, LinkType.DERIVED_KEY) == new
+    assert link_of(node.record(data).attributes, LinkType.DERIVED_KEY) == new
+
+
+def test_two_sides_agree_on_one_key(node: Node) -> None:
+    common = Wishes(attributes(Cryptographic_Algorithm=enumeration(26), Activation_Date=date(-10)))
+    mask = Wishes(attributes(Cryptographic_Usage_Mask=integer(DERIVE)))
+    one, other = (node.ask(ALICE, CreateKeyPair(common, mask, mask)) for _ in range(2))
+    keys = [
+        derived(node, DeriveKey(SYMMETRIC_KEY, private, AGREE, public, attributes=wanted(256)))
+        for private, public in ((one.private_id, other.public_id), (other.private_id, one.public_id))
+    ]
+    assert keys[0] == keys[1]
+    swapped = DeriveKey(SYMMETRIC_KEY, one.public_id, AGREE, other.private_id, attributes=wanted())
+    assert node.reason(ALICE, swapped) == "invalid.field"
+    assert node.reason(ALICE, DeriveKey(SYMMETRIC_KEY, one.private_id, HASH, attributes=wanted())) == "invalid.field"
+
+
+def test_secret_data_can_be_derived_too(node: Node) -> None:
+    length = attributes(Cryptographic_Length=integer(256), Cryptographic_Usage_Mask=integer(DERIVE))
+    request = DeriveKey(SECRET_DATA, a_base(node), HMAC, parameters=SHA_256, data=b"d", attributes=length)
+    assert len(derived(node, request)) == 64
+
+
+def test_the_base_must_allow_it_and_be_active(node: Node) -> None:
+    plain = a_key(node)
+    assert node.reason(ALICE, DeriveKey(SYMMETRIC_KEY, plain, HASH, attributes=wanted())) == "refused.usage_mask"
+    base = a_base(node)
+    hashing = {"parameters": SHA_256, "attributes": wanted()}
+    assert node.reason(ALICE, DeriveKey(SYMMETRIC_KEY, base, HASH, **hashing)) is None
+    data = a_secret(node, b"data", mask=0)
+    assert node.reason(ALICE, DeriveKey(SYMMETRIC_KEY, base, HMAC, data, **hashing)) == "refused.usage_mask"
+    node.ask(ALICE, Revoke(1, target=base))
+    assert node.reason(ALICE, DeriveKey(SYMMETRIC_KEY, base, HASH, **hashing)) == "wrong_state.object"
+
+
+def test_nobody_derives_from_what_is_not_theirs(node: Node) -> None:
+    base = a_base(node)
+    request = DeriveKey(SYMMETRIC_KEY, base, HASH, parameters=SHA_256, attributes=wanted())
+    member = a_user("carol", "staff")
+    assert node.reason(BOB, request) == "not_found.item"
+    node.ask(ALICE, GrantKey(base, "staff", int(Right.SEE)))
+    assert node.reason(member, request) == "refused.permission"
+    node.ask(ALICE, GrantKey(base, "staff", int(Right.DERIVE)))
+    made = node.ask(member, request).id
+    assert node.record(made).owner == "carol"
+    assert node.reason(ALICE, Get(made)) == "not_found.item"
+    bobs = DeriveKey(SYMMETRIC_KEY, base, HMAC, a_secret(node, b"d"), SHA_256, attributes=wanted())
+    assert node.reason(member, bobs) == "not_found.item"  # the data is alice's alone
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "reason"),
+    [
+        (PBKDF2, {"salt": b"s"}, "invalid.missing"),
+        (PBKDF2, {"iterations": 1}, "invalid.missing"),
+        (PBKDF2, {"salt": b"s", "iterations": 0}, "invalid.field"),
+        (PBKDF2, {"salt": b"s", "iterations": 10_000_001}, "invalid.field"),
+        (PBKDF2, {"salt": bytes(4097), "iterations": 1}, "invalid.field"),
+        (PBKDF2, {"salt": b"s", "iterations": 1, "data": b"d"}, "invalid.field"),
+        (HASH, {"data": b"public", "parameters": SHA_256}, "invalid.message"),
+        (HASH, {}, "invalid.missing"),
+        (HMAC, {"parameters": SHA_256}, "invalid.missing"),
+        (HMAC, {"data": b"d"}, "invalid.missing"),
+        (HMAC, {"data": b"d", "parameters": CipherParameters(hashing=1)}, "not_supported.cryptography"),
+        (HMAC, {"data": b"d", "parameters": SHA_1, "attributes": wanted(256)}, "cryptography"),
+        (HKDF, {"salt": bytes(4097), "parameters": SHA_256}, "invalid.field"),
+        (FEEDBACK, {"data": b"d", "parameters": SHA_256}, "not_supported.cryptography"),
+        (99, {}, "not_supported.cryptography"),
+        (HASH, {"parameters": SHA_256, "attributes": ()}, "invalid.missing"),
+    ],
+)
+def test_what_is_missing_or_too_much_is_told(node: Node, method: int, more: dict[str, Any], reason: str) -> None:
+    request = DeriveKey(SYMMETRIC_KEY, a_base(node), method, **{"attributes": wanted(), **more})
+    assert node.reason(ALICE, request) == reason
+
+
+def test_data_from_two_places_is_refused(node: Node) -> None:
+    base, data = a_base(node), a_secret(node, b"data")
+    both = DeriveKey(SYMMETRIC_KEY, base, HMAC, data, SHA_256, b"other data", attributes=wanted())
+    assert node.reason(ALICE, both) == "invalid.message"
+    assert node.reason(ALICE, DeriveKey(SYMMETRIC_KEY, base, HMAC, base, SHA_256, attributes=wanted())) == "invalid.field"
+    assert node.reason(ALICE, DeriveKey(8, base, HASH, parameters=SHA_256)) == "invalid.object_type"
+
+
+def test_links_of_a_base_are_bounded_and_those_of_derived_keys_complete(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keystead.operations.links.LINKS_MADE_COUNT_MAX", 2)
+    base = a_base(node)
+    request = DeriveKey(SYMMETRIC_KEY, base, HASH, parameters=SHA_256, attributes=wanted())
+    made = [node.ask(ALICE, request).id for _ in range(3)]
+    assert len(node.record(base).attributes.instances("Link")) == 2
+    assert all(link_of(node.record(key).attributes, LinkType.DERIVATION_BASE_OBJECT) == base for key in made)
+
+
+def test_no_secret_shows(node: Node) -> None:
+    request = DeriveKey(SYMMETRIC_KEY, a_base(node), HMAC, parameters=SHA_256, data=b"canary-data", attributes=wanted())
+    node.ask(ALICE, request)
+    assert "canary" not in repr(request) + "".join(node.lines())
