@@ -94,7 +94,7 @@ class Call:
         desk: Objects, keyring, identifiers.
     """
 
-    __slots__ = ("desk", "now_us", "prepared", "principal", "switches", "targets")
+    __slots__ = ("desk", "now_us", "prepared", "principal", "switches", "targets", "undoing")
 
     principal: Principal
     now_us: int
@@ -102,12 +102,17 @@ class Call:
     targets: tuple[Any, ...]
     desk: Desk
     prepared: Prepared | None
+    undoing: tuple[Callable[[], None], ...]
 
     @property
     def target(self) -> ManagedObject:
         """The record of the first target."""
         record: ManagedObject = self.targets[0].record
         return record
+
+    def on_undo(self, forget: Callable[[], None]) -> None:
+        """Have something in memory forgotten if what the call has done is taken back."""
+        self.undoing = (*self.undoing, forget)
 
     def made(self, request: Any, make: Make) -> Any:
         """Return what `make` makes for a request; it is made on another thread, and the batch runs anew after it.
@@ -205,6 +210,8 @@ class Gate:
                 self.objects.refresh()
                 self.run(run.batch, deliver, attempt + 1, run.prepared)
                 return
+            if error is not None:
+                run.forget()
             failed = [] if error is None else [Reply(None, error)] * len(run.replies)  # no audit, no answer
             self._answer(run, failed or run.replies, deliver)
 
@@ -333,11 +340,18 @@ class _Run(Call):
         self.steps: tuple[tuple[str, Change], ...] = ()
         self.refusals: tuple[tuple[str, str, str], ...] = ()
         self.placeholder = PLACEHOLDER
-        self.prepared: Prepared | None = None
+        self.prepared = None
+        self.undoing = ()
+
+    def forget(self) -> None:
+        """Let go of what is in memory of a batch that has not happened."""
+        for forget in self.undoing:
+            forget()
 
     def undo(self) -> None:
         """Take back what was to be written, and tell so instead of what came of it; the failure stays."""
         self.steps = ()
+        self.forget()
         undone = Undone("taken back, as another item of the batch failed")
         self.replies[:-1] = [Reply(None, undone)] * (len(self.replies) - 1)
 

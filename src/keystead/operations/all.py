@@ -15,6 +15,7 @@ from keystead.operations import (  # noqa: F401  # importing declares
     locate,
     macs,
     module,
+    pieces,
     random_numbers,
     register,
     replacements,

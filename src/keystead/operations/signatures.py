@@ -85,8 +85,8 @@ def sign_data(call: Call, request: Sign) -> Signed | Change:
         raise Refused("the key's usage mask does not allow signing", "refused.usage_mask")
     if not may_protect(record.dates, call.now_us):
         raise WrongState("the key is not active, or its Protect Stop Date has passed")
-    ready = _ready(call)
-    how = scheme(ready.key, _wanted(call, request.parameters))
+    ready = ready_key(call)
+    how = scheme(ready.key, wanted_of(call, request.parameters))
     if (how.legacy or ready.legacy) and not call.switches.legacy_algorithms:
         raise Refused("this algorithm is outdated; it only verifies here", "refused.switched_off")
     signature = sign(ready.key, how, request.data, is_digest=request.is_digest)
@@ -115,13 +115,13 @@ def verify_signature(call: Call, request: SignatureVerify) -> SignatureJudged:
         raise Refused("the key's usage mask does not allow verifying", "refused.usage_mask")
     if not may_process(record.dates, call.now_us):
         raise WrongState("the key is not active, or its Process Start Date is to come")
-    ready = _ready(call)
-    how = scheme(ready.key, _wanted(call, request.parameters))
+    ready = ready_key(call)
+    how = scheme(ready.key, wanted_of(call, request.parameters))
     is_valid = is_signature(ready.public, how, request.data, request.signature, is_digest=request.is_digest)
     return SignatureJudged(record.id, is_valid, f"1 SignatureVerify {how.name}")
 
 
-class _Ready(NamedTuple):
+class Ready(NamedTuple):
     """A key as the library has it, kept only while the secure key cache may hold prepared keys."""
 
     loaded: Any
@@ -130,10 +130,11 @@ class _Ready(NamedTuple):
     legacy: bool
 
 
-def _ready(call: Call) -> _Ready:
+def ready_key(call: Call) -> Ready:
+    """Return the target as the library has it."""
     loaded = call.targets[0]
     record = call.target
-    held: dict[Any, _Ready] | None = call.desk.keyring.ready
+    held: dict[Any, Ready] | None = call.desk.keyring.ready
     found = held.get((record.id, _READY)) if held is not None else None
     if found is not None and found.loaded is loaded:
         return found
@@ -145,12 +146,13 @@ def _ready(call: Call) -> _Ready:
         public = key.public_key()
     else:
         key = public = read_public(shape.format, secret, shape.algorithm)
-    ready = _Ready(loaded, key, public, specification_of(key).legacy)
+    ready = Ready(loaded, key, public, specification_of(key).legacy)
     call.desk.keyring.keep((record.id, _READY), ready)
     return ready
 
 
-def _wanted(call: Call, asked: CipherParameters | None) -> Wanted:
+def wanted_of(call: Call, asked: CipherParameters | None) -> Wanted:
+    """Return what the request, or else the key, says of a signature."""
     given = asked or own_parameters(call.target) or NONE
     return Wanted(
         *(given.signature, given.algorithm, given.hashing, given.padding),

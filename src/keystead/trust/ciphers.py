@@ -162,7 +162,7 @@ def random_iv(length_bytes: int) -> bytes | None:
     return random_bytes(length_bytes) if length_bytes else None
 
 
-def _triple_des(key: bytes) -> TripleDES:
+def triple_des(key: bytes) -> TripleDES:
     """DES with one key is triple DES with the same key three times; two keys are used as first, second, first."""
     return TripleDES(key * 3 if len(key) == 8 else key + key[:8] if len(key) == 16 else key)
 
@@ -200,16 +200,16 @@ SUITES: dict[tuple[int, int], Suite] = {
     (Algorithm.CHACHA20_POLY1305, Mode.AEAD): Suite(lambda key, _: ChaChaPoly(key), (32,), 12, authenticates=True),
     (Algorithm.CHACHA20_POLY1305, Mode.NONE): Suite(lambda key, _: ChaChaPoly(key), (32,), 12, authenticates=True),
     (Algorithm.TRIPLE_DES, Mode.CBC): Suite(
-        _block(_triple_des, 8, chained=True), _TRIPLE_DES, 8, pads=True, legacy_algorithm=True
+        _block(triple_des, 8, chained=True), _TRIPLE_DES, 8, pads=True, legacy_algorithm=True
     ),
     (Algorithm.TRIPLE_DES, Mode.ECB): Suite(
-        _block(_triple_des, 8, chained=False), _TRIPLE_DES, 0, pads=True, legacy_algorithm=True, legacy_mode=True
+        _block(triple_des, 8, chained=False), _TRIPLE_DES, 0, pads=True, legacy_algorithm=True, legacy_mode=True
     ),
-    (Algorithm.TRIPLE_DES, Mode.CFB): Suite(_stream(_triple_des, 8, CFB), _TRIPLE_DES, 8, legacy_algorithm=True),
-    (Algorithm.TRIPLE_DES, Mode.OFB): Suite(_stream(_triple_des, 8, OFB), _TRIPLE_DES, 8, legacy_algorithm=True),
-    (Algorithm.DES, Mode.CBC): Suite(_block(_triple_des, 8, chained=True), (8,), 8, pads=True, legacy_algorithm=True),
+    (Algorithm.TRIPLE_DES, Mode.CFB): Suite(_stream(triple_des, 8, CFB), _TRIPLE_DES, 8, legacy_algorithm=True),
+    (Algorithm.TRIPLE_DES, Mode.OFB): Suite(_stream(triple_des, 8, OFB), _TRIPLE_DES, 8, legacy_algorithm=True),
+    (Algorithm.DES, Mode.CBC): Suite(_block(triple_des, 8, chained=True), (8,), 8, pads=True, legacy_algorithm=True),
     (Algorithm.DES, Mode.ECB): Suite(
-        _block(_triple_des, 8, chained=False), (8,), 0, pads=True, legacy_algorithm=True, legacy_mode=True
+        _block(triple_des, 8, chained=False), (8,), 0, pads=True, legacy_algorithm=True, legacy_mode=True
     ),
     (Algorithm.RC4, Mode.NONE): Suite(lambda key, _: Arc4(ARC4(key)), _RC4, 0, legacy_algorithm=True),
 }

@@ -134,7 +134,7 @@ def _generators(_dialect: Dialect, _offered: Offered) -> list[Node]:
 
 def _capabilities(dialect: Dialect, _offered: Offered) -> list[Node]:
     flags = [
-        nodes.boolean(Tag.STREAMING_CAPABILITY, value=False),
+        nodes.boolean(Tag.STREAMING_CAPABILITY, value=True),
         nodes.boolean(Tag.ASYNCHRONOUS_CAPABILITY, value=False),
         nodes.boolean(Tag.ATTESTATION_CAPABILITY, value=False),
     ]

@@ -1,13 +1,14 @@
 """Payloads of Encrypt and Decrypt.
 
-Data in pieces (Correlation Value) is not offered; one request that is its own beginning and end is.
+One request that is its own beginning and end brings everything; a Correlation Value names pieces that belong together.
 
 Source: KMIP 1.4 sections 3.6, 4.29, 4.30; KMIP 2.1 sections 4.14, 6.1.11, 6.1.17.
 """
 
 from typing import Any
 
-from keystead.core.errors import Invalid, Refused
+from keystead.core.errors import Invalid
+from keystead.operations.pieces import DecryptPiece, EncryptPiece, PieceDone
 from keystead.operations.requests import CipherParameters, Decrypt, Decrypted, Encrypt, Encrypted
 from keystead.protocols.kmip.translate.fields import (
     LAST,
@@ -25,6 +26,9 @@ from keystead.protocols.kmip.translate.targets import TARGET
 from keystead.protocols.kmip.wire import nodes
 from keystead.protocols.kmip.wire.nodes import Node
 from keystead.protocols.kmip.wire.tags_table import Tag
+
+CORRELATION_BYTES_MAX = 64
+VALID, INVALID = 1, 2  # Validity Indicator
 
 CRYPTOGRAPHIC_PARAMETERS = Layout(
     Field(Tag.BLOCK_CIPHER_MODE, "mode", enumeration),
@@ -74,33 +78,72 @@ ENCRYPT = Layout(*_CIPHER)
 DECRYPT = Layout(*_CIPHER, Field(Tag.AUTHENTICATED_ENCRYPTION_TAG, "tag", byte_string))
 
 
+def in_pieces(values: Values) -> bool:
+    """Tell whether a request brings one piece of several."""
+    return values.get("correlation") is not None or values.get("is_first", False) != values.get("is_last", False)
+
+
+def piece(values: Values, proof: str = "") -> dict[str, Any]:
+    """Return the fields of one piece of several; `proof` is the field with what is to be judged.
+
+    Raises:
+        Invalid: it is neither the first, nor does it say whose it is.
+    """
+    fields = dict(values)
+    is_first = fields.pop("is_first", False)
+    correlation = fields.get("correlation")
+    if is_first == (correlation is not None):
+        raise Invalid("the first piece has an Init Indicator, every other a Correlation Value", "invalid.field")
+    if correlation is not None and not 0 < len(correlation) <= CORRELATION_BYTES_MAX:
+        raise Invalid("this Correlation Value is none of ours", "invalid.field")
+    if proof and proof in fields:
+        fields["proof"] = fields.pop(proof)
+    return {"data": b"", **fields}
+
+
 def whole(values: Values) -> dict[str, Any]:
     """Return the fields of a request that brings all data at once.
 
     Raises:
-        Refused: it is one of several.
         Invalid: it brings none.
     """
-    in_pieces = values.pop("is_first", False) != values.pop("is_last", False)
-    if in_pieces or values.pop("correlation", None) is not None:
-        raise Refused("data in pieces is not supported; send all of it in one request", "refused.feature")
+    for name in ("is_first", "is_last", "correlation"):
+        values.pop(name, None)
     if "data" not in values:
         raise Invalid("there is no Data to work on", "invalid.missing")
     return values
 
 
-def make_encrypt(values: Values, _dialect: Dialect) -> Encrypt:
+def make_encrypt(values: Values, _dialect: Dialect) -> Encrypt | EncryptPiece:
     """Encrypt."""
-    return Encrypt(**whole(values))
+    return EncryptPiece(**piece(values)) if in_pieces(values) else Encrypt(**whole(values))
 
 
-def make_decrypt(values: Values, _dialect: Dialect) -> Decrypt:
+def make_decrypt(values: Values, _dialect: Dialect) -> Decrypt | DecryptPiece:
     """Decrypt."""
-    return Decrypt(**whole(values))
+    return DecryptPiece(**piece(values, proof="tag")) if in_pieces(values) else Decrypt(**whole(values))
 
 
-def answer_encrypted(result: Encrypted, _dialect: Dialect) -> list[Node]:
+def answer_piece(result: PieceDone, tag: int) -> list[Node]:
+    """Identifier, what came out, and the Correlation Value for the next piece; `tag` is that of what came out."""
+    items = [nodes.text(Tag.UNIQUE_IDENTIFIER, result.id)] if result.id else []
+    if result.data:
+        items.append(nodes.byte_string(tag, result.data))
+    if result.is_valid is not None:
+        items.append(nodes.enumeration(Tag.VALIDITY_INDICATOR, VALID if result.is_valid else INVALID))
+    if result.iv is not None:
+        items.append(nodes.byte_string(Tag.IV_COUNTER_NONCE, result.iv))
+    if result.correlation is not None:
+        items.append(nodes.byte_string(Tag.CORRELATION_VALUE, result.correlation))
+    if result.tag is not None:
+        items.append(nodes.byte_string(Tag.AUTHENTICATED_ENCRYPTION_TAG, result.tag))
+    return items
+
+
+def answer_encrypted(result: Encrypted | PieceDone, _dialect: Dialect) -> list[Node]:
     """Identifier, data, and what is needed to decrypt it again."""
+    if isinstance(result, PieceDone):
+        return answer_piece(result, Tag.DATA)
     items = [nodes.text(Tag.UNIQUE_IDENTIFIER, result.id), nodes.byte_string(Tag.DATA, result.data)]
     if result.iv is not None:
         items.append(nodes.byte_string(Tag.IV_COUNTER_NONCE, result.iv))
@@ -109,6 +152,8 @@ def answer_encrypted(result: Encrypted, _dialect: Dialect) -> list[Node]:
     return items
 
 
-def answer_decrypted(result: Decrypted, _dialect: Dialect) -> list[Node]:
+def answer_decrypted(result: Decrypted | PieceDone, _dialect: Dialect) -> list[Node]:
     """Identifier and data."""
+    if isinstance(result, PieceDone):
+        return answer_piece(result, Tag.DATA)
     return [nodes.text(Tag.UNIQUE_IDENTIFIER, result.id), nodes.byte_string(Tag.DATA, result.data)]

@@ -1,21 +1,27 @@
 """Payloads of MAC, MAC Verify, Hash, RNG Retrieve and RNG Seed.
 
-Data in pieces (Correlation Value) is not offered; one request that is its own beginning and end is.
-
 Source: KMIP 1.4 sections 4.33 to 4.37, 9.1.3.2.23; KMIP 2.1 sections 6.1.19, 6.1.32, 6.1.33, 6.1.46, 6.1.47.
 """
 
 from keystead.core.errors import Invalid
 from keystead.operations.macs import Hash, Hashed, Mac, MacJudged, MacMade, MacVerify
+from keystead.operations.pieces import HashPiece, MacPiece, MacVerifyPiece, PieceDone
 from keystead.operations.random_numbers import Drawn, RngRetrieve, RngSeed, Seeded
-from keystead.protocols.kmip.translate.ciphers import PIECES, read_parameters, whole
+from keystead.protocols.kmip.translate.ciphers import (
+    INVALID,
+    PIECES,
+    VALID,
+    answer_piece,
+    in_pieces,
+    piece,
+    read_parameters,
+    whole,
+)
 from keystead.protocols.kmip.translate.fields import Dialect, Field, Layout, Values, byte_string, integer
 from keystead.protocols.kmip.translate.targets import TARGET
 from keystead.protocols.kmip.wire import nodes
 from keystead.protocols.kmip.wire.nodes import Node
 from keystead.protocols.kmip.wire.tags_table import Tag
-
-VALID, INVALID = 1, 2  # Validity Indicator
 
 _PARAMETERS = Field(Tag.CRYPTOGRAPHIC_PARAMETERS, "parameters", read_parameters)
 _DATA = Field(Tag.DATA, "data", byte_string)
@@ -27,20 +33,26 @@ RNG_RETRIEVE = Layout(Field(Tag.DATA_LENGTH, "length_bytes", integer))
 RNG_SEED = Layout(_DATA)
 
 
-def make_mac(values: Values, _dialect: Dialect) -> Mac:
+def make_mac(values: Values, _dialect: Dialect) -> Mac | MacPiece:
     """MAC."""
+    if in_pieces(values):
+        return MacPiece(**piece(values))
     return Mac(**whole(values))
 
 
-def make_mac_verify(values: Values, _dialect: Dialect) -> MacVerify:
+def make_mac_verify(values: Values, _dialect: Dialect) -> MacVerify | MacVerifyPiece:
     """MAC Verify."""
+    if in_pieces(values):
+        return MacVerifyPiece(**piece(values, proof="code"))
     if "code" not in values:
         raise Invalid("there is no MAC Data to judge", "invalid.missing")
     return MacVerify(**whole(values))
 
 
-def make_hash(values: Values, _dialect: Dialect) -> Hash:
+def make_hash(values: Values, _dialect: Dialect) -> Hash | HashPiece:
     """Hash."""
+    if in_pieces(values):
+        return HashPiece(**piece(values))
     given = whole(values)
     parameters = given.get("parameters")
     return Hash(given["data"], None if parameters is None else parameters.hashing)
@@ -60,19 +72,25 @@ def make_rng_seed(values: Values, _dialect: Dialect) -> RngSeed:
     return RngSeed(**values)
 
 
-def answer_mac(result: MacMade, _dialect: Dialect) -> list[Node]:
+def answer_mac(result: MacMade | PieceDone, _dialect: Dialect) -> list[Node]:
     """Identifier and code."""
+    if isinstance(result, PieceDone):
+        return answer_piece(result, Tag.MAC_DATA)
     return [nodes.text(Tag.UNIQUE_IDENTIFIER, result.id), nodes.byte_string(Tag.MAC_DATA, result.code)]
 
 
-def answer_mac_verify(result: MacJudged, _dialect: Dialect) -> list[Node]:
+def answer_mac_verify(result: MacJudged | PieceDone, _dialect: Dialect) -> list[Node]:
     """Identifier and verdict."""
+    if isinstance(result, PieceDone):
+        return answer_piece(result, Tag.DATA)
     verdict = VALID if result.is_valid else INVALID
     return [nodes.text(Tag.UNIQUE_IDENTIFIER, result.id), nodes.enumeration(Tag.VALIDITY_INDICATOR, verdict)]
 
 
-def answer_hash(result: Hashed, _dialect: Dialect) -> list[Node]:
+def answer_hash(result: Hashed | PieceDone, _dialect: Dialect) -> list[Node]:
     """The hash."""
+    if isinstance(result, PieceDone):
+        return answer_piece(result, Tag.DATA)
     return [nodes.byte_string(Tag.DATA, result.data)]
 
 

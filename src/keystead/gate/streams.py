@@ -1,0 +1,159 @@
+"""Streams: what a client has begun with one request and goes on with in later ones, named by a Correlation Value.
+
+Laws: a stream belongs to who began it, to one operation and one object. It is in the memory of one process only, and
+gone when that ends, when nobody has used it for a while, or when the module locks. A piece that is run anew (a batch
+that lost a race) is not fed twice; a piece whose answer is taken back ends its stream, as nobody can unfeed it.
+
+Source: KMIP 1.4 sections 4.29 to 4.37, 9.1.3.2 (Correlation Value); attacks.md class 42.
+"""
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from keystead.core.errors import Invalid, Limited, Unavailable
+from keystead.core.permission import Principal
+
+if TYPE_CHECKING:
+    from keystead.gate.call import Call
+
+STREAMS_COUNT_MAX = 1024
+STREAMS_PER_USER_COUNT_MAX = 64
+IDLE_S_MAX = 300
+FINISHED_S_MAX = 10
+US_PER_S = 1_000_000
+CORRELATION_BYTES = 16
+RETRY_AFTER_S = 30.0
+SERVICE = "streams"
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """One stream.
+
+    Attributes:
+        who: Began it: kind, realm and name.
+        kind: Name of the operation.
+        target: Id of the object, "" without one.
+        key: Where the keyring keeps what it holds of keys; None when it holds none.
+        state: What has come of it, where no key is part of that.
+        used_us: When it was last used.
+        last: The request that was last fed, and what came of it.
+        is_finished: Its last piece has been fed; kept for a moment in case that piece's batch is run anew.
+    """
+
+    who: tuple[str, str, str]
+    kind: str
+    target: str
+    key: tuple[str, bytes] | None
+    state: Any
+    used_us: int
+    last: tuple[Any, Any] | None = None
+    is_finished: bool = False
+
+
+class Streams:
+    """All streams of a process; belongs to the serving thread."""
+
+    def __init__(self) -> None:
+        self._streams: dict[bytes, Stream] = {}
+
+    def begin(self, call: "Call", kind: str, target: str, state: Any, *, keyed: bool) -> bytes:
+        """Begin a stream and return its Correlation Value.
+
+        Raises:
+            Limited: there are too many, of this user or in all.
+            Unavailable: it would hold a key, and nothing may be held between calls.
+        """
+        self._sweep(call)
+        who = _who(call.principal)
+        own = sum(stream.who == who and not stream.is_finished for stream in self._streams.values())
+        if own >= STREAMS_PER_USER_COUNT_MAX or len(self._streams) >= STREAMS_COUNT_MAX:
+            raise Limited("too many streams are open; finish some of them first", RETRY_AFTER_S)
+        correlation = secrets.token_bytes(CORRELATION_BYTES)
+        key = None
+        if keyed:
+            if call.desk.keyring.ready is None:
+                raise Unavailable(
+                    "data in pieces needs the secure key cache; send all of it in one request", "unavailable.locked"
+                )
+            key = ("stream", correlation)
+            call.desk.keyring.keep(key, state)
+            state = None
+        self._streams[correlation] = Stream(who, kind, target, key, state, call.now_us)
+        return correlation
+
+    def begun_by(self, request: Any) -> bytes | None:
+        """Return the stream that a request began when its batch was run before."""
+        return next((c for c, stream in self._streams.items() if _was_fed(stream, request)), None)
+
+    def find(self, call: "Call", correlation: bytes, kind: str, target: str) -> Stream:
+        """Return a stream of the asker.
+
+        Raises:
+            Invalid: there is no such stream of this asker, operation and object.
+        """
+        self._sweep(call)
+        stream = self._streams.get(correlation)
+        if stream is None or (stream.who, stream.kind, stream.target) != (_who(call.principal), kind, target):
+            raise _unknown()
+        stream.used_us = call.now_us
+        return stream
+
+    def state_of(self, call: "Call", stream: Stream) -> Any:
+        """Return what has come of a stream.
+
+        Raises:
+            Invalid: it is finished, or what it held of a key is gone.
+        """
+        ready = call.desk.keyring.ready
+        state = stream.state if stream.key is None else None if ready is None else ready.get(stream.key)
+        if state is None or stream.is_finished:
+            raise _unknown()
+        return state
+
+    def finish(self, call: "Call", correlation: bytes) -> None:
+        """Let go of what a stream held; what its last piece gave stays for a moment."""
+        stream = self._streams[correlation]
+        ready = call.desk.keyring.ready
+        if stream.key is not None and ready is not None:
+            ready.pop(stream.key, None)
+        stream.is_finished, stream.state = True, None
+
+    def end(self, call: "Call", correlation: bytes) -> None:
+        """Forget a stream."""
+        stream = self._streams.pop(correlation, None)
+        ready = call.desk.keyring.ready
+        if stream is not None and stream.key is not None and ready is not None:
+            ready.pop(stream.key, None)
+
+    def count(self) -> int:
+        """Tell how many streams are open."""
+        return len(self._streams)
+
+    def _sweep(self, call: "Call") -> None:
+        idle = [
+            correlation
+            for correlation, stream in self._streams.items()
+            if call.now_us - stream.used_us > (FINISHED_S_MAX if stream.is_finished else IDLE_S_MAX) * US_PER_S
+        ]
+        for correlation in idle:
+            self.end(call, correlation)
+
+
+def streams_of(call: "Call") -> Streams:
+    """Return the streams of this process."""
+    streams: Streams = call.desk.services.setdefault(SERVICE, Streams())
+    return streams
+
+
+def _was_fed(stream: Stream, request: Any) -> bool:
+    return stream.last is not None and stream.last[0] is request
+
+
+def _unknown() -> Invalid:
+    return Invalid("there is no such stream; begin anew, without a Correlation Value", "invalid.field")
+
+
+def _who(principal: Principal) -> tuple[str, str, str]:
+    return principal.kind, principal.realm, principal.name
