@@ -96,7 +96,9 @@ def test_encrypt_derives_from_ciphertext_and_stretches_nothing(node: Node) -> No
     base = a_base(node, bytes(16))
     made = DeriveKey(SYMMETRIC_KEY, base, ENCRYPT, parameters=CBC, data=bytes(16), iv=bytes(16), attributes=wanted())
     assert derived(node, made) == "66e94bd4ef8a2c3b884cfa59ca342b2e"  # AES-128 of zeros, FIPS 197
-    longer = DeriveKey(SYMMETRIC_KEY, base, ENCRYPT, parameters=CBC, data=bytes(16), iv=bytes(16), attributes=wanted(256))
+    longer = DeriveKey(
+        SYMMETRIC_KEY, base, ENCRYPT, parameters=CBC, data=bytes(16), iv=bytes(16), attributes=wanted(256)
+    )
     assert node.reason(ALICE, longer) == "cryptography"
     outdated = DeriveKey(SYMMETRIC_KEY, base, ENCRYPT, parameters=ECB, data=bytes(16), attributes=wanted())
     assert node.reason(ALICE, outdated) == "refused.switched_off"
@@ -193,7 +195,9 @@ def test_data_from_two_places_is_refused(node: Node) -> None:
     base, data = a_base(node), a_secret(node, b"data")
     both = DeriveKey(SYMMETRIC_KEY, base, HMAC, data, SHA_256, b"other data", attributes=wanted())
     assert node.reason(ALICE, both) == "invalid.message"
-    assert node.reason(ALICE, DeriveKey(SYMMETRIC_KEY, base, HMAC, base, SHA_256, attributes=wanted())) == "invalid.field"
+    assert (
+        node.reason(ALICE, DeriveKey(SYMMETRIC_KEY, base, HMAC, base, SHA_256, attributes=wanted())) == "invalid.field"
+    )
     assert node.reason(ALICE, DeriveKey(8, base, HASH, parameters=SHA_256)) == "invalid.object_type"
 
 

@@ -12,11 +12,11 @@ from keystead.operations.grants import GrantKey
 from keystead.operations.key_pairs import CreateKeyPair, Wishes
 from keystead.operations.links import LinkType, link_of
 from keystead.operations.replacements import Rekey, RekeyKeyPair
-from keystead.operations.requests import Activate, AddAttribute, Condition, Destroy, Get, Locate, Revoke
+from keystead.operations.requests import AddAttribute, Condition, Destroy, Get, Locate
+from keystead.trust.root import Role
 from tests.support.builders import (
     ALICE,
     BOB,
-    SECRET_DATA,
     START_US,
     Node,
     a_key,
@@ -129,7 +129,7 @@ def test_nothing_is_replaced_by_halves(node: Node) -> None:
     replies = node.batch(ALICE, [Rekey(old), Rekey(old)])
     assert [None if reply.error is None else reply.error.reason for reply in replies] == [None, "refused.permission"]
     before = node.record(old)
-    node.module.logout(node_role())
+    node.module.logout(Role.CRYPTO_USER)
     with pytest.raises(KeysteadError):
         node.ask(ALICE, Rekey(replies[0].result.id))
     node.unlock()
@@ -137,17 +137,13 @@ def test_nothing_is_replaced_by_halves(node: Node) -> None:
     assert link_of(node.record(replies[0].result.id).attributes, LinkType.REPLACEMENT_OBJECT) is None
 
 
-def node_role() -> Any:
-    from keystead.trust.root import Role
-
-    return Role.CRYPTO_USER
-
-
 @pytest.mark.parametrize("algorithm", [EC, RSA])
 def test_a_pair_is_replaced_with_both_halves_linked_both_ways(node: Node, algorithm: int) -> None:
     bits = 256 if algorithm == EC else 2048
     wishes = Wishes(
-        attributes(Cryptographic_Algorithm=enumeration(algorithm), Cryptographic_Length=integer(bits), x_Site=text("Ulm"))
+        attributes(
+            Cryptographic_Algorithm=enumeration(algorithm), Cryptographic_Length=integer(bits), x_Site=text("Ulm")
+        )
     )
     old = node.ask(ALICE, CreateKeyPair(wishes, Wishes(attributes("private")), Wishes(attributes("public"))))
     new = node.ask(ALICE, RekeyKeyPair(old.private_id))
@@ -168,7 +164,3 @@ def test_a_pair_without_its_other_half_is_not_replaced(node: Node) -> None:
     private, public = a_pair(node)
     node.ask(ALICE, Destroy(public))
     assert node.reason(ALICE, RekeyKeyPair(private)) == "wrong_state.object"
-    lone = a_key(node)
-    node.ask(ALICE, Revoke(1, target=lone))
-    assert node.reason(ALICE, Activate(lone)) == "wrong_state.object"
-    assert SECRET_DATA == 7

@@ -1,8 +1,7 @@
 """Streams: what a client has begun with one request and goes on with in later ones, named by a Correlation Value.
 
 Laws: a stream belongs to who began it, to one operation and one object. It is in the memory of one process only, and
-gone when that ends, when nobody has used it for a while, or when the module locks. A piece that is run anew (a batch
-that lost a race) is not fed twice; a piece whose answer is taken back ends its stream, as nobody can unfeed it.
+gone when that ends, when nobody has used it for a while, or when the module locks.
 
 Source: KMIP 1.4 sections 4.29 to 4.37, 9.1.3.2 (Correlation Value); attacks.md class 42.
 """
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 STREAMS_COUNT_MAX = 1024
 STREAMS_PER_USER_COUNT_MAX = 64
 IDLE_S_MAX = 300
-FINISHED_S_MAX = 10
 US_PER_S = 1_000_000
 CORRELATION_BYTES = 16
 RETRY_AFTER_S = 30.0
@@ -38,8 +36,6 @@ class Stream:
         key: Where the keyring keeps what it holds of keys; None when it holds none.
         state: What has come of it, where no key is part of that.
         used_us: When it was last used.
-        last: The request that was last fed, and what came of it.
-        is_finished: Its last piece has been fed; kept for a moment in case that piece's batch is run anew.
     """
 
     who: tuple[str, str, str]
@@ -48,8 +44,6 @@ class Stream:
     key: tuple[str, bytes] | None
     state: Any
     used_us: int
-    last: tuple[Any, Any] | None = None
-    is_finished: bool = False
 
 
 class Streams:
@@ -67,7 +61,7 @@ class Streams:
         """
         self._sweep(call)
         who = _who(call.principal)
-        own = sum(stream.who == who and not stream.is_finished for stream in self._streams.values())
+        own = sum(stream.who == who for stream in self._streams.values())
         if own >= STREAMS_PER_USER_COUNT_MAX or len(self._streams) >= STREAMS_COUNT_MAX:
             raise Limited("too many streams are open; finish some of them first", RETRY_AFTER_S)
         correlation = secrets.token_bytes(CORRELATION_BYTES)
@@ -83,42 +77,22 @@ class Streams:
         self._streams[correlation] = Stream(who, kind, target, key, state, call.now_us)
         return correlation
 
-    def begun_by(self, request: Any) -> bytes | None:
-        """Return the stream that a request began when its batch was run before."""
-        return next((c for c, stream in self._streams.items() if _was_fed(stream, request)), None)
-
-    def find(self, call: "Call", correlation: bytes, kind: str, target: str) -> Stream:
-        """Return a stream of the asker.
-
-        Raises:
-            Invalid: there is no such stream of this asker, operation and object.
-        """
-        self._sweep(call)
-        stream = self._streams.get(correlation)
-        if stream is None or (stream.who, stream.kind, stream.target) != (_who(call.principal), kind, target):
-            raise _unknown()
-        stream.used_us = call.now_us
-        return stream
-
-    def state_of(self, call: "Call", stream: Stream) -> Any:
+    def state_of(self, call: "Call", correlation: bytes, kind: str, target: str) -> Any:
         """Return what has come of a stream.
 
         Raises:
-            Invalid: it is finished, or what it held of a key is gone.
+            Invalid: there is no such stream of this asker, operation and object, or what it held of a key is gone.
         """
-        ready = call.desk.keyring.ready
-        state = stream.state if stream.key is None else None if ready is None else ready.get(stream.key)
-        if state is None or stream.is_finished:
-            raise _unknown()
+        self._sweep(call)
+        stream = self._streams.get(correlation)
+        state = None
+        if stream is not None and (stream.who, stream.kind, stream.target) == (_who(call.principal), kind, target):
+            ready = call.desk.keyring.ready
+            state = stream.state if stream.key is None else None if ready is None else ready.get(stream.key)
+            stream.used_us = call.now_us
+        if state is None:
+            raise Invalid("there is no such stream; begin anew, without a Correlation Value", "invalid.field")
         return state
-
-    def finish(self, call: "Call", correlation: bytes) -> None:
-        """Let go of what a stream held; what its last piece gave stays for a moment."""
-        stream = self._streams[correlation]
-        ready = call.desk.keyring.ready
-        if stream.key is not None and ready is not None:
-            ready.pop(stream.key, None)
-        stream.is_finished, stream.state = True, None
 
     def end(self, call: "Call", correlation: bytes) -> None:
         """Forget a stream."""
@@ -135,7 +109,7 @@ class Streams:
         idle = [
             correlation
             for correlation, stream in self._streams.items()
-            if call.now_us - stream.used_us > (FINISHED_S_MAX if stream.is_finished else IDLE_S_MAX) * US_PER_S
+            if call.now_us - stream.used_us > IDLE_S_MAX * US_PER_S
         ]
         for correlation in idle:
             self.end(call, correlation)
@@ -145,14 +119,6 @@ def streams_of(call: "Call") -> Streams:
     """Return the streams of this process."""
     streams: Streams = call.desk.services.setdefault(SERVICE, Streams())
     return streams
-
-
-def _was_fed(stream: Stream, request: Any) -> bool:
-    return stream.last is not None and stream.last[0] is request
-
-
-def _unknown() -> Invalid:
-    return Invalid("there is no such stream; begin anew, without a Correlation Value", "invalid.field")
 
 
 def _who(principal: Principal) -> tuple[str, str, str]:

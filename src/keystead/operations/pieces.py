@@ -3,9 +3,10 @@
 The first request says that it is the first and what is to be done, and is answered with a Correlation Value; later ones
 bring that, and the last one says so.
 
-Laws: each piece is measured by the rights, the state and the dates of the key at its own moment, like a request that
-brings everything; what the first piece decided (parameters, key bytes) stays. Usage limits of objects are spent by the
-first piece, those of bytes by each.
+Laws: a piece that is run anew, as its batch has lost a race, is not fed twice; a piece whose answer is taken back ends
+its stream, as nobody can unfeed it. Each piece is measured by the rights, the state and the dates of the key at its own
+moment, like a request that brings everything; what the first piece decided (parameters, key bytes) stays. Usage limits
+of objects are spent by the first piece, those of bytes by each.
 
 Source: KMIP 1.4 sections 4.29 to 4.34, 4.37; KMIP 2.1 sections 6.1.11, 6.1.17, 6.1.19, 6.1.32, 6.1.33, 6.1.55, 6.1.56.
 """
@@ -46,6 +47,7 @@ class Piece:
         is_last: Nothing follows.
         parameters, iv, associated, is_digest: Count in the first piece.
         proof: Tag, code or signature to be judged; counts in the last piece, or in the first.
+        fed: What it gave when it was fed.
     """
 
     data: bytes = field(repr=False)
@@ -57,6 +59,7 @@ class Piece:
     associated: bytes | None = field(default=None, repr=False)
     proof: bytes | None = field(default=None, repr=False)
     is_digest: bool = False
+    fed: list["PieceDone"] = field(default_factory=list, repr=False)
 
 
 class EncryptPiece(Piece):
@@ -156,38 +159,38 @@ def _handler(
 def _fed(call: Call, request: Piece, begin: Callable[[Call, Any], Work], *, keyed: bool) -> PieceDone:
     """Feed a piece to its stream, beginning that if need be; a piece that was fed already gives what it gave then."""
     streams, kind = streams_of(call), type(request).__name__
+    if request.fed:
+        again = request.correlation or request.fed[0].correlation
+        if again is not None:
+            call.on_undo(lambda: streams.end(call, again))
+        return request.fed[0]
     target = call.target.id if keyed else ""
-    correlation = request.correlation or streams.begun_by(request)
+    correlation = request.correlation
     if correlation is None:
         work = begin(call, request)
         correlation = streams.begin(call, kind, target, work, keyed=keyed)
-    stream = streams.find(call, correlation, kind, target)
-    if stream.last is not None and stream.last[0] is request:
-        done: PieceDone = stream.last[1]
-        return done
-    named, is_first, is_fed = correlation, stream.last is None, False
+    else:
+        work = streams.state_of(call, correlation, kind, target)
+    named, rest = correlation, None
     try:
-        work = streams.state_of(call, stream)
-        given = work.feed(request)
-        rest = work.finish(request) if request.is_last else None
-        is_fed = True
+        data = work.feed(request)
+        if request.is_last:
+            rest = work.finish(request)
+            data += rest.data
+        done = PieceDone(
+            target,
+            data,
+            None if request.is_last else correlation,
+            work.iv if request.correlation is None else None,
+            None if rest is None else rest.tag,
+            None if rest is None else rest.is_valid,
+            work.words,
+        )
+        request.fed.append(done)
     finally:
-        if not is_fed:
-            streams.end(call, named)  # nobody can tell how far it was fed
+        if request.is_last or not request.fed:  # of one that failed nobody can tell how far it was fed
+            streams.end(call, named)
     call.on_undo(lambda: streams.end(call, named))
-    data = given if rest is None else given + rest.data
-    done = PieceDone(
-        target,
-        data,
-        None if request.is_last else correlation,
-        work.iv if is_first else None,
-        None if rest is None else rest.tag,
-        None if rest is None else rest.is_valid,
-        work.words,
-    )
-    stream.last = (request, done)
-    if request.is_last:
-        streams.finish(call, correlation)
     return done
 
 
