@@ -151,6 +151,7 @@ _MACS = Right.MAC | Right.MAC_VERIFY
 _ANY = range(8, KEY_BITS_MAX + 1, 8)
 _MAC_LENGTHS = range(112, KEY_BITS_MAX + 1, 8)  # SP 800-131A: 112 bits at least
 _KEPT = AlgorithmRule(_ANY, 128, legacy=True, is_known=False)
+_OLD = AlgorithmRule(_ANY, 128, legacy=True, block_bytes=8)
 
 
 def _mac(default_bits: int) -> AlgorithmRule:
@@ -158,7 +159,7 @@ def _mac(default_bits: int) -> AlgorithmRule:
 
 
 SYMMETRIC: dict[int, AlgorithmRule] = {
-    Algorithm.AES: AlgorithmRule((128, 192, 256), 256, block_bytes=16),
+    Algorithm.AES: AlgorithmRule((128, 192, 256, 512), 256, block_bytes=16),  # 512: both keys of XTS
     Algorithm.CHACHA20: AlgorithmRule((256,), 256),
     Algorithm.CHACHA20_POLY1305: AlgorithmRule((256,), 256),
     Algorithm.HMAC_SHA224: _mac(224),
@@ -175,16 +176,16 @@ SYMMETRIC: dict[int, AlgorithmRule] = {
     Algorithm.HMAC_SHA1: AlgorithmRule(_ANY, 160, legacy=True, rights=_MACS),
     Algorithm.HMAC_MD5: AlgorithmRule(_ANY, 128, legacy=True, rights=_MACS, is_known=False),
     Algorithm.SKIPJACK: AlgorithmRule((80,), 80, legacy=True, is_known=False),
-    Algorithm.BLOWFISH: _KEPT,
-    Algorithm.CAMELLIA: AlgorithmRule((128, 192, 256), 256, legacy=True, is_known=False),
-    Algorithm.CAST5: _KEPT,
-    Algorithm.IDEA: _KEPT,
+    Algorithm.BLOWFISH: _OLD,
+    Algorithm.CAMELLIA: AlgorithmRule((128, 192, 256), 256, legacy=True, block_bytes=16),
+    Algorithm.CAST5: _OLD,
+    Algorithm.IDEA: _OLD,
     Algorithm.MARS: _KEPT,
     Algorithm.RC2: _KEPT,
     Algorithm.RC5: _KEPT,
     Algorithm.TWOFISH: _KEPT,
     Algorithm.ARIA: AlgorithmRule((128, 192, 256), 256, legacy=True, is_known=False),
-    Algorithm.SEED: AlgorithmRule((128,), 128, legacy=True, is_known=False),
+    Algorithm.SEED: AlgorithmRule((128,), 128, legacy=True, block_bytes=16),
     Algorithm.SM4: AlgorithmRule((128,), 128, legacy=True, is_known=False),
 }
 """Algorithms of symmetric keys. Those of public and private keys have rules of their own."""
@@ -192,8 +193,11 @@ SYMMETRIC: dict[int, AlgorithmRule] = {
 _DES_LENGTHS = {56: 64, 112: 128, 168: 192}  # with the parity bits, as the key bytes have them
 
 
-def new_key_rule(algorithm: int, length_bits: int, switches: Switches) -> AlgorithmRule:
+def new_key_rule(algorithm: int, length_bits: int, switches: Switches, *, made_here: bool = True) -> AlgorithmRule:
     """Return the rule of an algorithm after checking that a new key of it may come to be.
+
+    What was not made here (registered or derived) may have any length where legacy algorithms are on: no cipher takes
+    it, but it can be kept, handed out and derived from.
 
     Raises:
         Invalid: not an algorithm of symmetric keys, or a length it does not have.
@@ -204,7 +208,8 @@ def new_key_rule(algorithm: int, length_bits: int, switches: Switches) -> Algori
         raise Invalid("this is no algorithm of symmetric keys here", "invalid.algorithm")
     if rule.legacy and not switches.legacy_algorithms:
         raise Refused("this algorithm is outdated; an administrator can set legacy.algorithms", "refused.switched_off")
-    if not rule.permits(length_bits):
+    is_kept = not made_here and switches.legacy_algorithms and length_bits in _ANY
+    if not rule.permits(length_bits) and not is_kept:
         raise Invalid(f"{name_of(algorithm)} has no keys of {length_bits} bits", "invalid.attribute_value")
     return rule
 

@@ -60,6 +60,7 @@ class Protection(NamedTuple):
     extractable: bool = True
     never_extractable: bool = False
     fresh: bool = True
+    wrapped: bool = False  # the material is wrapped by another key, as it came; it can only be handed out so
 
 
 class ManagedObject(NamedTuple):

@@ -49,6 +49,10 @@ HEAD_NAMES = frozenset(
 """Attributes that live in the head of an object, not in its multimap."""
 
 
+IMPLIED = {"Operation Policy Name": "default"}
+"""Attributes that every object has with this value unless it was given another one (KMIP 1.4 section 3.18)."""
+
+
 def matches(record: ManagedObject, query: Any) -> bool:
     """Tell whether an object fulfils every condition of a query at the query's moment (scopes are the caller's)."""
     if not query.destroyed and state_at(record.dates, query.now_us) in GONE and not asks_for_gone(query):
@@ -76,7 +80,10 @@ def holds(record: ManagedObject, match: Any, now_us: int) -> bool:
         return bool(record.shape.usage_mask & wanted == wanted)
     if name in ("Sensitive", "Extractable", "Always Sensitive", "Never Extractable", "Fresh"):
         return bool(getattr(record.protection, name.lower().replace(" ", "_")) == wanted)
-    return any(_value_holds(instance.value, match) for instance in record.attributes.instances(name))
+    instances = record.attributes.instances(name)
+    if not instances and name in IMPLIED:
+        return bool(wanted == IMPLIED[name])
+    return any(_value_holds(instance.value, match) for instance in instances)
 
 
 def _date_holds(held_us: int | None, match: Any) -> bool:

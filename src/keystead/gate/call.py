@@ -110,6 +110,14 @@ class Call:
         record: ManagedObject = self.targets[0].record
         return record
 
+    def another(self, object_id: str, right: int) -> Loaded:
+        """Return a further object that only the first ones lead to, authorised like those.
+
+        Raises:
+            NotFound, Refused, WrongState: as for a target.
+        """
+        return _authorised(self, self.desk, object_id, right)
+
     def on_undo(self, forget: Callable[[], None]) -> None:
         """Have something in memory forgotten if what the call has done is taken back."""
         self.undoing = (*self.undoing, forget)
@@ -315,7 +323,7 @@ class Gate:
         if target.right & ~held:
             raise Refused("you may not do this with the object; ask its owner for a grant", "refused.permission")
         if loaded.material is None and not target.destroyed and _gone(loaded.record):
-            raise WrongState("the object is destroyed", "wrong_state.object")
+            raise WrongState("the object is destroyed", "wrong_state.destroyed")
         return loaded
 
     def _answer(self, run: "_Run", replies: list[Reply], deliver: Deliver) -> None:
@@ -367,6 +375,18 @@ def _transaction(run: _Run, refusals: Sequence[tuple[str, str, str]]) -> Transac
     principal = run.batch.principal
     who = f"{principal.kind}:{principal.name}"
     return Transaction(new_request_id(), who, principal.address, run.now_us, run.steps, tuple(refusals))
+
+
+def _authorised(call: Call, desk: Desk, object_id: str, right: int) -> Loaded:
+    loaded = desk.get(object_id)
+    held = 0 if loaded is None else rights_on(call.principal, loaded.record, call.switches)
+    if loaded is None or not held:
+        raise NotFound("no such object among those you may use", "not_found.item")
+    if right & ~held:
+        raise Refused("you may not do this with the object; ask its owner for a grant", "refused.permission")
+    if loaded.material is None and _gone(loaded.record):
+        raise WrongState("the object is destroyed", "wrong_state.destroyed")
+    return loaded
 
 
 def _gone(record: Any) -> bool:

@@ -46,6 +46,7 @@ from keystead.gate.call import Call
 from keystead.gate.leases import Leases
 from keystead.gate.operation import Target, operation
 from keystead.operations.requests import CipherParameters, Decrypt, Decrypted, Encrypt, Encrypted
+from keystead.operations.wrapped_keys import check_usable
 from keystead.storage.store import Loaded, as_object
 from keystead.trust.asymmetric_ciphers import Asymmetric, MaskParameters, asymmetric_suite
 from keystead.trust.cipher_modes import Prepared
@@ -195,6 +196,7 @@ def _plan(call: Call, loaded: Loaded, asked: CipherParameters | None) -> Plan:
 
 def _planned(call: Call, loaded: Loaded, parameters: CipherParameters | None) -> Plan:
     record = as_object(loaded)
+    check_usable(record)
     if record.object_type != ObjectType.SYMMETRIC_KEY and record.object_type not in PAIR:
         raise Invalid("only keys encrypt and decrypt", "invalid.object_type")
     if parameters is None:

@@ -1,7 +1,8 @@
 """Derive Key: a new key or secret from one or two that are here.
 
-Laws: whoever derives must hold that right on every object that goes into it; only active objects whose usage mask says
-so are derived from; a long derivation is made on another thread.
+Laws: whoever derives must hold that right on every object that goes into it; only objects whose usage mask says so, and
+which are not out of use, are derived from: also pre-active ones, as common clients do it (docs/adr/0038). A long
+derivation is made on another thread.
 
 Source: KMIP 1.4 sections 4.6, 11.7; KMIP 2.1 section 6.1.12; requirement KS-KMIP-031; attacks.md classes 14 and 17.
 """
@@ -22,7 +23,7 @@ from keystead.core.attribute_table import ObjectType
 from keystead.core.attributes import Attribute
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid, Refused, WrongState
-from keystead.core.lifecycle import may_protect
+from keystead.core.lifecycle import State
 from keystead.core.permission import Right
 from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.core.secret import Secret
@@ -32,6 +33,7 @@ from keystead.operations.ciphers import own_parameters
 from keystead.operations.links import LinkType, linked
 from keystead.operations.new_objects import conceived, described, id_of, with_shape, with_templates
 from keystead.operations.requests import CipherParameters, Created
+from keystead.operations.wrapped_keys import check_usable
 from keystead.storage.store import Loaded, as_object
 from keystead.trust.cipher_modes import Prepared
 from keystead.trust.ciphers import prepare, suite
@@ -113,8 +115,8 @@ def derive_key(call: Call, request: DeriveKey) -> Change:
 def _check_base(call: Call, base: ManagedObject) -> None:
     if not base.shape.usage_mask & UsageMask.DERIVE:
         raise Refused("the usage mask does not allow deriving from this object", "refused.usage_mask")
-    if not may_protect(base.dates, call.now_us):
-        raise WrongState("an object must be active to be derived from")
+    if base.state(call.now_us) not in (State.PRE_ACTIVE, State.ACTIVE):
+        raise WrongState("an object that is no longer in use is not derived from")
 
 
 def _born_as(call: Call, object_type: int, birth: Birth) -> Birth:
@@ -122,7 +124,7 @@ def _born_as(call: Call, object_type: int, birth: Birth) -> Birth:
     if object_type == ObjectType.SYMMETRIC_KEY:
         if not shape.algorithm or not shape.length_bits:
             raise Invalid("a derived key needs its Cryptographic Algorithm and Length", "invalid.missing")
-        new_key_rule(shape.algorithm, shape.length_bits, call.switches)
+        new_key_rule(shape.algorithm, shape.length_bits, call.switches, made_here=False)
         return with_shape(birth, format=shape.format or int(KeyFormat.RAW))
     if object_type != ObjectType.SECRET_DATA:
         raise Invalid("symmetric keys and secret data can be derived", "invalid.object_type")
@@ -188,6 +190,7 @@ def _agreed(call: Call, bases: list[Loaded], length_bytes: int) -> Secret:
 
 
 def _material(call: Call, loaded: Loaded) -> Secret:
-    record = loaded.record
+    record = as_object(loaded)
+    check_usable(record)
     secret: Secret = call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, loaded.material)
     return secret

@@ -21,7 +21,8 @@ from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
 from keystead.operations.key_pairs import converted
-from keystead.operations.requests import Get, Got, KeyBlock
+from keystead.operations.requests import Get, Got, GotWrapped, KeyBlock
+from keystead.operations.wrapped_keys import unpacked
 from keystead.storage.store import Loaded, as_object
 from keystead.trust.material import Opener
 
@@ -30,6 +31,9 @@ _CONVERTIBLE: dict[int, frozenset[int]] = {
     ObjectType.SECRET_DATA: frozenset({KeyFormat.RAW, KeyFormat.OPAQUE}),
 }
 """Formats that differ in how the same bytes are wrapped up, so that each can be given for the other."""
+
+
+NOT_WRAPPED = 1  # Key Wrap Type
 
 
 class Plan(NamedTuple):
@@ -49,7 +53,7 @@ class Plan(NamedTuple):
 
 
 @operation(Get, "key.get", "Get", user=Right.EXPORT, targets=(Target(Right.EXPORT),), material=True)
-def get(call: Call, request: Get) -> Got | Change:
+def get(call: Call, request: Get) -> Got | GotWrapped | Change:
     """Return the object in its own format or in the one asked for."""
     loaded = call.targets[0]
     record: ManagedObject = loaded.record
@@ -58,12 +62,27 @@ def get(call: Call, request: Get) -> Got | Change:
     if plan is None or plan.loaded is not loaded or plan.switches is not call.switches:
         if record.object_type == ObjectType.TEMPLATE:
             return Got(record.id, record.object_type, None, template_attributes(record))
+        if record.protection.wrapped:
+            return _as_registered(call, loaded, request)
         plan = _plan(call, loaded, request)
     block = _block(record, plan.format, plan.opener.open())
     got = _got((record.id, record.object_type, block, ()))
     if record.protection.fresh:
         return Change((Put(record._replace(protection=record.protection._replace(fresh=False))),), got)
     return got
+
+
+def _as_registered(call: Call, loaded: Loaded, request: Get) -> GotWrapped:
+    """Return an object that is kept wrapped as it came; it was never in clear here."""
+    record = as_object(loaded)
+    if request.wrap_type == NOT_WRAPPED:
+        raise NotSupported("the object is kept as it was registered, wrapped", "not_supported.wrapping")
+    form = released_format(call, record, request, wrapped=True)
+    if form != record.shape.format:
+        raise NotSupported("a wrapped key cannot be given in another format", "not_supported.key_format")
+    material = call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, loaded.material)
+    data, wrapping, iv = unpacked(material)
+    return GotWrapped(record.id, record.object_type, _block(record, form, data), wrapping, iv)
 
 
 def clear_block(call: Call, loaded: Loaded, form: int) -> KeyBlock:

@@ -18,6 +18,7 @@ from keystead.core.attributes import Attribute, Attributes
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid, Refused
 from keystead.core.key_pairs import (
+    RSA_SAFE_BITS_MIN,
     PairSpecification,
     default_format,
     default_usage,
@@ -34,6 +35,7 @@ from keystead.operations.links import LinkType, linked
 from keystead.operations.new_objects import conceived, described_record, with_shape, with_templates
 from keystead.operations.requests import KeyBlock
 from keystead.trust.key_pairs import (
+    RAW_KEYS,
     PrivateKey,
     generate,
     read_private,
@@ -118,6 +120,8 @@ def registered_key(object_type: int, birth: Birth, block: KeyBlock, switches: Sw
         Refused: it is outdated, and legacy algorithms are switched off.
     """
     told = _same(birth.shape.algorithm, block.algorithm, "Cryptographic Algorithm")
+    if block.format in _UNREAD and (told, len(block.material)) not in RAW_KEYS:
+        return _told(birth, block, told, switches)
     if object_type == ObjectType.PRIVATE_KEY:
         found = specification_of(read_private(block.format, block.material, told), told)
     else:
@@ -134,6 +138,22 @@ def registered_key(object_type: int, birth: Birth, block: KeyBlock, switches: Sw
         )
     shaped = with_shape(birth, algorithm=int(found.algorithm), length_bits=found.length_bits, format=block.format)
     return shaped._replace(attributes=_with_curve(birth.attributes, found))
+
+
+_UNREAD = frozenset({1, 2})
+"""Raw and Opaque: common clients put any encoding there, so that such a key is kept and handed out, nothing more."""
+
+
+def _told(birth: Birth, block: KeyBlock, algorithm: int, switches: Switches) -> Birth:
+    length_bits = _same(birth.shape.length_bits, block.length_bits, "Cryptographic Length")
+    _same(birth.shape.format, block.format, "Key Format Type")
+    if not algorithm:
+        raise Invalid("say the Cryptographic Algorithm of a raw key", "invalid.missing")
+    if algorithm == Algorithm.RSA and length_bits < RSA_SAFE_BITS_MIN and not switches.legacy_algorithms:
+        raise Refused(
+            "keys of this size are outdated; an administrator can set legacy.algorithms", "refused.switched_off"
+        )
+    return with_shape(birth, algorithm=algorithm, length_bits=length_bits, format=block.format)
 
 
 def _wishes(call: Call, common: Wishes, own: Wishes) -> tuple[Attribute, ...]:

@@ -22,6 +22,7 @@ from keystead.gate.call import Call
 from keystead.gate.operation import PLACEHOLDER, Target, operation
 from keystead.operations.ciphers import LIMITS, NONE, own_parameters, spent
 from keystead.operations.requests import CipherParameters
+from keystead.operations.wrapped_keys import check_usable
 from keystead.trust.macs import Method, digest, hashing, is_code, method
 
 
@@ -137,6 +138,7 @@ def hash_data(call: Call, request: Hash) -> Hashed:
 
 
 def _method(record: ManagedObject, parameters: CipherParameters | None) -> Method:
+    check_usable(record)
     if record.object_type != ObjectType.SYMMETRIC_KEY:
         raise Invalid("only symmetric keys make and verify authentication codes", "invalid.object_type")
     asked = parameters or own_parameters(record) or NONE

@@ -14,6 +14,7 @@ from keystead.gate.call import Call
 from keystead.operations.ciphers import NONE, own_parameters
 from keystead.operations.requests import CipherParameters
 from keystead.operations.signatures import ready_key, wanted_of
+from keystead.operations.wrapped_keys import check_usable
 from keystead.trust.cipher_modes import Prepared
 from keystead.trust.ciphers import Suite, new_iv, prepare, suite
 from keystead.trust.macs import HMACS, hashing, is_code, method
@@ -245,6 +246,7 @@ def _suite(call: Call, piece: "Piece") -> tuple[CipherParameters, Suite]:
 
 def _material(call: Call) -> Secret:
     record, material = call.target, call.targets[0].material
+    check_usable(record)
     secret: Secret = call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, material)
     return secret
 

@@ -60,10 +60,27 @@ def _completed(object_type: int, birth: Birth, block: KeyBlock, switches: Switch
     length_bits = _agreed(birth.shape.length_bits, block.length_bits, "Cryptographic Length")
     length_bits = length_bits or length_of(algorithm, len(block.material))
     if object_type == ObjectType.SYMMETRIC_KEY:
-        new_key_rule(algorithm, length_bits, switches)
+        new_key_rule(algorithm, length_bits, switches, made_here=False)
     if material_bytes(algorithm, length_bits) != len(block.material):
         raise Invalid("the key bytes do not have the Cryptographic Length", "invalid.key")
     _agreed(birth.shape.format, block.format, "Key Format Type")
+    return with_shape(birth, algorithm=algorithm, length_bits=length_bits, format=block.format, subtype=block.subtype)
+
+
+def told_shape(object_type: int, birth: Birth, block: KeyBlock, switches: Switches) -> Birth:
+    """Complete the birth of an object whose bytes cannot be looked at: what was told of it counts.
+
+    Raises:
+        Invalid: the key block and the attributes contradict each other, or the algorithm has no such keys.
+        Refused: outdated, and legacy algorithms are switched off.
+    """
+    if not 0 < len(block.material) <= SECRET_BYTES_MAX:
+        raise Invalid("an object has 1 to 65,536 bytes", "invalid.key")
+    algorithm = _agreed(birth.shape.algorithm, block.algorithm, "Cryptographic Algorithm")
+    length_bits = _agreed(birth.shape.length_bits, block.length_bits, "Cryptographic Length")
+    _agreed(birth.shape.format, block.format, "Key Format Type")
+    if object_type == ObjectType.SYMMETRIC_KEY:
+        new_key_rule(algorithm, length_bits, switches, made_here=False)
     return with_shape(birth, algorithm=algorithm, length_bits=length_bits, format=block.format, subtype=block.subtype)
 
 

@@ -7,6 +7,7 @@ not taken over, but for the activation: a replacement is not born dead (docs/adr
 Source: KMIP 1.4 sections 4.4, 4.5, 11.5, 11.6; KMIP 2.1 sections 6.1.41, 6.1.42; requirement KS-KMIP-031.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -16,9 +17,8 @@ from keystead.core.attribute_rules import DATE_FIELDS, Birth, birth_of, merged, 
 from keystead.core.attribute_table import Client, ObjectType, rule_of
 from keystead.core.attribute_values import date
 from keystead.core.attributes import Attribute
-from keystead.core.authorize import rights_on
 from keystead.core.changes import Change, Put
-from keystead.core.errors import Invalid, Refused, WrongState
+from keystead.core.errors import Invalid, NotFound, Refused, WrongState
 from keystead.core.key_pairs import new_pair
 from keystead.core.permission import Right
 from keystead.core.records import ManagedObject
@@ -139,13 +139,12 @@ def _public_half(call: Call) -> ManagedObject:
     if private.object_type != ObjectType.PRIVATE_KEY:
         raise Invalid("name the pair by its private key", "invalid.object_type")
     other = link_of(private.attributes, LinkType.PUBLIC_KEY)
-    loaded = None if other is None else call.desk.get(other)
-    if loaded is None or not rights_on(call.principal, loaded.record, call.switches) & Right.MODIFY:
-        raise WrongState("the public half of the pair is not here; register it and link it", "wrong_state.object")
-    public = as_object(loaded)
-    if public.object_type != ObjectType.PUBLIC_KEY or loaded.material is None:
-        raise WrongState("the public half of the pair is not here; register it and link it", "wrong_state.object")
-    return public
+    if other is not None:
+        with suppress(NotFound):
+            public = as_object(call.another(other, Right.MODIFY))
+            if public.object_type == ObjectType.PUBLIC_KEY:
+                return public
+    raise WrongState("the public half of the pair is not here; register it and link it", "wrong_state.object")
 
 
 def _heir(call: Call, old: ManagedObject, wishes: tuple[Attribute, ...], offset_s: int | None) -> _Heir:

@@ -80,6 +80,7 @@ class Get(NamedTuple):
     target: str = PLACEHOLDER
     format: int | None = None
     compression: int | None = None
+    wrap_type: int | None = None  # Key Wrap Type: 1 not wrapped, 2 as registered
 
 
 class Got(NamedTuple):
@@ -269,6 +270,16 @@ class Wrapping(NamedTuple):
     method: int = 1
     encoding: int | None = None
     names: tuple[str, ...] = ()
+
+
+class GotWrapped(NamedTuple):
+    """An object with its key bytes wrapped: `block.material` is what the wrapping gave; `iv` where there is one."""
+
+    id: str
+    object_type: int
+    block: KeyBlock
+    wrapping: Wrapping
+    iv: bytes | None = None
 
 
 class Encrypt(NamedTuple):

@@ -22,6 +22,7 @@ from keystead.gate.call import Call
 from keystead.gate.operation import PLACEHOLDER, Target, operation
 from keystead.operations.ciphers import LIMITS, NONE, own_parameters, spent
 from keystead.operations.requests import CipherParameters
+from keystead.operations.wrapped_keys import check_usable
 from keystead.trust.key_pairs import PrivateKey, PublicKey, read_private, read_public, specification_of
 from keystead.trust.signatures import Wanted, is_signature, scheme, sign
 
@@ -138,6 +139,7 @@ def ready_key(call: Call) -> Ready:
     found = held.get((record.id, _READY)) if held is not None else None
     if found is not None and found.loaded is loaded:
         return found
+    check_usable(record)
     secret = call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, loaded.material)
     shape = record.shape
     key: PrivateKey | PublicKey

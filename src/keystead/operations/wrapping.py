@@ -2,7 +2,8 @@
 
 Laws: a key leaves wrapped under the same rules as in clear, except that a sensitive one may; the wrapping key must be
 there to wrap, be active, and be one that the asker may encrypt (to unwrap: decrypt) with; only modes that notice
-changes wrap. What arrives wrapped is unwrapped at once and kept like any other key. No key wraps itself.
+changes wrap. What arrives wrapped is unwrapped at once and kept like any other key if the wrapping key is here; else it
+is kept as it came, and can only be handed out so. No key wraps itself.
 
 Source: KMIP 1.4 sections 2.1.5, 2.1.6, 4.11, 11.12; NIST SP 800-38F, SP 800-38D; requirements KS-KMIP-040 and its
 modern form; KS-KEY-009; KS-SEC-011; attacks.md class 17.
@@ -10,9 +11,9 @@ modern form; KS-KEY-009; KS-SEC-011; attacks.md class 17.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from keystead.core.algorithms import Mode, UsageMask
+from keystead.core.attribute_rules import birth_of
 from keystead.core.attribute_table import ObjectType
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid, NotFound, NotSupported, Refused, WrongState
@@ -24,9 +25,11 @@ from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
 from keystead.operations.ciphers import NONE, budget_of, leases_of, own_parameters, parameters_of
 from keystead.operations.get import clear_block, released_format
-from keystead.operations.register import register
-from keystead.operations.requests import CipherParameters, Get, KeyBlock, Register, Wrapping
-from keystead.storage.store import as_object
+from keystead.operations.new_objects import conceived, with_templates
+from keystead.operations.register import register, told_shape
+from keystead.operations.requests import CipherParameters, Created, Get, GotWrapped, KeyBlock, Register, Wrapping
+from keystead.operations.wrapped_keys import check_usable, packed
+from keystead.storage.store import Loaded, as_object
 from keystead.trust.cipher_modes import Prepared
 from keystead.trust.ciphers import GCM_RANDOM_IV_COUNT_MAX, new_iv, prepare
 
@@ -65,16 +68,6 @@ class GetWrapped:
         return self.wrapping.key
 
 
-class GotWrapped(NamedTuple):
-    """An object with its key bytes wrapped: `block.material` is what the wrapping gave; `iv` where there is one."""
-
-    id: str
-    object_type: int
-    block: KeyBlock
-    wrapping: Wrapping
-    iv: bytes | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class RegisterWrapped:
     """Take an object that arrives wrapped by a key which is here (KMIP 1.4 section 4.3).
@@ -91,11 +84,6 @@ class RegisterWrapped:
     iv: bytes | None
     decode: Decode
 
-    @property
-    def wrapping_key(self) -> str:
-        """The key that unwraps."""
-        return self.wrapping.key
-
 
 @operation(
     GetWrapped,
@@ -111,15 +99,19 @@ def get_wrapped(call: Call, request: GetWrapped) -> GotWrapped | Change:
     record, key = as_object(loaded), as_object(wrapper)
     if record.object_type not in _WRAPPABLE:
         raise Invalid("objects of this type have no key block that could be wrapped", "invalid.object_type")
+    if record.protection.wrapped:
+        raise NotSupported("the object is kept wrapped as it came; get it so", "not_supported.wrapping")
     if record.id == key.id:
         raise Refused("a key does not wrap itself", "refused.permission")
     form = released_format(call, record, request.get, wrapped=True)
-    mode = _mode(key, request.wrapping, UsageMask.WRAP)
+    if not key.shape.usage_mask & UsageMask.WRAP:
+        raise Refused("the usage mask of the wrapping key does not allow wrapping", "refused.usage_mask")
+    mode = _mode(key, request.wrapping)
     if not may_protect(key.dates, call.now_us):
         raise WrongState("the wrapping key is not active")
     block = clear_block(call, loaded, form)
     iv, puts = _fresh_iv(call, key, mode)
-    sealed, tag = _cipher(call, mode).encrypt(request.encode(block), iv)
+    sealed, tag = _cipher(call, wrapper, mode).encrypt(request.encode(block), iv)
     wrapped = block._replace(material=Secret(sealed + (tag or b"")))
     result = GotWrapped(record.id, record.object_type, wrapped, request.wrapping, iv)
     if record.protection.fresh:
@@ -132,27 +124,53 @@ def get_wrapped(call: Call, request: GetWrapped) -> GotWrapped | Change:
     "key.register_wrapped",
     "Register",
     user=Right.CREATE,
-    targets=(Target(Right.DECRYPT, field="wrapping_key"),),
     configuration=True,
     material=True,
     places=lambda result: result.id,
 )
 def register_wrapped(call: Call, request: RegisterWrapped) -> Change:
-    """Unwrap and keep the object."""
-    key, block = call.target, request.register.block
-    mode = _mode(key, request.wrapping, UsageMask.UNWRAP)
-    if not may_process(key.dates, call.now_us):
-        raise WrongState("the wrapping key is not active")
+    """Unwrap the object with a key that is here and may do it; keep it as it came where there is none."""
+    plain, block = request.register, request.register.block
     if block is None:
         raise Invalid("there is no object to register", "invalid.missing")
+    wrapper = _unwrapping_key(call, request.wrapping)
+    if wrapper is None:
+        return _kept_wrapped(call, request, block)
+    mode = _mode(as_object(wrapper), request.wrapping)
     data, tag = block.material.reveal(), None
     if mode == Mode.GCM:
         data, tag = data[:-GCM_TAG_BYTES], data[-GCM_TAG_BYTES:]
-    clear = request.decode(_cipher(call, mode).decrypt(data, request.iv, None, tag))
+    clear = request.decode(_cipher(call, wrapper, mode).decrypt(data, request.iv, None, tag))
     found = block._replace(material=clear.material)
-    plain = request.register
     change: Change = register(call, Register(plain.object_type, found, plain.attributes, plain.templates))
     return change
+
+
+def _unwrapping_key(call: Call, wrapping: Wrapping) -> Loaded | None:
+    """Return the wrapping key if it is here for the asker and may unwrap.
+
+    Raises:
+        Refused: the asker sees it and may not decrypt with it.
+    """
+    try:
+        loaded = call.another(wrapping.key, Right.DECRYPT)
+    except (NotFound, WrongState):
+        return None
+    key = as_object(loaded)
+    may = key.object_type == ObjectType.SYMMETRIC_KEY and key.shape.usage_mask & UsageMask.UNWRAP
+    return loaded if may and may_process(key.dates, call.now_us) else None
+
+
+def _kept_wrapped(call: Call, request: RegisterWrapped, block: KeyBlock) -> Change:
+    plain = request.register
+    given = with_templates(call, plain.templates, plain.attributes)
+    birth = birth_of(plain.object_type, given)
+    birth = told_shape(plain.object_type, birth, block, call.switches)
+    birth = birth._replace(protection=birth.protection._replace(wrapped=True))
+    material = packed(block.material, request.wrapping, request.iv)
+    record, sealed = conceived(call, plain.object_type, birth, material)
+    record = record._replace(digest=None)  # of the key, which is not known here
+    return Change((Put(record, sealed),), Created(record.id, plain.object_type, (), record))
 
 
 _WRAPPABLE = frozenset(
@@ -161,13 +179,13 @@ _WRAPPABLE = frozenset(
 )
 
 
-def _mode(key: ManagedObject, wrapping: Wrapping, use: UsageMask) -> int:
+def _mode(key: ManagedObject, wrapping: Wrapping) -> int:
     """Return the mode that wraps.
 
     Raises:
         Invalid: the wrapping key is no symmetric key.
         NotFound: the parameters are none of the key's own.
-        NotSupported: a method or mode that is not offered. Refused: the usage mask does not allow it.
+        NotSupported: a method or mode that is not offered.
     """
     if wrapping.method != ENCRYPT:
         raise NotSupported("of the wrapping methods only Encrypt is offered", "not_supported.wrapping")
@@ -175,8 +193,6 @@ def _mode(key: ManagedObject, wrapping: Wrapping, use: UsageMask) -> int:
         raise NotSupported("attributes are not wrapped with a key; ask for them beside it", "not_supported.wrapping")
     if key.object_type != ObjectType.SYMMETRIC_KEY:
         raise Invalid("a symmetric key wraps; name one", "invalid.object_type")
-    if not key.shape.usage_mask & use:
-        raise Refused("the usage mask of the wrapping key does not allow this", "refused.usage_mask")
     own = parameters_of(key)
     parameters = wrapping.parameters or own_parameters(key) or NONE
     if wrapping.parameters is not None and own and not any(_matches(wrapping.parameters, one) for one in own):
@@ -198,9 +214,8 @@ def _fresh_iv(call: Call, key: ManagedObject, mode: int) -> tuple[bytes | None, 
     return new_iv(key.shape.algorithm, mode), puts
 
 
-def _cipher(call: Call, mode: int) -> Prepared:
-    """Make the wrapping key, which is the last of the targets, ready."""
-    loaded = call.targets[-1]
+def _cipher(call: Call, loaded: Loaded, mode: int) -> Prepared:
     key = as_object(loaded)
+    check_usable(key)
     secret: Secret = call.desk.keyring.open(key.realm, KIND_OBJECT, key.id, loaded.material)
     return prepare(key.shape.algorithm, mode, 0, secret)

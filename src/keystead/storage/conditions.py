@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from keystead.core.attributes import ItemType, Value
 from keystead.core.records import Protection
-from keystead.core.search import HEAD_NAMES
+from keystead.core.search import HEAD_NAMES, IMPLIED
 from keystead.storage.attribute_index import INTEGER_MAX, INTEGER_MIN, wanted_value
 from keystead.storage.documents import protection_bits
 from keystead.storage.store import Match
@@ -49,7 +49,7 @@ class Test(NamedTuple):
 
 def equal_value(match: Match) -> tuple[str, bytes] | None:
     """Return (name, index value) of a condition that names one value of the multimap, None for any other."""
-    if match.name in HEAD_NAMES or match.until is not None:
+    if match.name in HEAD_NAMES or match.until is not None or IMPLIED.get(match.name) == match.value.content:
         return None
     value = wanted_value(match.value)
     return None if value is None else (match.name, value)

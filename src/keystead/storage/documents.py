@@ -142,13 +142,14 @@ def protection_bits(held: Protection) -> int:
         | held.extractable << 4
         | held.never_extractable << 5
         | held.fresh << 6
+        | held.wrapped << 7
     )
 
 
-@lru_cache(1 << 7)
+@lru_cache(1 << 8)
 def protection(bits: int) -> Protection:
     """Return what `protection_bits` was made from."""
-    return Protection(*(bool(bits >> place & 1) for place in range(7)))
+    return Protection(*(bool(bits >> place & 1) for place in range(8)))
 
 
 def encode_attributes(attributes: Attributes) -> bytes:

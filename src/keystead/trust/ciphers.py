@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from cryptography.hazmat.decrepit.ciphers.algorithms import ARC4, TripleDES
+from cryptography.hazmat.decrepit.ciphers.algorithms import ARC4, CAST5, IDEA, SEED, Blowfish, Camellia, TripleDES
 from cryptography.hazmat.decrepit.ciphers.modes import CFB, OFB
 from cryptography.hazmat.primitives.ciphers import CipherAlgorithm, algorithms, modes
 
@@ -44,9 +44,14 @@ class Algorithm(IntEnum):
     DES = 0x01
     TRIPLE_DES = 0x02
     AES = 0x03
+    BLOWFISH = 0x10
+    CAMELLIA = 0x11
+    CAST5 = 0x12
+    IDEA = 0x13
     RC4 = 0x16
     CHACHA20 = 0x1C
     CHACHA20_POLY1305 = 0x1E
+    SEED = 0x2A
 
 
 class Mode(IntEnum):
@@ -213,6 +218,19 @@ SUITES: dict[tuple[int, int], Suite] = {
     ),
     (Algorithm.RC4, Mode.NONE): Suite(lambda key, _: Arc4(ARC4(key)), _RC4, 0, legacy_algorithm=True),
 }
+for _number, _made, _lengths, _bytes in (
+    (Algorithm.BLOWFISH, Blowfish, tuple(range(4, 57)), 8),
+    (Algorithm.CAST5, CAST5, tuple(range(5, 17)), 8),
+    (Algorithm.IDEA, IDEA, (16,), 8),
+    (Algorithm.SEED, SEED, (16,), 16),
+    (Algorithm.CAMELLIA, Camellia, (16, 24, 32), 16),
+):
+    SUITES[_number, Mode.CBC] = Suite(
+        _block(_made, _bytes, chained=True), _lengths, _bytes, pads=True, legacy_algorithm=True
+    )
+    SUITES[_number, Mode.ECB] = Suite(
+        _block(_made, _bytes, chained=False), _lengths, 0, pads=True, legacy_algorithm=True, legacy_mode=True
+    )
 """Everything that is offered: (algorithm, mode) -> suite. PCBC is not: no library has it, and nobody should want it."""
 
 PADDINGS = frozenset(Padding)

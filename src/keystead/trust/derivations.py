@@ -131,6 +131,8 @@ def _hash(how: Derivation, base: Secret, _algorithm: int) -> Secret:
 
 
 def _hmac(how: Derivation, base: Secret, algorithm: int) -> Secret:
+    if how.salt is not None:  # KMIP gives this method no salt; common clients mean RFC 5869 when they send one
+        return _hkdf(how, base, algorithm)
     return cut(hmac.digest(base.reveal(), _data(how), _hash_name(_named(how, algorithm))), how.length_bytes)
 
 

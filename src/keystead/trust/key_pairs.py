@@ -1,8 +1,9 @@
 """Public and private keys: reading them from the forms of KMIP, checking, generating, writing them in another form.
 
-Laws: the bytes of a key are as its format says, and nobody guesses; a key of a transparent format is kept as PKCS#8 or
-SubjectPublicKeyInfo. Private keys are read without the library's primality test, which takes 0.1 to 14 s: their
-arithmetic is checked instead, and a key with composite "primes" hurts only whoever registered it.
+Laws: a key of a transparent format is kept as PKCS#8 or SubjectPublicKeyInfo. Which of the DER forms the bytes of
+another one have is seen from them, as common clients name the wrong one; it is handed out under the name it came with.
+Private keys are read without the library's primality test, which takes 0.1 to 14 s: their arithmetic is checked
+instead, and a key with composite "primes" hurts only whoever registered it.
 
 Source: RFC 8017 (PKCS#1), 5958 (PKCS#8), 5915 (ECPrivateKey), 5280 (SubjectPublicKeyInfo), 7748, 8032; KMIP 2.1
 sections 3.1 to 3.7, 4.26, 11.22.
@@ -104,9 +105,8 @@ _RAW_PUBLIC: dict[tuple[int, int], Callable[[bytes], PublicKey]] = {
     (Algorithm.EC, 56): x448.X448PublicKey.from_public_bytes,
 }
 
-_INTEGER, _OCTETS, _SEQUENCE = 0x02, 0x04, 0x30
-_SECOND_TAG = {PairFormat.PKCS_1: _INTEGER, PairFormat.PKCS_8: _SEQUENCE, PairFormat.EC_PRIVATE_KEY: _OCTETS}
-_FIRST_TAG = {PairFormat.PKCS_1: _INTEGER, PairFormat.X_509: _SEQUENCE}
+RAW_KEYS = frozenset(_RAW_PRIVATE)
+"""Algorithm and length in bytes of keys that have a raw form."""
 
 
 def read_private(key_format: int, material: Secret, algorithm: int = 0) -> PrivateKey:
@@ -127,8 +127,6 @@ def read_private(key_format: int, material: Secret, algorithm: int = 0) -> Priva
     data = material.reveal()
     if form == PairFormat.RAW:
         return _raw(_RAW_PRIVATE, algorithm, data)
-    if _tags(data)[1] != _SECOND_TAG[form]:
-        raise _unreadable()
     try:
         key = load_der_private_key(data, None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError) as error:
@@ -150,8 +148,6 @@ def read_public(key_format: int, material: Secret, algorithm: int = 0) -> Public
     data = material.reveal()
     if form == PairFormat.RAW:
         return _raw(_RAW_PUBLIC, algorithm, data)
-    if _tags(data)[0] != _FIRST_TAG[form]:
-        raise _unreadable()
     try:
         key = load_der_public_key(data)
     except (ValueError, TypeError) as error:
@@ -295,28 +291,6 @@ def _check_size(key: rsa.RSAPublicKey) -> None:
     exponent = key.public_numbers().e
     if exponent.bit_length() > PUBLIC_EXPONENT_BITS_MAX:
         raise Invalid(f"a public exponent has at most {PUBLIC_EXPONENT_BITS_MAX} bits", "invalid.key")
-
-
-def _tags(data: bytes) -> tuple[int, int]:
-    """Return the DER tags of the first two members of a sequence, 0 for none: they tell the formats apart."""
-    found = [0, 0]
-    at = _content_at(data, 0)
-    for place in range(2):
-        if at + 1 >= len(data):
-            break
-        found[place] = data[at]
-        at = _content_at(data, at) + _length_at(data, at)
-    return found[0], found[1]
-
-
-def _content_at(data: bytes, at: int) -> int:
-    long = data[at + 1] if at + 1 < len(data) else 0
-    return at + 2 + (long & 0x7F if long & 0x80 else 0)
-
-
-def _length_at(data: bytes, at: int) -> int:
-    first = data[at + 1]
-    return int.from_bytes(data[at + 2 : at + 2 + (first & 0x7F)], "big") if first & 0x80 else first
 
 
 def _unreadable() -> Invalid:

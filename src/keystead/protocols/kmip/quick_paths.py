@@ -26,6 +26,7 @@ from keystead.operations.requests import (
     Encrypted,
     Get,
     Got,
+    GotWrapped,
     Locate,
     Located,
 )
@@ -111,7 +112,9 @@ class _Recipe(NamedTuple):
     stand_in: Callable[[Any], Any]
 
 
-def _got(result: Got) -> tuple[Hashable, tuple[bytes, ...]]:
+def _got(result: Got | GotWrapped) -> tuple[Hashable, tuple[bytes, ...]]:
+    if type(result) is not Got:
+        return None, ()
     held, object_type, block, _ = result
     if block is None:
         return None, ()

@@ -11,7 +11,7 @@ Source: KMIP 1.4 sections 2.1.1, 2.1.8 and 3.39; KMIP 2.1 sections 4.60 and 5.
 import re
 from collections.abc import Iterable, Iterator
 
-from keystead.core.attribute_table import ATTRIBUTES, vendor_name, vendor_parts
+from keystead.core.attribute_table import ATTRIBUTES, rule_of, vendor_name, vendor_parts
 from keystead.core.attributes import Attribute, Value, is_custom
 from keystead.core.errors import Invalid
 from keystead.protocols.kmip.translate.fields import Field, Layout, count, members, text, typed
@@ -151,17 +151,27 @@ def _expressible(attributes: Iterable[Attribute], version: Version) -> Iterator[
                 yield attribute._replace(value=value)
 
 
-def instance_nodes(attributes: Iterable[Attribute], version: Version) -> list[Node]:
-    """Write Attribute structures of 1.x; the index 0 is left out (KMIP 1.4 section 2.1.1)."""
+def instance_nodes(attributes: Iterable[Attribute], version: Version, *, indexed: bool = False) -> list[Node]:
+    """Write Attribute structures of 1.x; the index 0 may be left out (KMIP 1.4 section 2.1.1).
+
+    `indexed`: it is written where there can be several instances, as some clients look for it.
+    """
     return [
         nodes.structure(
             Tag.ATTRIBUTE,
             nodes.text(Tag.ATTRIBUTE_NAME, attribute.name),
-            nodes.integer(Tag.ATTRIBUTE_INDEX, attribute.index) if attribute.index else None,
+            nodes.integer(Tag.ATTRIBUTE_INDEX, attribute.index)
+            if attribute.index or (indexed and version > (1, 0) and _is_multiple(attribute.name))
+            else None,
             node_of(Tag.ATTRIBUTE_VALUE, attribute.value),
         )
         for attribute in _expressible(attributes, version)
     ]
+
+
+def _is_multiple(name: str) -> bool:
+    rule = rule_of(name)
+    return rule is not None and rule.multiple
 
 
 def attributes_node(attributes: Iterable[Attribute], version: Version) -> Node:

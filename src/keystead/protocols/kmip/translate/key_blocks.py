@@ -13,8 +13,8 @@ from keystead.core.attribute_table import ObjectType
 from keystead.core.attributes import Attribute, Value
 from keystead.core.errors import Invalid, NotSupported
 from keystead.core.secret import Secret
-from keystead.operations.requests import KeyBlock, Wrapping
-from keystead.operations.wrapping import NO_ENCODING, GotWrapped
+from keystead.operations.requests import GotWrapped, KeyBlock, Wrapping
+from keystead.operations.wrapping import NO_ENCODING
 from keystead.protocols.kmip.translate.attributes import instance_nodes, numbered, read_instance
 from keystead.protocols.kmip.translate.fields import (
     Field,

@@ -7,8 +7,19 @@ from functools import partial
 from typing import Any
 
 from keystead.core.errors import Invalid, Refused
-from keystead.operations.requests import Activate, Create, Created, Destroy, Get, Got, Register, Revoke, Touched
-from keystead.operations.wrapping import GetWrapped, GotWrapped, RegisterWrapped
+from keystead.operations.requests import (
+    Activate,
+    Create,
+    Created,
+    Destroy,
+    Get,
+    Got,
+    GotWrapped,
+    Register,
+    Revoke,
+    Touched,
+)
+from keystead.operations.wrapping import GetWrapped, RegisterWrapped
 from keystead.protocols.kmip.translate.attributes import TWO, instance_nodes, read_attributes, read_template
 from keystead.protocols.kmip.translate.fields import (
     Dialect,
@@ -16,7 +27,6 @@ from keystead.protocols.kmip.translate.fields import (
     Layout,
     Values,
     enumeration,
-    ignored,
     integer,
     members,
     moment_us,
@@ -57,7 +67,7 @@ REGISTER = Layout(*NEW_OBJECT, *OBJECT_FIELDS)
 GET = Layout(
     TARGET,
     Field(Tag.KEY_FORMAT_TYPE, "format", enumeration),
-    Field(Tag.KEY_WRAP_TYPE, "wrap", ignored),  # nothing is kept wrapped: both values ask for the same
+    Field(Tag.KEY_WRAP_TYPE, "wrap_type", enumeration),
     Field(Tag.KEY_COMPRESSION_TYPE, "compression", enumeration),
     Field(Tag.KEY_WRAPPING_SPECIFICATION, "wrapping", read_specification),
 )
@@ -106,7 +116,7 @@ def make_register(values: Values, dialect: Dialect) -> Register | RegisterWrappe
 
 def make_get(values: Values, _dialect: Dialect) -> Get | GetWrapped:
     """Get."""
-    request = Get(values.get("target", ""), values.get("format"), values.get("compression"))
+    request = Get(values.get("target", ""), values.get("format"), values.get("compression"), values.get("wrap_type"))
     wrapping = values.get("wrapping")
     return request if wrapping is None else GetWrapped(request, wrapping, encoder(wrapping, material_node))
 

@@ -30,7 +30,7 @@ from keystead.protocols.kmip.wire.tags_table import Tag
 
 LOCATE = Layout(
     Field(Tag.MAXIMUM_ITEMS, "maximum_count", count),
-    Field(Tag.OFFSET_ITEMS, "offset_count", count),
+    Field(Tag.OFFSET_ITEMS, "offset_count", count, since=(1, 0)),  # of 1.3; common clients send it in older messages
     Field(Tag.STORAGE_STATUS_MASK, "storage_mask", integer),
     Field(Tag.OBJECT_GROUP_MEMBER, "group_member", enumeration),
     Field(Tag.ATTRIBUTE, "instances", read_instance, many=True, until=(1, 4)),
@@ -77,7 +77,7 @@ def answer_attributes(result: AttributesRead, dialect: Dialect) -> list[Node]:
     """Identifier and attributes."""
     items = [nodes.text(Tag.UNIQUE_IDENTIFIER, result.id)]
     if dialect.version < TWO:
-        return items + instance_nodes(result.attributes, dialect.version)
+        return items + instance_nodes(result.attributes, dialect.version, indexed=True)
     return [*items, attributes_node(result.attributes, dialect.version)]
 
 

@@ -92,7 +92,7 @@ def _encoded(wrapping: Wrapping, material_node: Callable[[KeyBlock], Node], bloc
 
 def wrapped_bytes(wrapped: WrappedBlock) -> bytes:
     """Return the bytes that the wrapping gave."""
-    if wrapped.wrapping.encoding == NO_ENCODING:
+    if wrapped.wrapping.encoding == NO_ENCODING and wrapped.value[1] != BYTE_STRING:
         inside = nodes.first(wrapped.value, Tag.KEY_MATERIAL) if wrapped.value[1] == nodes.STRUCTURE else None
         if inside is None:
             raise Invalid("a key wrapped without encoding has its bytes as Key Material", "invalid.key")
