@@ -130,7 +130,7 @@ def test_destroyed_objects_are_read_and_no_longer_changed(node: Node, change: st
     node.ask(ALICE, Destroy(key))
     assert attribute(node, ALICE, key, "State") == 5
     assert attribute(node, ALICE, key, "x-Held") == "before"
-    assert node.reason(ALICE, CHANGES[change](key)) == "wrong_state.object"
+    assert node.reason(ALICE, CHANGES[change](key)) == "wrong_state.destroyed"
 
 
 def test_three_additions_in_one_message_see_each_other(node: Node, key: str) -> None:

@@ -94,7 +94,7 @@ def test_keys_can_be_fetched_in_every_state_but_destroyed(node: Node) -> None:
     node.ask(ALICE, Revoke(2, target=key))
     assert node.reason(ALICE, Get(key)) is None
     node.ask(ALICE, Destroy(key))
-    assert node.reason(ALICE, Get(key)) == "wrong_state.object"
+    assert node.reason(ALICE, Get(key)) == "wrong_state.destroyed"
     assert node.reason(ALICE, GetAttributes(key)) is None
 
 

@@ -210,7 +210,7 @@ def test_a_revoked_key_is_refused_by_the_next_item_of_the_same_message(node: Nod
     replies = node.batch(ALICE, [Destroy(key), Get(key)], go_on=True)
     assert replies[0].error is None
     assert replies[1].error is not None
-    assert replies[1].error.reason == "wrong_state.object"
+    assert replies[1].error.reason == "wrong_state.destroyed"
 
 
 def test_the_clock_stores_due_states_in_bounded_groups(node: Node) -> None:

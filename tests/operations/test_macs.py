@@ -84,7 +84,7 @@ def test_codes_are_made_by_active_keys_and_verified_also_afterwards(node: Node) 
     assert node.reason(ALICE, Mac(DATA, key)) == "wrong_state.object"
     assert node.ask(ALICE, MacVerify(DATA, code, key)).is_valid
     node.ask(ALICE, Destroy(key))
-    assert node.reason(ALICE, MacVerify(DATA, code, key)) == "wrong_state.object"
+    assert node.reason(ALICE, MacVerify(DATA, code, key)) == "wrong_state.destroyed"
 
 
 def test_a_protect_stop_date_ends_making_and_not_verifying(node: Node) -> None:

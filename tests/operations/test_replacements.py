@@ -117,10 +117,10 @@ def test_what_cannot_be_replaced_says_why(node: Node) -> None:
     assert node.reason(ALICE, Rekey(old)) == "refused.permission"  # its replacement can be
     gone = a_key(node, active=False)
     node.ask(ALICE, Destroy(gone))
-    assert node.reason(ALICE, Rekey(gone)) == "wrong_state.object"
+    assert node.reason(ALICE, Rekey(gone)) == "wrong_state.destroyed"
     private, _ = a_pair(node)
     assert node.reason(ALICE, Rekey(private)) == "invalid.object_type"
-    assert node.reason(ALICE, RekeyKeyPair(gone)) == "wrong_state.object"
+    assert node.reason(ALICE, RekeyKeyPair(gone)) == "wrong_state.destroyed"
     assert node.reason(ALICE, RekeyKeyPair(a_key(node))) == "invalid.object_type"
 
 
@@ -163,4 +163,4 @@ def test_a_pair_is_replaced_with_both_halves_linked_both_ways(node: Node, algori
 def test_a_pair_without_its_other_half_is_not_replaced(node: Node) -> None:
     private, public = a_pair(node)
     node.ask(ALICE, Destroy(public))
-    assert node.reason(ALICE, RekeyKeyPair(private)) == "wrong_state.object"
+    assert node.reason(ALICE, RekeyKeyPair(private)) == "wrong_state.destroyed"

@@ -14,7 +14,9 @@ from keystead.operations.grants import GrantKey
 from keystead.operations.requests import (
     Activate,
     CipherParameters,
+    Encrypt,
     Get,
+    GotWrapped,
     KeyBlock,
     Register,
     Revoke,
@@ -59,7 +61,7 @@ def leaving(key: str, wrapper: str, parameters: CipherParameters | None = KEY_WR
 
 
 def arriving(data: bytes, wrapper: str, parameters: CipherParameters, iv: bytes | None = None) -> RegisterWrapped:
-    block = KeyBlock(1, Secret(data), 3)
+    block = KeyBlock(1, Secret(data), 3, 256)
     register = Register(SYMMETRIC_KEY, block, attributes(Cryptographic_Usage_Mask=integer(ENCRYPT | DECRYPT)))
     read = partial(lambda block, clear: block._replace(material=Secret(clear)), block)
     return RegisterWrapped(register, Wrapping(wrapper, parameters, encoding=NO_ENCODING), iv, read)
@@ -97,11 +99,11 @@ def test_the_wrapping_key_must_allow_it(node: Node) -> None:
     key = a_key(node)
     data = keywrap.aes_key_wrap(KEK, bytes(range(32)))
     assert node.reason(ALICE, leaving(key, a_wrapper(node, UNWRAP))) == "refused.usage_mask"
-    assert node.reason(ALICE, arriving(data, a_wrapper(node, WRAP), KEY_WRAP)) == "refused.usage_mask"
     old = a_wrapper(node)
     node.ask(ALICE, Revoke(1, target=old))
     assert node.reason(ALICE, leaving(key, old)) == "wrong_state.object"
-    assert node.reason(ALICE, arriving(data, old, KEY_WRAP)) is None  # what it wrapped stays readable
+    unwrapped = node.ask(ALICE, arriving(data, old, KEY_WRAP)).id  # what it wrapped stays readable
+    assert node.ask(ALICE, Get(unwrapped)).block.material.reveal() == bytes(range(32))
     assert node.reason(ALICE, leaving(old, old)) == "refused.permission"
 
 
@@ -111,7 +113,9 @@ def test_nobody_wraps_or_unwraps_with_a_key_that_is_not_theirs(node: Node) -> No
     data = keywrap.aes_key_wrap(KEK, bytes(range(32)))
     assert node.reason(BOB, leaving(bobs, wrapper)) == "not_found.item"
     assert node.reason(ALICE, leaving(bobs, wrapper)) == "not_found.item"
-    assert node.reason(BOB, arriving(data, wrapper, KEY_WRAP)) == "not_found.item"
+    assert isinstance(node.ask(BOB, Get(node.ask(BOB, arriving(data, wrapper, KEY_WRAP)).id)), GotWrapped)
+    node.ask(ALICE, GrantKey(wrapper, "staff", int(Right.SEE)))
+    assert node.reason(a_user("carol", "staff"), arriving(data, wrapper, KEY_WRAP)) == "refused.permission"
     node.ask(ALICE, GrantKey(wrapper, "staff", int(Right.DECRYPT)))
     member = a_user("carol", "staff")
     assert node.reason(member, leaving(a_key(node, member), wrapper)) == "refused.permission"
@@ -161,3 +165,20 @@ def test_the_first_wrapped_get_makes_an_object_no_longer_fresh(node: Node) -> No
     assert node.record(key).protection.fresh
     node.ask(ALICE, leaving(key, wrapper))
     assert not node.record(key).protection.fresh
+
+
+@pytest.mark.parametrize("mask", [None, WRAP], ids=["unknown key", "key that only wraps"])
+def test_what_nobody_here_can_unwrap_is_kept_as_it_came(node: Node, mask: int | None) -> None:
+    wrapper = "42" if mask is None else a_wrapper(node, mask)
+    data = keywrap.aes_key_wrap(KEK, bytes(range(32)))
+    kept = node.ask(ALICE, arriving(data, wrapper, KEY_WRAP)).id
+    got = node.ask(ALICE, Get(kept))
+    assert isinstance(got, GotWrapped)
+    assert (got.block.material.reveal(), got.wrapping, got.iv) == (data, Wrapping(wrapper, KEY_WRAP, 1, 1), None)
+    assert node.reason(ALICE, Get(kept, wrap_type=1)) == "not_supported.wrapping"
+    assert node.reason(ALICE, Get(kept, 2)) == "not_supported.key_format"
+    assert node.reason(ALICE, leaving(kept, a_wrapper(node))) == "not_supported.wrapping"
+    node.ask(ALICE, Activate(kept))
+    assert node.reason(ALICE, Encrypt(b"data", kept, GCM, bytes(12))) == "wrong_state.object"
+    assert node.record(kept).digest is None
+    assert node.reason(BOB, Get(kept)) == "not_found.item"

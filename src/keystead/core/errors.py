@@ -181,6 +181,7 @@ ERROR_CLASSES: tuple[type[KeysteadError], ...] = (
     WrongState,
     NotSupported,
     TooLarge,
+    Undone,
     Conflict,
     Unavailable,
     Tampered,

@@ -50,7 +50,7 @@ def get_attribute_list(call: Call, _request: GetAttributeList) -> AttributesRead
 def _with_digest(call: Call) -> ManagedObject:
     """Return the target with its Digest, made from the material when it is not kept (see ManagedObject.digest)."""
     record, material = call.target, call.targets[0].material
-    if record.digest is not None or material is None:
+    if record.digest is not None or material is None or record.protection.wrapped:
         return record
     return record._replace(digest=digest_of(call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, material)))
 
@@ -67,7 +67,8 @@ def add_attribute(call: Call, request: AddAttribute) -> Change:
 def modify_attribute(call: Call, request: ModifyAttribute) -> Change:
     """Change one existing instance."""
     instance = Instance(request.name, request.index, request.current, request.only)
-    return _change(modified(call.target, instance, request.value, call.now_us), request.name)
+    changed = modified(call.target, instance, request.value, call.now_us)
+    return _change(changed, request.name, indexed=request.index is not None)
 
 
 @operation(
@@ -76,7 +77,8 @@ def modify_attribute(call: Call, request: ModifyAttribute) -> Change:
 def delete_attribute(call: Call, request: DeleteAttribute) -> Change:
     """Delete one instance, or all of the name."""
     instance = Instance(request.name, request.index, request.current)
-    return _change(deleted(call.target, instance, call.now_us, every=request.every), request.name)
+    changed = deleted(call.target, instance, call.now_us, every=request.every)
+    return _change(changed, request.name, indexed=request.index is not None)
 
 
 @operation(SetAttribute, "attributes.set", "SetAttribute", user=Right.MODIFY, targets=_CHANGED, configuration=True)
@@ -85,6 +87,6 @@ def set_attribute(call: Call, request: SetAttribute) -> Change:
     return _change(assigned(call.target, request.name, request.value, call.now_us), request.name)
 
 
-def _change(changed: Changed, name: str) -> Change:
-    answer = AttributeChanged(changed.record.id, changed.attribute)
+def _change(changed: Changed, name: str, *, indexed: bool = False) -> Change:
+    answer = AttributeChanged(changed.record.id, changed.attribute, indexed)
     return Change((Put(changed.record),), answer, detail=f"{name} index {changed.attribute.index}")

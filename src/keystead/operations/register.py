@@ -80,6 +80,8 @@ def told_shape(object_type: int, birth: Birth, block: KeyBlock, switches: Switch
     length_bits = _agreed(birth.shape.length_bits, block.length_bits, "Cryptographic Length")
     _agreed(birth.shape.format, block.format, "Key Format Type")
     if object_type == ObjectType.SYMMETRIC_KEY:
+        if not length_bits:
+            raise Invalid("say the Cryptographic Length of the key", "invalid.missing")
         new_key_rule(algorithm, length_bits, switches, made_here=False)
     return with_shape(birth, algorithm=algorithm, length_bits=length_bits, format=block.format, subtype=block.subtype)
 

@@ -169,10 +169,15 @@ class SetAttribute:
 
 @dataclass(frozen=True, slots=True)
 class AttributeChanged:
-    """The instance after an attribute operation; after a deletion the one that was deleted."""
+    """The instance after an attribute operation; after a deletion the one that was deleted.
+
+    Attributes:
+        indexed: The request named it by its index.
+    """
 
     id: str
     attribute: Attribute
+    indexed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,11 @@ def operations(client: Connection, version: Version) -> set[str]:
 
 @pytest.mark.row("KS-KMIP-017")
 def test_query_lists_the_operations_of_the_version(alice: Connection) -> None:
-    assert operations(alice, (1, 0)) == BASELINE | {"Activate", "Revoke"}
-    assert operations(alice, (1, 1)) == operations(alice, (1, 0)) | {"DiscoverVersions"}
-    cryptographic = {"Encrypt", "Decrypt", "MAC", "MACVerify", "Hash", "RNGRetrieve", "RNGSeed"}
+    making = {"CreateKeyPair", "ReKey", "DeriveKey"}
+    assert operations(alice, (1, 0)) == BASELINE | making | {"Activate", "Revoke", "Check"}
+    assert operations(alice, (1, 1)) == operations(alice, (1, 0)) | {"DiscoverVersions", "ReKeyKeyPair"}
+    signing = {"Sign", "SignatureVerify"}
+    cryptographic = {"Encrypt", "Decrypt", *signing, "MAC", "MACVerify", "Hash", "RNGRetrieve", "RNGSeed"}
     assert operations(alice, (1, 4)) == operations(alice, (1, 1)) | cryptographic
     assert operations(alice, (2, 1)) == operations(alice, (1, 4)) | {"SetAttribute", "Interop"}
 

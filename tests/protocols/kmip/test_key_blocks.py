@@ -119,7 +119,7 @@ def test_an_algorithm_that_the_version_does_not_know_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("block", "error", "reason"),
     [
-        (key_block(RAW, BYTES, nodes.structure(Tag.KEY_WRAPPING_DATA)), NotSupported, "not_supported.wrapping"),
+        (key_block(RAW, BYTES, nodes.structure(Tag.KEY_WRAPPING_DATA)), Invalid, "invalid.missing"),
         (
             key_block(RAW, BYTES, nodes.enumeration(Tag.KEY_COMPRESSION_TYPE, 2)),
             NotSupported,

@@ -73,7 +73,7 @@ def test_random_bytes_are_given_and_taken(alice: Connection, version: tuple[int,
         ("RNGRetrieve", ()),
         ("RNGRetrieve", (nodes.integer(Tag.DATA_LENGTH, -1),)),
         ("RNGSeed", ()),
-        ("MAC", (HMAC, DATA, nodes.boolean(Tag.INIT_INDICATOR, True))),
+        ("MAC", (HMAC, DATA, nodes.boolean(Tag.FINAL_INDICATOR, True))),
         ("Hash", (SHA_256, DATA, nodes.byte_string(Tag.CORRELATION_VALUE, b"c"))),
     ],
 )

@@ -9,11 +9,11 @@ from keystead.core.permission import Principal
 from keystead.gate.call import BATCH_COUNT_MAX
 from keystead.protocols.kmip.session import Session
 from keystead.protocols.kmip.wire import nodes, ttlv
-from keystead.protocols.kmip.wire.names import VERSIONS, enum_value, unavailable_tags
+from keystead.protocols.kmip.wire.names import VERSIONS, enum_name, enum_value, unavailable_tags
 from keystead.protocols.kmip.wire.nodes import Node
 from keystead.protocols.kmip.wire.tags_table import Tag, Version
 from tests.support.kmip_loopback import Connection, Loopback
-from tests.support.kmip_requests import answers, item, message, query, spoken_version, target
+from tests.support.kmip_requests import aes, answers, item, message, query, spoken_version, target, text_attribute
 
 OPERATIONS = query("QueryOperations")
 CONTINUE, STOP, UNDO = (
@@ -109,11 +109,21 @@ def test_a_batch_goes_on_if_asked_to(alice: Connection, failing: Node) -> None:
     assert [(a.batch_id, a.reason == "") for a in told] == [(b"!", True), (b"?", False), (b"!", True)]
 
 
-def test_a_batch_is_not_undone(alice: Connection) -> None:
-    told = answers(alice.ask(message((1, 2), GOOD, GOOD, header=[UNDO])))
-    assert [a.reason for a in told] == ["FeatureNotSupported"] * 2
-    (alone,) = answers(alice.ask(message((1, 2), GOOD, header=[UNDO])))
-    assert alone.reason == ""
+@pytest.mark.parametrize("failing", [UNKNOWN, BROKEN])
+def test_a_batch_is_taken_back_if_asked_to(alice: Connection, failing: Node) -> None:
+    made = item("Create", *aes(text_attribute("x-Undone", "yes")))
+    response = alice.ask(message((1, 2), made, GOOD, failing, GOOD, header=[UNDO]))
+    found_statuses = [nodes.first(one, Tag.RESULT_STATUS) for one in nodes.every(response, Tag.BATCH_ITEM)]
+    statuses = [status[2] for status in found_statuses if status is not None]
+    assert [enum_name("ResultStatus", status) for status in statuses] == [
+        "OperationUndone",
+        "OperationUndone",
+        "OperationFailed",
+    ]
+    (found,) = answers(alice.ask(message((1, 2), item("Locate", text_attribute("x-Undone", "yes")))))
+    assert found.values(Tag.UNIQUE_IDENTIFIER) == []
+    told = answers(alice.ask(message((1, 2), made, GOOD, header=[UNDO])))
+    assert [a.reason for a in told] == ["", ""]
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, -1, 2**31 - 1])

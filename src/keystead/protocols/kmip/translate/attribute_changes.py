@@ -90,5 +90,5 @@ def answer_changed(result: AttributeChanged, dialect: Dialect) -> list[Node]:
     """Identifier, and in 1.x the attribute as it is now, or was before it was deleted."""
     items = [nodes.text(Tag.UNIQUE_IDENTIFIER, result.id)]
     if dialect.version < TWO:
-        items += instance_nodes([result.attribute], dialect.version, indexed=True)
+        items += instance_nodes([result.attribute], dialect.version, indexed=result.indexed)
     return items
