@@ -66,6 +66,10 @@ def _opaque_type(record: ManagedObject, _now_us: int) -> Value | None:
     return Value(ItemType.ENUMERATION, record.shape.subtype) if record.object_type == ObjectType.OPAQUE else None
 
 
+def _storage_mask(record: ManagedObject, _now_us: int) -> Value | None:
+    return None if record.object_type == ObjectType.TEMPLATE else Value(ItemType.INTEGER, STORED_IN_SOFTWARE)
+
+
 def _flag(field: str) -> Reader:
     def read(record: ManagedObject, _now_us: int) -> Value | None:
         if record.object_type == ObjectType.TEMPLATE:
@@ -102,7 +106,7 @@ READERS: dict[str, Reader] = {
     "Never Extractable": _flag("never_extractable"),
     "Key Format Type": lambda o, _: _number(ItemType.ENUMERATION, o.shape.format),
     "Opaque Data Type": _opaque_type,
-    "Protection Storage Mask": lambda o, _: None if o.material is None else Value(ItemType.INTEGER, STORED_IN_SOFTWARE),
+    "Protection Storage Mask": _storage_mask,
     "Short Unique Identifier": lambda o, _: Value(ItemType.BYTE_STRING, sha256(o.id.encode()).digest()),
 }
 """Attributes that are not in the multimap."""

@@ -106,15 +106,20 @@ class Call:
         record: ManagedObject = self.targets[0].record
         return record
 
-    def made(self, request: Any, make: Make) -> Any:
-        """Return what `make` makes for a request; it is made on another thread, and the batch runs anew after it.
+    @property
+    def place(self) -> int:
+        """Place of the request in its batch, from 0."""
+        raise NotImplementedError
+
+    def made(self, make: Make) -> Any:
+        """Return what `make` makes for the request; it is made on another thread, and the batch runs anew after it.
 
         Raises:
             Laborious: it is not there yet.
         """
-        outcome = None if self.prepared is None else self.prepared.get(id(request))
+        outcome = None if self.prepared is None else self.prepared.get(self.place)
         if outcome is None:
-            raise Laborious(request, make)
+            raise Laborious(make)
         if outcome.error is not None:
             raise outcome.error
         return outcome.value
@@ -180,7 +185,7 @@ class Gate:
 
         def done(outcome: Outcome) -> None:
             self.objects.refresh()
-            self.run(run.batch, deliver, attempt, {**(run.prepared or {}), id(work.request): outcome})
+            self.run(run.batch, deliver, attempt, {**(run.prepared or {}), run.place: outcome})
 
         self.workshop.submit(work.make, done)
 
@@ -329,6 +334,11 @@ class _Run(Call):
         self.refusals: tuple[tuple[str, str, str], ...] = ()
         self.placeholder = PLACEHOLDER
         self.prepared: Prepared | None = None
+
+    @property
+    def place(self) -> int:
+        """See `Call.place`: every request before this one has its reply."""
+        return len(self.replies)
 
     def take(self, declaration: Declaration, change: Change) -> Any:
         """Keep a change for the commit, let later requests of the batch see it; returns its result."""

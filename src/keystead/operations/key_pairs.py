@@ -30,7 +30,7 @@ from keystead.gate.call import Call
 from keystead.gate.identifiers import new_id
 from keystead.gate.operation import operation
 from keystead.operations.create import tests_of, with_generator
-from keystead.operations.new_objects import conceived, described_record, with_shape, with_templates
+from keystead.operations.new_objects import conceived, described_record, owner_of, with_shape, with_templates
 from keystead.operations.requests import KeyBlock
 from keystead.trust.key_pairs import (
     PrivateKey,
@@ -89,7 +89,8 @@ def create_key_pair(call: Call, request: CreateKeyPair) -> Change:
     }
     births = {kind: birth_of(kind, given) for kind, given in wishes.items()}
     specification = _agreed(births[ObjectType.PRIVATE_KEY], births[ObjectType.PUBLIC_KEY], call.switches)
-    key = _generated(call, request, specification)
+    owner_of(call)  # before anything is made for somebody who may not have it
+    key = _generated(call, specification)
     ids = {kind: new_id(call.now_us) for kind in wishes}
     puts = []
     for kind, other, link in (
@@ -153,9 +154,12 @@ def _agreed(private: Birth, public: Birth, switches: Switches) -> PairSpecificat
     return new_pair(algorithm, length_bits, curve, switches)
 
 
-def _generated(call: Call, request: CreateKeyPair, specification: PairSpecification) -> PrivateKey:
+def _generated(call: Call, specification: PairSpecification) -> PrivateKey:
     make = partial(generate, specification, tests_of(call))
-    key: PrivateKey = call.made(request, make) if specification.algorithm == Algorithm.RSA else make()
+    if specification.algorithm != Algorithm.RSA:
+        return make()
+    call.desk.keyring.check()  # while the module is locked nothing can be kept, so nothing is made
+    key: PrivateKey = call.made(make)
     return key
 
 
