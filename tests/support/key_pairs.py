@@ -1,16 +1,25 @@
 """Key pairs for tests, made once, and their forms."""
 
 from functools import cache
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from keystead.core.algorithms import Algorithm
+from keystead.core.algorithms import Algorithm, UsageMask
+from keystead.core.attribute_table import ObjectType
+from keystead.core.attributes import Value
 from keystead.core.key_pairs import CURVES, Curve, PairFormat, PairSpecification
+from keystead.core.permission import Principal
 from keystead.core.secret import Secret
+from keystead.gate.workshop import Done, InlineWorkshop, Make
+from keystead.operations.key_pairs import CreateKeyPair, Wishes
+from keystead.operations.requests import KeyBlock, Register
 from keystead.trust import key_pairs
 from keystead.trust.key_pairs import PrivateKey
 from keystead.trust.selftest import ConditionalTests
+from tests.support.builders import ALICE, Node, attributes, date, enumeration, integer
 
+SIGN, VERIFY, ENCRYPT, DECRYPT = UsageMask.SIGN, UsageMask.VERIFY, UsageMask.ENCRYPT, UsageMask.DECRYPT
 RSA_2048 = PairSpecification(Algorithm.RSA, 2048)
 SPECIFICATIONS = {
     "RSA": RSA_2048,
@@ -73,3 +82,48 @@ def private_bytes(name: str, form: int = PairFormat.PKCS_8) -> Secret:
 
 def public_bytes(name: str, form: int = PairFormat.X_509) -> Secret:
     return key_pairs.write_public(pair(name).public_key(), form)
+
+
+def pair_request(algorithm: int = Algorithm.EC, **common: Value) -> CreateKeyPair:
+    """A request for a pair, whose private half signs and whose public half verifies."""
+    said = attributes(Cryptographic_Algorithm=enumeration(algorithm), **common)
+    halves = (Wishes(attributes(Cryptographic_Usage_Mask=integer(int(mask)))) for mask in (SIGN, VERIFY))
+    return CreateKeyPair(Wishes(said), *halves)
+
+
+def a_pair(node: Node, owner: Principal = ALICE, *, active: bool = True, **more: Any) -> tuple[str, str]:
+    """The ids of a new private and public key of a user."""
+    if active:
+        more["Activation_Date"] = date(-1)
+    created = node.ask(owner, pair_request(**more))
+    return created.private_id, created.public_id
+
+
+def key_registration(
+    of: str | PrivateKey, *, private: bool, form: int = 0, mask: int | None = None, **more: Value
+) -> Register:
+    """A request to keep one half of a pair that was made elsewhere, active at once; its block names no algorithm."""
+    key = pair(of) if isinstance(of, str) else of
+    form = form or (PairFormat.PKCS_8 if private else PairFormat.X_509)
+    material = key_pairs.write_private(key, form) if private else key_pairs.write_public(key.public_key(), form)
+    algorithm = key_pairs.specification_of(key).algorithm if form == PairFormat.RAW else 0
+    usage = int(SIGN if private else VERIFY) if mask is None else mask
+    given = attributes(Cryptographic_Usage_Mask=integer(usage), **{"Activation_Date": date(-1), **more})
+    object_type = ObjectType.PRIVATE_KEY if private else ObjectType.PUBLIC_KEY
+    return Register(object_type, KeyBlock(form, material, int(algorithm)), given)
+
+
+class HeldWorkshop:
+    """Keeps the work until it is told to do it, so that something can happen meanwhile."""
+
+    def __init__(self) -> None:
+        self.held: list[tuple[Make, Done]] = []
+
+    def submit(self, make: Make, done: Done) -> None:
+        self.held.append((make, done))
+
+    def work(self) -> None:
+        """Do what is held now; what follows from it is held again."""
+        held, self.held = self.held, []
+        for make, done in held:
+            InlineWorkshop().submit(make, done)
