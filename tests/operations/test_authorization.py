@@ -16,6 +16,7 @@ from keystead.core.permission import EVERY_ACCESS, Access, Principal, Right, Swi
 from keystead.core.structures import name_value
 from keystead.gate.operation import REGISTRY
 from keystead.operations.grants import GrantKey, SetKeyFlags
+from keystead.operations.key_pairs import CreateKeyPair, Wishes
 from keystead.operations.macs import Mac, MacVerify
 from keystead.operations.requests import (
     Activate,
@@ -34,6 +35,7 @@ from keystead.operations.requests import (
     Revoke,
     SetAttribute,
 )
+from keystead.operations.signatures import Sign, SignatureVerify
 from tests.support.builders import (
     ADMINISTRATOR,
     ALICE,
@@ -43,7 +45,9 @@ from tests.support.builders import (
     Node,
     a_key,
     a_user,
+    attributes,
     creation,
+    enumeration,
     registration,
 )
 
@@ -65,6 +69,8 @@ MATRIX = {
     "key.decrypt": Row(Right.DECRYPT, lambda key: Decrypt(b"data", key, GCM, bytes(12), tag=bytes(16))),
     "key.mac": Row(Right.MAC, lambda key: Mac(b"data", key, CMAC)),
     "key.mac_verify": Row(Right.MAC_VERIFY, lambda key: MacVerify(b"data", bytes(16), key, CMAC)),
+    "key.sign": Row(Right.SIGN, lambda key: Sign(b"data", key)),
+    "key.verify": Row(Right.VERIFY, lambda key: SignatureVerify(b"data", b"signature", key)),
     "attributes.get": Row(Right.SEE, GetAttributes),
     "attributes.list": Row(Right.SEE, GetAttributeList),
     "attributes.add": Row(Right.MODIFY, lambda key: AddAttribute("x-New", text("v"), key)),
@@ -154,13 +160,22 @@ def test_everybody_may_use_a_key_of_nobody_while_global_keys_are_on(node: Node, 
     assert [outcome(node, asker, name, key) for asker in askers] == ["hidden", "hidden"]
 
 
-CONFIGURING = ("key.create", "key.register", *(name for name, row in MATRIX.items() if row.right > Right.EXPORT))
+CONFIGURING = (
+    "key.create",
+    "key.create_pair",
+    "key.register",
+    *(name for name, row in MATRIX.items() if row.right > Right.EXPORT),
+)
 
 
 @pytest.mark.parametrize("name", CONFIGURING)
 @pytest.mark.row("KS-KMIP-007")
 def test_clients_configure_keys_only_while_that_is_switched_on(node: Node, key: str, name: str) -> None:
-    births = {"key.create": creation(), "key.register": registration(bytes(32))}
+    births = {
+        "key.create": creation(),
+        "key.create_pair": CreateKeyPair(Wishes(attributes(Cryptographic_Algorithm=enumeration(26)))),
+        "key.register": registration(bytes(32)),
+    }
     request = births[name] if name in births else MATRIX[name].request(key)
     node.gate.switches = Switches(key_export=True)
     before = node.record(key)
