@@ -285,6 +285,7 @@ def test_masks_states_and_rights_decide(node: Node, rsa: tuple[str, str]) -> Non
         (CipherParameters(hashing=6), "invalid.cryptographic_parameters"),
         (OAEP._replace(padding=10), "invalid.cryptographic_parameters"),
         (OAEP._replace(algorithm=3), "invalid.cryptographic_parameters"),
+        (OAEP._replace(mode=9), "invalid.cryptographic_parameters"),
         (OAEP._replace(mask_generator=2), "not_supported.cryptography"),
         (OAEP._replace(hashing=9), "not_supported.cryptography"),
         (PKCS1, "refused.switched_off"),
