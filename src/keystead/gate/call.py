@@ -9,6 +9,7 @@ Source: design.md laws 2 and 10; KMIP 1.4 section 6.1 (batches); requirements KS
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from time import thread_time
 from typing import Any, NamedTuple
 
 from keystead.core.authorize import rights_on
@@ -48,6 +49,7 @@ from keystead.storage.store import Loaded
 
 RETRY_COUNT_MAX = 100  # each round of a conflict has a winner, so this many clients may fall upon one object at once
 BATCH_COUNT_MAX = 1000
+BATCH_WORK_S_MAX = 2.0  # processor time: a thousand signatures of a long key would hold up everybody else for longer
 SELF_TEST_FAILED = "unavailable.self_test"
 
 log = logging.getLogger("keystead.gate")
@@ -168,9 +170,11 @@ class Gate:
         desk = self._desk if alone else Desk(self.objects, self.keyring, self.services)
         run = _Run(batch, self.clock.now_us(), self.switches, desk)
         run.prepared = prepared
+        begun_s = 0.0 if alone else thread_time()
         try:
             for request in requests:
-                if not self._one(run, request) and not batch.go_on:
+                is_too_much = not alone and thread_time() - begun_s > BATCH_WORK_S_MAX
+                if not self._one(run, _too_much() if is_too_much else request) and not batch.go_on:
                     break
         except Laborious as work:
             self._prepare(run, work, deliver, attempt)
@@ -346,6 +350,10 @@ class _Run(Call):
         if len(self.batch.requests) > 1:
             self.desk.note(change)
         return change.result
+
+
+def _too_much() -> TooLarge:
+    return TooLarge("the batch takes too long; send the rest of it in another", "too_large.request")
 
 
 def _transaction(run: _Run, refusals: Sequence[tuple[str, str, str]]) -> Transaction:
