@@ -16,6 +16,7 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "trust/macs.py": ("_cmac", "method"),
     "trust/ciphers.py": ("prepare",),
     "trust/keyring.py": ("Keyring._cipher", "Keyring._cipher"),
+    "trust/key_pairs.py": ("read_private", "read_public"),
     "trust/locked_memory.py": ("LockedSecret.__init__",),
     "trust/material.py": ("seal",),
     "trust/module_state.py": ("ModuleDocument.from_bytes",),
@@ -35,6 +36,8 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     # A client that may have its key gets it: the answer of Get on its way into TLS.
     "protocols/kmip/translate/key_blocks.py": ("_material_node", "object_node"),
     "protocols/kmip/quick_paths.py": ("_got",),
+    # A client's key, sent as numbers, on its way to being sealed.
+    "protocols/kmip/translate/transparent_keys.py": ("read_transparent", "read_transparent"),
     # The local door, 0600 and asked by the node's own user: tokens and PINs in, a new client's key out, once.
     "protocols/local/wire.py": ("plain",),
     "node/commands/local.py": ("client_certificate", "hsm_login"),

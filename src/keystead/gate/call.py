@@ -9,6 +9,7 @@ Source: design.md laws 2 and 10; KMIP 1.4 section 6.1 (batches); requirements KS
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from time import thread_time
 from typing import Any, NamedTuple
 
 from keystead.core.authorize import rights_on
@@ -49,6 +50,7 @@ from keystead.storage.store import Loaded
 
 RETRY_COUNT_MAX = 100  # each round of a conflict has a winner, so this many clients may fall upon one object at once
 BATCH_COUNT_MAX = 1000
+BATCH_WORK_S_MAX = 2.0  # processor time: a thousand signatures of a long key would hold up everybody else for longer
 SELF_TEST_FAILED = "unavailable.self_test"
 
 log = logging.getLogger("keystead.gate")
@@ -116,21 +118,26 @@ class Call:
         Raises:
             NotFound, Refused, WrongState: as for a target.
         """
-        return _authorised(self, self.desk, object_id, right)
+        return _authorised(self, object_id, right, destroyed=False)
 
     def on_undo(self, forget: Callable[[], None]) -> None:
         """Have something in memory forgotten if what the call has done is taken back."""
         self.undoing = (*self.undoing, forget)
 
-    def made(self, request: Any, make: Make) -> Any:
-        """Return what `make` makes for a request; it is made on another thread, and the batch runs anew after it.
+    @property
+    def place(self) -> int:
+        """Place of the request in its batch, from 0."""
+        raise NotImplementedError
+
+    def made(self, make: Make) -> Any:
+        """Return what `make` makes for the request; it is made on another thread, and the batch runs anew after it.
 
         Raises:
             Laborious: it is not there yet.
         """
-        outcome = None if self.prepared is None else self.prepared.get(id(request))
+        outcome = None if self.prepared is None else self.prepared.get(self.place)
         if outcome is None:
-            raise Laborious(request, make)
+            raise Laborious(make)
         if outcome.error is not None:
             raise outcome.error
         return outcome.value
@@ -179,9 +186,11 @@ class Gate:
         desk = self._desk if alone else Desk(self.objects, self.keyring, self.services)
         run = _Run(batch, self.clock.now_us(), self.switches, desk)
         run.prepared = prepared
+        begun_s = 0.0 if alone else thread_time()
         try:
             for request in requests:
-                if not self._one(run, request) and not batch.go_on:
+                is_too_much = not alone and thread_time() - begun_s > BATCH_WORK_S_MAX
+                if not self._one(run, _too_much() if is_too_much else request) and not batch.go_on:
                     if batch.undo:
                         run.undo()
                     break
@@ -198,7 +207,7 @@ class Gate:
 
         def done(outcome: Outcome) -> None:
             self.objects.refresh()
-            self.run(run.batch, deliver, attempt, {**(run.prepared or {}), id(work.request): outcome})
+            self.run(run.batch, deliver, attempt, {**(run.prepared or {}), run.place: outcome})
 
         self.workshop.submit(work.make, done)
 
@@ -208,7 +217,6 @@ class Gate:
         if not run.steps and not refusals:
             self._answer(run, run.replies, deliver)
             return
-
         transaction = _transaction(run, refusals)
 
         def done(error: KeysteadError | None) -> None:
@@ -310,21 +318,10 @@ class Gate:
         named: str | None = getattr(request, target.field)
         if named is None and target.optional:
             return None
-        desk = run.desk
         named = named or run.placeholder
-        loaded = desk.at_hand.get(named) or desk.get(named)
-        held = 0 if loaded is None else rights_on(run.principal, loaded.record, self.switches)
-        if loaded is None or not held:
-            if not named:
-                raise Invalid(
-                    "name the object: there is no identifier and no earlier one in this batch", "invalid.missing"
-                )
-            raise NotFound("no such object among those you may use", "not_found.item")
-        if target.right & ~held:
-            raise Refused("you may not do this with the object; ask its owner for a grant", "refused.permission")
-        if loaded.material is None and not target.destroyed and _gone(loaded.record):
-            raise WrongState("the object is destroyed", "wrong_state.destroyed")
-        return loaded
+        if not named:
+            raise Invalid("name the object: there is none before it in this batch", "invalid.missing")
+        return _authorised(run, named, target.right, target.destroyed)
 
     def _answer(self, run: "_Run", replies: list[Reply], deliver: Deliver) -> None:
         self.activity.add(run.batch, replies, run.keys)
@@ -363,6 +360,11 @@ class _Run(Call):
         undone = Undone("taken back, as another item of the batch failed")
         self.replies[:-1] = [Reply(None, undone)] * (len(self.replies) - 1)
 
+    @property
+    def place(self) -> int:
+        """See `Call.place`: every request before this one has its reply."""
+        return len(self.replies)
+
     def take(self, declaration: Declaration, change: Change) -> Any:
         """Keep a change for the commit, let later requests of the batch see it; returns its result."""
         self.steps += ((declaration.name, change),)
@@ -371,20 +373,25 @@ class _Run(Call):
         return change.result
 
 
+def _too_much() -> TooLarge:
+    return TooLarge("the batch takes too long; send the rest of it in another", "too_large.request")
+
+
 def _transaction(run: _Run, refusals: Sequence[tuple[str, str, str]]) -> Transaction:
     principal = run.batch.principal
     who = f"{principal.kind}:{principal.name}"
     return Transaction(new_request_id(), who, principal.address, run.now_us, run.steps, tuple(refusals))
 
 
-def _authorised(call: Call, desk: Desk, object_id: str, right: int) -> Loaded:
-    loaded = desk.get(object_id)
+def _authorised(call: Call, object_id: str, right: int, destroyed: bool) -> Loaded:
+    desk = call.desk
+    loaded = desk.at_hand.get(object_id) or desk.get(object_id)
     held = 0 if loaded is None else rights_on(call.principal, loaded.record, call.switches)
     if loaded is None or not held:
         raise NotFound("no such object among those you may use", "not_found.item")
     if right & ~held:
         raise Refused("you may not do this with the object; ask its owner for a grant", "refused.permission")
-    if loaded.material is None and _gone(loaded.record):
+    if loaded.material is None and not destroyed and _gone(loaded.record):
         raise WrongState("the object is destroyed", "wrong_state.destroyed")
     return loaded
 

@@ -3,13 +3,12 @@
 A handler that needs such a thing and does not have it raises `Laborious`. The gate has it made and runs the whole batch
 anew with what came out of it; until then nothing of the batch has happened.
 
-Source: design.md law 2; attacks.md class 42 (one request must not hold up the others).
+Source: design.md law 2; docs/adr/0036.
 """
 
 import asyncio
-import queue
-import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
@@ -24,21 +23,20 @@ class Outcome(NamedTuple):
     """What came of a piece of work: a value, or the error that took its place."""
 
     value: Any = None
-    error: KeysteadError | None = None
+    error: BaseException | None = None
 
 
 Make = Callable[[], Any]
 Done = Callable[[Outcome], None]
 Prepared = dict[int, Outcome]
-"""Identity of a request -> what was made for it."""
+"""Place of a request in its batch -> what was made for it."""
 
 
 class Laborious(Exception):
     """A handler needs what `make` makes; `make` touches nothing that belongs to the serving thread."""
 
-    def __init__(self, request: Any, make: Make) -> None:
+    def __init__(self, make: Make) -> None:
         super().__init__("to be made on another thread")
-        self.request = request
         self.make = make
 
 
@@ -54,7 +52,11 @@ class InlineWorkshop:
 
     def submit(self, make: Make, done: Done) -> None:
         """Work and report before returning."""
-        done(_outcome(make))
+        try:
+            outcome = Outcome(make())
+        except KeysteadError as error:
+            outcome = Outcome(error=error)
+        done(outcome)
 
 
 class ThreadWorkshop:
@@ -66,10 +68,9 @@ class ThreadWorkshop:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._queue: queue.SimpleQueue[tuple[Make, Done] | None] = queue.SimpleQueue()
+        self._executor = ThreadPoolExecutor(1, "workshop")
         self._waiting_count = 0
-        self._thread = threading.Thread(target=self._work, name="workshop", daemon=True)
-        self._thread.start()
+        self._is_open = True
 
     def submit(self, make: Make, done: Done) -> None:
         """Queue a piece of work, or refuse it when too much is waiting."""
@@ -77,29 +78,20 @@ class ThreadWorkshop:
             done(Outcome(error=Limited("too many keys are being made; try again in a moment", RETRY_AFTER_S)))
             return
         self._waiting_count += 1
-        self._queue.put((make, done))
+
+        def report(future: Future[Any]) -> None:  # on the other thread
+            with suppress(RuntimeError):  # the loop is closed: nobody waits for an answer any more
+                self._loop.call_soon_threadsafe(self._tell, done, future)
+
+        self._executor.submit(make).add_done_callback(report)
 
     def close(self) -> None:
         """Stop after the piece of work that is being done; what waits is given up, as its batch has not happened."""
-        while not self._queue.empty():
-            self._queue.get()
-        self._queue.put(None)
-        self._thread.join()
+        self._is_open = False
+        self._executor.shutdown(cancel_futures=True)
 
-    def _work(self) -> None:
-        while (task := self._queue.get()) is not None:
-            make, done = task
-            outcome = _outcome(make)
-            with suppress(RuntimeError):  # the loop is closed: nobody waits for an answer any more
-                self._loop.call_soon_threadsafe(self._tell, done, outcome)
-
-    def _tell(self, done: Done, outcome: Outcome) -> None:
+    def _tell(self, done: Done, future: "Future[Any]") -> None:
         self._waiting_count -= 1
-        done(outcome)
-
-
-def _outcome(make: Make) -> Outcome:
-    try:
-        return Outcome(make())
-    except KeysteadError as error:
-        return Outcome(error=error)
+        if self._is_open:  # else what the batch would run on is closed too
+            error = future.exception()  # whatever it is: the gate answers for mistakes of ours
+            done(Outcome(error=error) if error is not None else Outcome(future.result()))

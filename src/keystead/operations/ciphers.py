@@ -224,6 +224,8 @@ def _planned(call: Call, loaded: Loaded, parameters: CipherParameters | None) ->
 
 
 def _asymmetric(record: ManagedObject, parameters: CipherParameters, secret: Secret) -> Prepared:
+    if parameters.mode is not None:
+        raise Invalid("RSA has no Block Cipher Mode; leave it out", "invalid.cryptographic_parameters")
     mask = MaskParameters(parameters.hashing, parameters.mask_hashing, parameters.mask_generator, parameters.label)
     is_private = record.object_type == ObjectType.PRIVATE_KEY
     shape = record.shape

@@ -153,7 +153,7 @@ def _derived(call: Call, request: DeriveKey, bases: list[Loaded], birth: Birth) 
     )
     work = partial(derive, how, _material(call, bases[0]), base.shape.algorithm)
     is_long = request.method == DerivationMethod.PBKDF2 and (request.iterations or 0) > ITERATIONS_AT_ONCE_COUNT_MAX
-    secret: Secret = call.made(request, work) if is_long else work()
+    secret: Secret = call.made(work) if is_long else work()
     return secret
 
 

@@ -9,9 +9,10 @@ Source: requirements KS-KEY-004 to 006, 008, 009, 021 to 023; KS-AUTH-013; chapt
 from dataclasses import dataclass
 
 from keystead.core.algorithms import grantable_rights
-from keystead.core.attribute_table import ObjectType
+from keystead.core.attribute_table import PAIR, ObjectType
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid, Refused
+from keystead.core.key_pairs import pair_rights
 from keystead.core.permission import GRANTABLE, Access, Right
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
@@ -82,7 +83,12 @@ def set_key_flags(call: Call, request: SetKeyFlags) -> Change:
 def _checked(rights: int, object_type: int, algorithm: int) -> int:
     if rights < 0 or rights & ~int(GRANTABLE):
         raise Invalid("groups are never granted changing or destroying", "invalid.field")
-    possible = grantable_rights(algorithm) if object_type == ObjectType.SYMMETRIC_KEY else Right.SEE | Right.EXPORT
-    if rights & ~int(possible):
+    if rights & ~int(_possible(object_type, algorithm)):
         raise Invalid("the key's algorithm cannot do this; grant only what it can", "invalid.field")
     return rights | int(Right.SEE)
+
+
+def _possible(object_type: int, algorithm: int) -> Right:
+    if object_type == ObjectType.SYMMETRIC_KEY:
+        return grantable_rights(algorithm)
+    return Right.SEE | Right.EXPORT | (pair_rights(algorithm) if object_type in PAIR else Right.NONE)

@@ -32,7 +32,7 @@ from keystead.gate.identifiers import new_id
 from keystead.gate.operation import operation
 from keystead.operations.create import tests_of, with_generator
 from keystead.operations.links import LinkType, linked
-from keystead.operations.new_objects import conceived, described_record, with_shape, with_templates
+from keystead.operations.new_objects import conceived, described_record, owner_of, with_shape, with_templates
 from keystead.operations.requests import KeyBlock
 from keystead.trust.key_pairs import (
     RAW_KEYS,
@@ -90,7 +90,8 @@ def create_key_pair(call: Call, request: CreateKeyPair) -> Change:
     }
     births = {kind: birth_of(kind, given) for kind, given in wishes.items()}
     specification = _agreed(births[ObjectType.PRIVATE_KEY], births[ObjectType.PUBLIC_KEY], call.switches)
-    key = _generated(call, request, specification)
+    owner_of(call)  # before anything is made for somebody who may not have it
+    key = _generated(call, specification)
     ids = {kind: new_id(call.now_us) for kind in wishes}
     puts = []
     for kind, other, link in (
@@ -147,8 +148,8 @@ _UNREAD = frozenset({1, 2})
 def _told(birth: Birth, block: KeyBlock, algorithm: int, switches: Switches) -> Birth:
     length_bits = _same(birth.shape.length_bits, block.length_bits, "Cryptographic Length")
     _same(birth.shape.format, block.format, "Key Format Type")
-    if not algorithm:
-        raise Invalid("say the Cryptographic Algorithm of a raw key", "invalid.missing")
+    if not algorithm or not length_bits:
+        raise Invalid("say the Cryptographic Algorithm and Length of a raw key", "invalid.missing")
     if algorithm == Algorithm.RSA and length_bits < RSA_SAFE_BITS_MIN and not switches.legacy_algorithms:
         raise Refused(
             "keys of this size are outdated; an administrator can set legacy.algorithms", "refused.switched_off"
@@ -171,9 +172,12 @@ def _agreed(private: Birth, public: Birth, switches: Switches) -> PairSpecificat
     return new_pair(algorithm, length_bits, curve, switches)
 
 
-def _generated(call: Call, request: CreateKeyPair, specification: PairSpecification) -> PrivateKey:
+def _generated(call: Call, specification: PairSpecification) -> PrivateKey:
     make = partial(generate, specification, tests_of(call))
-    key: PrivateKey = call.made(request, make) if specification.algorithm == Algorithm.RSA else make()
+    if specification.algorithm != Algorithm.RSA:
+        return make()
+    call.desk.keyring.check()  # while the module is locked nothing can be kept, so nothing is made
+    key: PrivateKey = call.made(make)
     return key
 
 

@@ -63,13 +63,7 @@ def conceived(
         Refused: it would be global, and global keys are switched off.
         Unavailable: the module is locked.
     """
-    owner = call.principal.owner
-    if owner is None and not call.switches.global_keys:
-        raise Refused(
-            "keys without an owner are switched off; connect as a user, or have an administrator set "
-            "key_server.allow_global_keys",
-            "refused.switched_off",
-        )
+    owner = owner_of(call)
     object_id = object_id or new_id(call.now_us)
     sealed = None if secret is None else _seal(call, object_id, secret)
     record: ManagedObject = _tuple(
@@ -96,6 +90,22 @@ def conceived(
         ),
     )
     return record, sealed
+
+
+def owner_of(call: Call) -> str | None:
+    """Return who will own what the asker makes, None for nobody.
+
+    Raises:
+        Refused: it would be global, and global keys are switched off.
+    """
+    owner = call.principal.owner
+    if owner is None and not call.switches.global_keys:
+        raise Refused(
+            "keys without an owner are switched off; connect as a user, or have an administrator set "
+            "key_server.allow_global_keys",
+            "refused.switched_off",
+        )
+    return owner
 
 
 def _is_guessable(object_type: int, secret: Secret) -> bool:

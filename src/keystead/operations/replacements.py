@@ -118,7 +118,7 @@ def rekey_key_pair(call: Call, request: RekeyKeyPair) -> Change:
     shape = private.shape
     specification = new_pair(shape.algorithm, shape.length_bits, curve_of(heirs[0].birth), call.switches)
     make = partial(generate, specification, tests_of(call))
-    key = call.made(request, make) if shape.algorithm == Algorithm.RSA else make()
+    key = call.made(make) if shape.algorithm == Algorithm.RSA else make()
     links = ((LinkType.PUBLIC_KEY, heirs[1].id), (LinkType.PRIVATE_KEY, heirs[0].id))
     secrets = (
         write_private(key, heirs[0].birth.shape.format),

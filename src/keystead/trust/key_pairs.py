@@ -147,7 +147,7 @@ def read_public(key_format: int, material: Secret, algorithm: int = 0) -> Public
         raise NotSupported("send a public key as X.509 or PKCS#1", "not_supported.key_format")
     data = material.reveal()
     if form == PairFormat.RAW:
-        return _raw(_RAW_PUBLIC, algorithm, data)
+        return _checked_public(_raw(_RAW_PUBLIC, algorithm, data))
     try:
         key = load_der_public_key(data)
     except (ValueError, TypeError) as error:
@@ -156,9 +156,7 @@ def read_public(key_format: int, material: Secret, algorithm: int = 0) -> Public
         raise _unoffered() from error
     if not isinstance(key, _PUBLIC):
         raise _unoffered()
-    if isinstance(key, rsa.RSAPublicKey):
-        _check_size(key)
-    return key
+    return _checked_public(key)
 
 
 def write_private(key: PrivateKey, key_format: int) -> Secret:
@@ -276,19 +274,42 @@ def _raw(readers: Mapping[tuple[int, int], Callable[[bytes], Key]], algorithm: i
 
 
 def _check_rsa(key: rsa.RSAPrivateKey) -> None:
-    """Check that the numbers of a private key belong together."""
-    _check_size(key.public_key())
+    """Check that the numbers of a private key belong together (RFC 8017 section 3.2)."""
+    _check_rsa_public(key.public_key())
     numbers = key.private_numbers()
-    p, q, d, modulus = numbers.p, numbers.q, numbers.d, numbers.public_numbers.n
-    fits = p * q == modulus and p > 1 and q > 1 and 1 < d < modulus
-    if not (fits and numbers.dmp1 == d % (p - 1) and numbers.dmq1 == d % (q - 1) and numbers.iqmp * q % p == 1):
+    p, q, d = numbers.p, numbers.q, numbers.d
+    modulus, e = numbers.public_numbers.n, numbers.public_numbers.e
+    fits = p * q == modulus and p > 2 and q > 2 and 1 < d < modulus
+    fits = fits and numbers.dmp1 == d % (p - 1) and numbers.dmq1 == d % (q - 1) and numbers.iqmp * q % p == 1
+    if not (fits and e * d % (p - 1) == 1 and e * d % (q - 1) == 1):
         raise Invalid("the numbers of the RSA key do not belong together", "invalid.key")
 
 
-def _check_size(key: rsa.RSAPublicKey) -> None:
+def _checked_public(key: PublicKey) -> PublicKey:
+    if isinstance(key, rsa.RSAPublicKey):
+        _check_rsa_public(key)
+    elif isinstance(key, (x25519.X25519PublicKey, x448.X448PublicKey)):
+        _check_agreement(key)
+    return key
+
+
+def _check_agreement(key: x25519.X25519PublicKey | x448.X448PublicKey) -> None:
+    """Refuse a point with which everybody agrees on the same secret: zeros (RFC 7748 section 6)."""
+    try:
+        if isinstance(key, x25519.X25519PublicKey):
+            x25519.X25519PrivateKey.generate().exchange(key)
+        else:
+            x448.X448PrivateKey.generate().exchange(key)
+    except ValueError as error:
+        raise Invalid("the public key is a point of small order, which keeps no secret", "invalid.key") from error
+
+
+def _check_rsa_public(key: rsa.RSAPublicKey) -> None:
     if not RSA_BITS_MIN <= key.key_size <= RSA_BITS_MAX:
         raise Invalid(f"RSA keys have {RSA_BITS_MIN} to {RSA_BITS_MAX} bits", "invalid.key")
-    exponent = key.public_numbers().e
+    modulus, exponent = key.public_numbers().n, key.public_numbers().e
+    if not modulus & 1:
+        raise Invalid("the modulus of an RSA key is odd", "invalid.key")
     if exponent.bit_length() > PUBLIC_EXPONENT_BITS_MAX:
         raise Invalid(f"a public exponent has at most {PUBLIC_EXPONENT_BITS_MAX} bits", "invalid.key")
 

@@ -1,7 +1,7 @@
 """Managed objects with their key blocks, on the way in (Register) and out (Get).
 
-The Key Value holds key material only: clients fail on attributes beside it. Material that KMIP writes as a structure
-(transparent formats other than the symmetric one) is kept as the bytes of that structure.
+The Key Value holds key material only: clients fail on attributes beside it. Transparent RSA and elliptic curve keys are
+kept as DER (transparent_keys), other material that KMIP writes as a structure as the bytes of that structure.
 
 Source: KMIP 1.4 sections 2.1.3 to 2.1.7 and 2.2; KMIP 2.1 sections 2 and 3.
 """
@@ -25,7 +25,12 @@ from keystead.protocols.kmip.translate.fields import (
     integer,
     members,
 )
-from keystead.protocols.kmip.translate.transparent_keys import is_transparent, read_transparent, transparent_node
+from keystead.protocols.kmip.translate.transparent_keys import (
+    is_transparent,
+    read_transparent,
+    spoken_format,
+    transparent_node,
+)
 from keystead.protocols.kmip.translate.wrapping import (
     WrappedBlock,
     read_wrapping_data,
@@ -113,13 +118,13 @@ def _material_bytes(key_format: int, node: Node) -> bytes:
     return byte_string(node)
 
 
-def material_node(block: KeyBlock) -> Node:
+def material_node(block: KeyBlock, version: Version) -> Node:
     """Write Key Material."""
     material = block.material.reveal()
     if block.format == TRANSPARENT_SYMMETRIC:
         return nodes.structure(Tag.KEY_MATERIAL, nodes.byte_string(Tag.KEY, material))
     if is_transparent(block.format):
-        return transparent_node(block.format, block.material)
+        return transparent_node(block.format, block.material, version)
     if block.format in STRUCTURED:
         return ttlv.decode(material)
     return nodes.byte_string(Tag.KEY_MATERIAL, material)
@@ -129,8 +134,8 @@ def _key_block_node(block: KeyBlock, version: Version, wrapped: tuple[Wrapping, 
     is_named = block.algorithm != 0 and enum_available("CryptographicAlgorithm", block.algorithm, version)
     return nodes.structure(
         Tag.KEY_BLOCK,
-        nodes.enumeration(Tag.KEY_FORMAT_TYPE, block.format),
-        nodes.structure(Tag.KEY_VALUE, material_node(block))
+        nodes.enumeration(Tag.KEY_FORMAT_TYPE, spoken_format(block.format, block.algorithm, version)),
+        nodes.structure(Tag.KEY_VALUE, material_node(block, version))
         if wrapped is None
         else value_node(wrapped[0], block.material),
         nodes.enumeration(Tag.CRYPTOGRAPHIC_ALGORITHM, block.algorithm) if is_named else None,

@@ -114,11 +114,15 @@ def make_register(values: Values, dialect: Dialect) -> Register | RegisterWrappe
     return RegisterWrapped(request, wrapped.wrapping, wrapped.iv, partial(unwrapped, block, wrapped.wrapping))
 
 
-def make_get(values: Values, _dialect: Dialect) -> Get | GetWrapped:
+def make_get(values: Values, dialect: Dialect) -> Get | GetWrapped:
     """Get."""
     request = Get(values.get("target", ""), values.get("format"), values.get("compression"), values.get("wrap_type"))
     wrapping = values.get("wrapping")
-    return request if wrapping is None else GetWrapped(request, wrapping, encoder(wrapping, material_node))
+    return (
+        request
+        if wrapping is None
+        else GetWrapped(request, wrapping, encoder(wrapping, partial(material_node, version=dialect.version)))
+    )
 
 
 def make_revoke(values: Values, _dialect: Dialect) -> Revoke:
