@@ -91,7 +91,7 @@ def test_formats_sizes_and_types_have_their_bounds(node: Node) -> None:
     assert node.reason(ALICE, Register(OPAQUE, block(b"", 0))) == "invalid.key"
     assert node.reason(ALICE, Register(OPAQUE, block(bytes(65_537), 0))) == "invalid.key"
     assert node.reason(ALICE, Register(OPAQUE, block(bytes(65_536), 0))) is None
-    assert node.reason(ALICE, Register(4, block())) == "invalid.object_type"
+    assert node.reason(ALICE, Register(10, block())) == "invalid.object_type"
     assert node.reason(ALICE, Register(SYMMETRIC_KEY, None)) == "invalid.missing"
 
 

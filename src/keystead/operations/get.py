@@ -15,8 +15,10 @@ from keystead.core.attribute_rules import template_attributes
 from keystead.core.attribute_table import PAIR, ObjectType
 from keystead.core.changes import Change, Put
 from keystead.core.errors import NotSupported, Refused, WrongState
+from keystead.core.key_pairs import PairFormat
 from keystead.core.permission import Right, Switches
 from keystead.core.records import KIND_OBJECT, ManagedObject
+from keystead.core.split_keys import unpacked
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
 from keystead.operations.key_pairs import converted
@@ -27,6 +29,9 @@ from keystead.trust.material import Opener
 _CONVERTIBLE: dict[int, frozenset[int]] = {
     ObjectType.SYMMETRIC_KEY: frozenset(KeyFormat),
     ObjectType.SECRET_DATA: frozenset({KeyFormat.RAW, KeyFormat.OPAQUE}),
+    ObjectType.SPLIT_KEY: frozenset(KeyFormat),
+    ObjectType.PGP_KEY: frozenset({KeyFormat.RAW, KeyFormat.OPAQUE}),
+    ObjectType.CERTIFICATE: frozenset({KeyFormat.RAW, KeyFormat.OPAQUE, PairFormat.X_509}),
 }
 """Formats that differ in how the same bytes are wrapped up, so that each can be given for the other."""
 
@@ -59,7 +64,10 @@ def get(call: Call, request: Get) -> Got | Change:
             return Got(record.id, record.object_type, None, template_attributes(record))
         plan = _plan(call, loaded, request)
     shape = record.shape
-    block = _key_block((plan.format, plan.opener.open(), shape.algorithm, shape.length_bits, shape.subtype))
+    block = _key_block((plan.format, plan.opener.open(), shape.algorithm, shape.length_bits, shape.subtype, None))
+    if record.object_type == ObjectType.SPLIT_KEY:
+        split, material = unpacked(block.material)
+        block = block._replace(material=material, split=split)
     if plan.format != shape.format and record.object_type in PAIR:
         block = converted(record.object_type, block._replace(format=shape.format), plan.format)
     got = _got((record.id, record.object_type, block, ()))
