@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -31,32 +32,41 @@ def name_of(parts: Parts) -> x509.Name:
         return x509.Name([x509.NameAttribute(kind, value, _validate=False) for kind, value in parts])
 
 
-def certified(
-    subject: Parts = SUBJECT,
-    *,
-    key: Any = None,
-    alternatives: Sequence[x509.GeneralName] = (),
-    issuer_alternatives: Sequence[x509.GeneralName] = (),
-    serial: int = SERIAL,
-    days: tuple[int, int] = (-1, 1),
-    signature: Any = None,
-) -> bytes:
+@dataclass(frozen=True)
+class Wanted:
+    """What a certificate shall say.
+
+    Attributes:
+        key: The private key whose public half is certified; None = the one that signs.
+        days: From when and until when, from now.
+        signature: Who signs, with which hash and further arguments.
+    """
+
+    subject: Parts = SUBJECT
+    key: Any = None
+    alternatives: Sequence[x509.GeneralName] = ()
+    issuer_alternatives: Sequence[x509.GeneralName] = ()
+    serial: int = SERIAL
+    days: tuple[int, int] = (-1, 1)
+    signature: tuple[Any, hashes.HashAlgorithm | None, dict[str, Any]] | None = None
+
+
+def certified(subject: Parts = SUBJECT, **more: Any) -> bytes:
     """A certificate in DER, on P-256 with ECDSA and SHA-256 unless something else is wanted."""
+    wanted = Wanted(subject, **more)
     now = datetime.now(UTC)
     builder = (
         x509.CertificateBuilder()
-        .subject_name(name_of(subject))
+        .subject_name(name_of(wanted.subject))
         .issuer_name(name_of(ISSUER))
-        .public_key((key or signing_key()).public_key())
-        .serial_number(serial)
-        .not_valid_before(now + timedelta(days[0]))
-        .not_valid_after(now + timedelta(days[1]))
+        .public_key((wanted.key or signing_key()).public_key())
+        .serial_number(wanted.serial)
+        .not_valid_before(now + timedelta(wanted.days[0]))
+        .not_valid_after(now + timedelta(wanted.days[1]))
     )
-    if alternatives:
-        builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=True)
-    if issuer_alternatives:
-        builder = builder.add_extension(x509.IssuerAlternativeName(issuer_alternatives), critical=False)
-    if signature is None:
-        return builder.sign(signing_key(), hashes.SHA256()).public_bytes(Encoding.DER)
-    signer, algorithm, more = signature
-    return builder.sign(signer, algorithm, **more).public_bytes(Encoding.DER)
+    if wanted.alternatives:
+        builder = builder.add_extension(x509.SubjectAlternativeName(wanted.alternatives), critical=True)
+    if wanted.issuer_alternatives:
+        builder = builder.add_extension(x509.IssuerAlternativeName(wanted.issuer_alternatives), critical=False)
+    signer, algorithm, options = wanted.signature or (signing_key(), hashes.SHA256(), {})
+    return builder.sign(signer, algorithm, **options).public_bytes(Encoding.DER)
