@@ -48,6 +48,11 @@ class SplitKey(NamedTuple):
     method: int
     prime: int | None = None
 
+    def __repr__(self) -> str:
+        """Show how long the prime is: Python writes no number of more than 4,300 digits in decimal."""
+        bits = "no prime" if self.prime is None else f"a prime of {self.prime.bit_length()} bits"
+        return f"SplitKey({self.parts_count}, {self.part}, {self.threshold_count}, {self.method}, {bits})"
+
 
 def check_split_key(split: SplitKey) -> None:
     """Check that the numbers of a part can be true.

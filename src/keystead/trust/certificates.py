@@ -11,6 +11,7 @@ KS-KCRT-003, 004.
 import ipaddress
 import warnings
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from cryptography import x509
@@ -98,22 +99,25 @@ def read_certificate(material: Secret, algorithm: int = 0) -> Certificate:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what others have certified, such as a country of three letters
-            certificate = x509.load_der_x509_certificate(data)
-            issuer, subject = certificate.issuer, certificate.subject
-            signature = _SIGNATURES.get(certificate.signature_algorithm_oid, 0)
-            key = _public_key(certificate)
-        members = _members(data)
-        serial_number, issuer_bytes, subject_bytes = members[0], members[2], members[4]
-        alternatives = _alternatives(members)
-        return Certificate(
-            _bounded_serial(serial_number),
-            _party(issuer_bytes.encoded, issuer, alternatives.get(_ISSUER_ALTERNATIVE, ())),
-            _party(subject_bytes.encoded, subject, alternatives.get(_SUBJECT_ALTERNATIVE, ())),
-            signature,
-            *_kind_of(key, algorithm),
-        )
+            return _certificate(x509.load_der_x509_certificate(data), _members(data), algorithm)
     except (ValueError, TypeError, IndexError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
         raise Invalid("this is not one X.509 certificate in DER; send the certificate alone", "invalid.key") from error
+
+
+def _certificate(certificate: x509.Certificate, members: list[_Item], told: int) -> Certificate:
+    serial_number, issuer, subject = members[0], members[2], members[4]
+    if len(serial_number.content) > SERIAL_BYTES_MAX:
+        raise Invalid(f"the certificate's serial number has more than {SERIAL_BYTES_MAX} bytes", "invalid.key")
+    if max(len(issuer.encoded), len(subject.encoded)) > NAME_BYTES_MAX:
+        raise Invalid(f"a name in the certificate has more than {NAME_BYTES_MAX} bytes", "invalid.key")
+    alternatives = _alternatives(members)
+    return Certificate(
+        serial_number.encoded,
+        _party(issuer.encoded, certificate.issuer, alternatives.get(_ISSUER_ALTERNATIVE, [])),
+        _party(subject.encoded, certificate.subject, alternatives.get(_SUBJECT_ALTERNATIVE, [])),
+        _SIGNATURES.get(certificate.signature_algorithm_oid, 0),
+        *_kind_of(_public_key(certificate), told),
+    )
 
 
 def _public_key(certificate: x509.Certificate) -> CertificatePublicKeyTypes | None:
@@ -169,13 +173,14 @@ def _alternatives(members: list[_Item]) -> dict[bytes, list[_Item]]:
             for extension in _inside(member.content):
                 parts = list(_items(extension.content))
                 if parts[0].encoded in (_SUBJECT_ALTERNATIVE, _ISSUER_ALTERNATIVE):
-                    found[parts[0].encoded] = _inside(parts[-1].content)[:ALTERNATIVE_NAMES_COUNT_MAX]
+                    (names,) = _items(parts[-1].content)
+                    found[parts[0].encoded] = list(islice(_items(names.content), ALTERNATIVE_NAMES_COUNT_MAX))
     return found
 
 
-def _party(encoded: bytes, name: x509.Name, alternatives: list[_Item] | tuple[()]) -> Party:
-    if len(encoded) > NAME_BYTES_MAX or sum(1 for _ in name) > NAME_PARTS_COUNT_MAX:
-        raise Invalid("a name in the certificate is longer than 16,384 bytes or 100 parts", "invalid.key")
+def _party(encoded: bytes, name: x509.Name, alternatives: list[_Item]) -> Party:
+    if sum(1 for _ in name) > NAME_PARTS_COUNT_MAX:
+        raise Invalid(f"a name in the certificate has more than {NAME_PARTS_COUNT_MAX} parts", "invalid.key")
     parts = [(_PARTS[part.oid], part.value) for part in name if part.oid in _PARTS]
     texts = [words for item in alternatives if (words := _words(item))]
     return Party(
@@ -193,9 +198,3 @@ def _words(name: _Item) -> str:
         return str(ipaddress.ip_address(name.content))
     is_text = name.tag in (_MAIL, _HOST, _URI) and name.content.isascii()
     return name.content.decode("ascii") if is_text else ""
-
-
-def _bounded_serial(item: _Item) -> bytes:
-    if not 0 < len(item.content) <= SERIAL_BYTES_MAX:
-        raise Invalid("the certificate's serial number is longer than 64 bytes", "invalid.key")
-    return item.encoded
