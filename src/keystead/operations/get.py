@@ -35,6 +35,8 @@ _CONVERTIBLE: dict[int, frozenset[int]] = {
 }
 """Formats that differ in how the same bytes are wrapped up, so that each can be given for the other."""
 
+_SPLIT_KEY = int(ObjectType.SPLIT_KEY)  # a plain number is quicker to compare, and every Get does
+
 
 class Plan(NamedTuple):
     """What is decided once for a record: that it may leave, and in which form.
@@ -65,7 +67,7 @@ def get(call: Call, request: Get) -> Got | Change:
         plan = _plan(call, loaded, request)
     shape = record.shape
     block = _key_block((plan.format, plan.opener.open(), shape.algorithm, shape.length_bits, shape.subtype, None))
-    if record.object_type == ObjectType.SPLIT_KEY:
+    if record.object_type == _SPLIT_KEY:
         split, material = unpacked(block.material)
         block = block._replace(material=material, split=split)
     if plan.format != shape.format and record.object_type in PAIR:
