@@ -49,11 +49,11 @@ HOSTS = (x509.DNSName("kms.example.org"), x509.DNSName("kms2.example.org"))
 ORDINARY = certified(alternatives=HOSTS)
 
 
-def registration(data: bytes = ORDINARY, kind: int = X_509, **more: Value) -> Register:
+def registration(data: bytes = ORDINARY, kind: int = X_509, /, **more: Value) -> Register:
     return Register(CERTIFICATE, KeyBlock(5, Secret(data), subtype=kind), attributes(**more))
 
 
-def a_certificate(node: Node, data: bytes = ORDINARY, **more: Value) -> str:
+def a_certificate(node: Node, data: bytes = ORDINARY, /, **more: Value) -> str:
     kept: str = node.ask(ALICE, registration(data, **more)).id
     return kept
 

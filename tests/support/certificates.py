@@ -48,7 +48,7 @@ class Wanted:
     issuer_alternatives: Sequence[x509.GeneralName] = ()
     serial: int = SERIAL
     days: tuple[int, int] = (-1, 1)
-    signature: tuple[Any, hashes.HashAlgorithm | None, dict[str, Any]] | None = None
+    signature: tuple[Any, Any, dict[str, Any]] | None = None
 
 
 def certified(subject: Parts = SUBJECT, **more: Any) -> bytes:
