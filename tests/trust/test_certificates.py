@@ -96,6 +96,8 @@ def test_signature_algorithms_have_kmips_numbers() -> None:
 def test_what_a_strict_ca_would_not_certify_is_read_without_a_warning() -> None:
     found = read(certified(((NameOID.COUNTRY_NAME, "Austria"), (NameOID.COMMON_NAME, "x" * 200))))
     assert found.subject.parts == (("C", "Austria"), ("CN", "x" * 200))
+    negative = read(ORDINARY.replace(bytes.fromhex("020400c0ffee"), bytes.fromhex("020480c0ffee")))
+    assert negative.serial_number == bytes.fromhex("020480c0ffee")
 
 
 @pytest.mark.row("KS-KCRT-004")
