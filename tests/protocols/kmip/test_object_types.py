@@ -1,6 +1,7 @@
 """Objects of every type, registered and fetched in every version."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +15,7 @@ from keystead.protocols.kmip.wire.nodes import STRUCTURE, Node
 from keystead.protocols.kmip.wire.tags_table import TAGS, Tag, Version
 from tests.support.certificates import certified
 from tests.support.kmip_loopback import BOB, Connection, Loopback
+from tests.support.kmip_profiles import play
 from tests.support.kmip_requests import Answer, answers, attribute, item, message, query, target
 from tests.support.kmip_trees import damaged, trees
 
@@ -218,6 +220,25 @@ def test_a_stranger_finds_no_certificate_by_its_subject(loopback: Loopback, alic
     assert [answers(who.ask(search))[0].values(Tag.UNIQUE_IDENTIFIER) for who in (alice, loopback.connect(BOB))] == [
         *([kept], [])
     ]
+
+
+CASES = {  # informative cases of OASIS with certificates and PGP keys, as far as their operations are offered
+    "TC_132_10": "1.0",
+    "TC-CREG-1-13": "1.3",
+    "TC-CERTATTR-1-14": "1.4",
+    "TC-ECC-3-14": "1.4",
+    "TC-PGP-1-14": "1.4",
+    "TC-ECC-3-20": "2.0",
+    "TC-PGP-1-20": "2.0",
+}
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the runner leaves files to the garbage collector
+@pytest.mark.row("KS-KMIP-024", "KS-KMIP-047")
+@pytest.mark.parametrize("case", CASES)
+def test_the_cases_of_others_pass(shared_folder: Path, loopback: Loopback, case: str) -> None:
+    results = play(shared_folder, loopback, (CASES[case],), case)
+    assert [(result["result"], result["detail"]) for result in results] == [("pass", "")]
 
 
 HOSTILE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
