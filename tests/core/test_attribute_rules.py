@@ -182,7 +182,7 @@ def test_a_value_of_another_type_is_refused(name: str, kind: ItemType) -> None:
             born(Attribute(name, 0, Value(kind, content)), kind=object_type)
 
 
-@pytest.mark.parametrize("name", sorted(FIELDS.keys() - {"Digest", "Revocation Reason"}))
+@pytest.mark.parametrize("name", sorted(name for name in FIELDS if not ATTRIBUTES[name].read_only))
 def test_a_structure_with_a_strange_field_is_refused(name: str) -> None:
     strange = Value(ItemType.STRUCTURE, ((0x54FFFF, int(ItemType.INTEGER), 1),))
     assert reason_of(Attribute(name, 0, strange), kind=ObjectType.PRIVATE_KEY) in {

@@ -26,9 +26,9 @@ def load_runner(shared: Path) -> ModuleType:
 
 
 @cache
-def load_cases(shared: Path, versions: tuple[str, ...]) -> list[Any]:
-    """The profile cases whose messages speak these versions."""
-    cases: list[Any] = load_runner(shared).load_cases(str(shared / "kmip" / "vectors"), versions)
+def load_cases(shared: Path, versions: tuple[str, ...], *, informative: bool = False) -> list[Any]:
+    """The profile cases whose messages speak these versions; with the informative ones (TC-*) if wanted."""
+    cases: list[Any] = load_runner(shared).load_cases(str(shared / "kmip" / "vectors"), versions, informative)
     return cases
 
 
@@ -54,7 +54,7 @@ def play(shared: Path, loopback: Loopback, versions: tuple[str, ...], only: str 
         def connection(self, _case: Any) -> InProcess:
             return InProcess(loopback.connect())
 
-    cases = load_cases(shared, versions)
+    cases = load_cases(shared, versions, informative=only is not None and only.startswith("TC"))
     chosen = [case for case in cases if only is None or case.id.startswith(only)]
     player = Player(options)
     results = [result for group in runner.make_groups(chosen, cases) for result in player.group(group)]

@@ -30,12 +30,23 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "trust/shares.py": ("split",),
     "trust/software.py": ("SoftwareModule._node_key", "SoftwareModule._unlock", "SoftwareModule._wrapping_key"),
     "trust/x509.py": ("_authority",),
+    # A split key's numbers are sealed with its bytes; a certificate is public, but comes as any object does.
+    "core/split_keys.py": ("packed", "unpacked"),
+    "trust/certificates.py": ("read_certificate",),
     # A new object's digest, which may be told to everyone who may see the object.
-    "operations/create.py": ("_key_bytes",),
+    "operations/create.py": ("key_bytes",),
     "operations/new_objects.py": ("digest_of",),
     # A client that may have its key gets it: the answer of Get on its way into TLS.
-    "protocols/kmip/translate/key_blocks.py": ("_material_node", "object_node"),
+    "protocols/kmip/translate/key_blocks.py": ("material_node", "object_node"),
     "protocols/kmip/quick_paths.py": ("_got",),
+    # Keys that leave or arrive wrapped, and those that are kept so.
+    "operations/wrapped_keys.py": ("packed", "unpacked"),
+    "operations/wrapping.py": ("register_wrapped",),
+    "protocols/kmip/translate/wrapping.py": ("_encoded", "value_node", "value_node"),
+    # Keys that are derived from, or begin a stream.
+    "operations/derivations.py": ("_derivation_data",),
+    "trust/derivations.py": ("_counter", "_hash", "_hkdf", "_hmac", "_pbkdf2"),
+    "trust/pieces.py": ("Cmac.__init__", "Hmac.__init__", "_algorithm", "_algorithm"),
     # A client's key, sent as numbers, on its way to being sealed.
     "protocols/kmip/translate/transparent_keys.py": ("read_transparent", "read_transparent"),
     # The local door, 0600 and asked by the node's own user: tokens and PINs in, a new client's key out, once.

@@ -135,7 +135,7 @@ _NAME_PARTS = ("CN", "O", "OU", "Email", "C", "ST", "L", "UID", "Serial Number",
 def _of_certificates(
     name: str, kind: ItemType, *, since: Version = (1, 0), until: Version | None = None
 ) -> AttributeRule:
-    return AttributeRule(name, kind, _NO, _MADE, since=since, until=until, kinds=CERTIFICATE, kinds_2=CERTIFICATE)
+    return AttributeRule(name, kind, _NO, _MAP, since=since, until=until, kinds=CERTIFICATE, kinds_2=CERTIFICATE)
 
 
 _ROWS = (
@@ -146,7 +146,7 @@ _ROWS = (
     _Rule("Cryptographic Length", _INT, _BIRTH, _HEAD, kinds=KEYS | SECRET | CERTIFICATE | TEMPLATE, always=True),
     _Rule("Cryptographic Parameters", _STRUCT, _FREE, _MAP, multiple=True, kinds=KEYS | CERTIFICATE | TEMPLATE),
     _Rule("Cryptographic Domain Parameters", _STRUCT, _ONCE, _MAP, kinds=PAIR | TEMPLATE, kinds_2=PAIR),
-    _of_certificates("Certificate Type", _ENUM),
+    _of_certificates("Certificate Type", _ENUM)._replace(client=_BIRTH),  # clients repeat what the object says
     _of_certificates("Certificate Length", _INT, since=(1, 1)),
     _of_certificates("X.509 Certificate Identifier", _STRUCT, since=(1, 1)),
     _of_certificates("X.509 Certificate Subject", _STRUCT, since=(1, 1)),
@@ -200,7 +200,7 @@ _ROWS = (
     _Rule("Quantum Safe", _BOOL, _FREE, _MAP, since=_2_0),
     _Rule("Short Unique Identifier", _BYTES, _NO, _MADE, since=_2_0, always=True),
     *(
-        _of_certificates(f"Certificate {party} {part}", _TEXT, since=_2_0)._replace(multiple=True)
+        _of_certificates(f"Certificate {party} {part}", _TEXT, since=_1_4)._replace(multiple=True)  # 1.4 has their tags
         for party in ("Subject", "Issuer")
         for part in _NAME_PARTS
     ),

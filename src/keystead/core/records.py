@@ -47,7 +47,7 @@ class KeyShape(NamedTuple):
     length_bits: int = 0
     format: int = 0  # Key Format Type of the stored bytes
     usage_mask: int = 0  # Cryptographic Usage Mask
-    subtype: int = 0  # Secret Data Type, Opaque Data Type, Certificate Type
+    subtype: int = 0  # Secret Data Type, Opaque Data Type, Certificate Type, PGP Key Version
 
 
 class Protection(NamedTuple):

@@ -14,9 +14,14 @@ from keystead.core.errors import Invalid
 TAG_APPLICATION_DATA = 0x420002
 TAG_APPLICATION_NAMESPACE = 0x420003
 TAG_BLOCK_CIPHER_MODE = 0x420011
+TAG_CERTIFICATE_ISSUER_ALTERNATIVE_NAME = 0x420016
+TAG_CERTIFICATE_ISSUER_DISTINGUISHED_NAME = 0x420017
+TAG_CERTIFICATE_SUBJECT_ALTERNATIVE_NAME = 0x42001B
+TAG_CERTIFICATE_SUBJECT_DISTINGUISHED_NAME = 0x42001C
 TAG_CRYPTOGRAPHIC_ALGORITHM = 0x420028
 TAG_DIGEST_VALUE = 0x420035
 TAG_HASHING_ALGORITHM = 0x420038
+TAG_ISSUER = 0x42003B
 TAG_KEY_FORMAT_TYPE = 0x420042
 TAG_LINK_TYPE = 0x42004B
 TAG_LINKED_OBJECT = 0x42004C
@@ -26,10 +31,16 @@ TAG_PADDING_METHOD = 0x42005F
 TAG_RECOMMENDED_CURVE = 0x420075
 TAG_REVOCATION_MESSAGE = 0x420080
 TAG_REVOCATION_REASON_CODE = 0x420082
+TAG_SERIAL_NUMBER = 0x420087
 TAG_USAGE_LIMITS_COUNT = 0x420096
 TAG_USAGE_LIMITS_TOTAL = 0x420097
 TAG_USAGE_LIMITS_UNIT = 0x420098
 TAG_DIGITAL_SIGNATURE_ALGORITHM = 0x4200AE
+TAG_CERTIFICATE_SERIAL_NUMBER = 0x4200AF
+TAG_ISSUER_ALTERNATIVE_NAME = 0x4200B1
+TAG_ISSUER_DISTINGUISHED_NAME = 0x4200B2
+TAG_SUBJECT_ALTERNATIVE_NAME = 0x4200B3
+TAG_SUBJECT_DISTINGUISHED_NAME = 0x4200B4
 TAG_RANDOM_IV = 0x4200C5
 TAG_IV_LENGTH = 0x4200CD
 TAG_TAG_LENGTH = 0x4200CE
@@ -67,11 +78,12 @@ _RANGES = {
 
 
 class Field(NamedTuple):
-    """A field of a structure: its tag and the type of its value."""
+    """A field of a structure: its tag, the type of its value, and whether it may be repeated."""
 
     tag: int
     type: ItemType
     required: bool = False
+    many: bool = False
 
 
 FIELDS: dict[str, tuple[Field, ...]] = {
@@ -126,6 +138,27 @@ FIELDS: dict[str, tuple[Field, ...]] = {
         Field(TAG_KEY_FORMAT_TYPE, _ENUM),
     ),
     "Revocation Reason": (Field(TAG_REVOCATION_REASON_CODE, _ENUM), Field(TAG_REVOCATION_MESSAGE, _TEXT)),
+    "X.509 Certificate Identifier": (
+        Field(TAG_ISSUER_DISTINGUISHED_NAME, _BYTES),
+        Field(TAG_CERTIFICATE_SERIAL_NUMBER, _BYTES),
+    ),
+    "X.509 Certificate Subject": (
+        Field(TAG_SUBJECT_DISTINGUISHED_NAME, _BYTES),
+        Field(TAG_SUBJECT_ALTERNATIVE_NAME, _BYTES, many=True),
+    ),
+    "X.509 Certificate Issuer": (
+        Field(TAG_ISSUER_DISTINGUISHED_NAME, _BYTES),
+        Field(TAG_ISSUER_ALTERNATIVE_NAME, _BYTES, many=True),
+    ),
+    "Certificate Identifier": (Field(TAG_ISSUER, _TEXT), Field(TAG_SERIAL_NUMBER, _TEXT)),
+    "Certificate Subject": (
+        Field(TAG_CERTIFICATE_SUBJECT_DISTINGUISHED_NAME, _TEXT),
+        Field(TAG_CERTIFICATE_SUBJECT_ALTERNATIVE_NAME, _TEXT, many=True),
+    ),
+    "Certificate Issuer": (
+        Field(TAG_CERTIFICATE_ISSUER_DISTINGUISHED_NAME, _TEXT),
+        Field(TAG_CERTIFICATE_ISSUER_ALTERNATIVE_NAME, _TEXT, many=True),
+    ),
 }
 """Attribute name -> its fields in the specification's order; also the server's own, which a search may name."""
 
@@ -141,23 +174,22 @@ def structure(name: str, value: Value, *, partial: bool = False) -> Value:
     Raises:
         Invalid: a field is unknown, given twice, missing, of another type or out of range.
     """
-    given: dict[int, tuple[int, int, Any]] = {}
+    given: dict[int, list[tuple[int, int, Any]]] = {}
     for tag, kind, content in value.content:
-        if tag in given:
-            raise Invalid(f"{name} has a field twice; give each once", "invalid.attribute_value")
-        given[tag] = (int(tag), int(kind), content)
-    fields = []
+        given.setdefault(tag, []).append((int(tag), int(kind), content))
     if name not in FIELDS:
         raise Invalid(f"{name} is not supported", "invalid.attribute")
+    fields: list[tuple[int, int, Any]] = []
     for field in FIELDS[name]:
-        found = given.pop(field.tag, None)
-        if found is None:
-            if field.required and not partial:
-                raise Invalid(f"{name} lacks a required field (tag {field.tag:06X})", "invalid.attribute_value")
-            continue
-        if found[1] != field.type or not fits(found[1], found[2]):
-            raise Invalid(f"a field of {name} has another type or does not fit", "invalid.attribute_value")
-        fields.append(found)
+        found = given.pop(field.tag, [])
+        if not found and field.required and not partial:
+            raise Invalid(f"{name} lacks a required field (tag {field.tag:06X})", "invalid.attribute_value")
+        if len(found) > 1 and not field.many:
+            raise Invalid(f"{name} has a field twice; give each once", "invalid.attribute_value")
+        for one in found:
+            if one[1] != field.type or not fits(one[1], one[2]):
+                raise Invalid(f"a field of {name} has another type or does not fit", "invalid.attribute_value")
+            fields.append(one)
     if given:
         raise Invalid(f"{name} has no field with tag {min(given):06X}", "invalid.attribute_value")
     return Value(ItemType.STRUCTURE, tuple(fields))
@@ -176,15 +208,12 @@ def fits(kind: int, content: Any) -> bool:
 
 
 def made(name: str, *contents: Any) -> Value:
-    """Make a structure from its fields' contents in order; None leaves a field out."""
-    return Value(
-        ItemType.STRUCTURE,
-        tuple(
-            (field.tag, int(field.type), content)
-            for field, content in zip(FIELDS[name], contents, strict=False)
-            if content is not None
-        ),
-    )
+    """Make a structure from its fields' contents in order; None leaves a field out, a tuple repeats it."""
+    fields: list[tuple[int, int, Any]] = []
+    for field, content in zip(FIELDS[name], contents, strict=False):
+        if content is not None:
+            fields += [(field.tag, int(field.type), one) for one in (content if field.many else (content,))]
+    return Value(ItemType.STRUCTURE, tuple(fields))
 
 
 def name_value(text: str, kind: int = NAME_TYPE_TEXT) -> Value:

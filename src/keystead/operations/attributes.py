@@ -5,11 +5,13 @@ KS-KMIP-036, 038, 041, 042, 045, 049 to 051; KS-KEY-020, 028.
 """
 
 from keystead.core.attribute_changes import Changed, Instance, added, assigned, deleted, modified
+from keystead.core.attribute_table import ObjectType
 from keystead.core.attribute_views import attributes_of, instances_of
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid
 from keystead.core.permission import Right
 from keystead.core.records import KIND_OBJECT, ManagedObject
+from keystead.core.split_keys import unpacked
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
 from keystead.operations.new_objects import digest_of
@@ -52,7 +54,10 @@ def _with_digest(call: Call) -> ManagedObject:
     record, material = call.target, call.targets[0].material
     if record.digest is not None or material is None or record.protection.wrapped:
         return record
-    return record._replace(digest=digest_of(call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, material)))
+    secret = call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, material)
+    if record.object_type == ObjectType.SPLIT_KEY:
+        _, secret = unpacked(secret)
+    return record._replace(digest=digest_of(secret))
 
 
 @operation(AddAttribute, "attributes.add", "AddAttribute", user=Right.MODIFY, targets=_CHANGED, configuration=True)

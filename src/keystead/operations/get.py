@@ -10,11 +10,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+from keystead.core import split_keys
 from keystead.core.algorithms import KeyFormat
 from keystead.core.attribute_rules import template_attributes
 from keystead.core.attribute_table import PAIR, ObjectType
 from keystead.core.changes import Change, Put
 from keystead.core.errors import NotSupported, Refused, WrongState
+from keystead.core.key_pairs import PairFormat
 from keystead.core.permission import Right, Switches
 from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.core.secret import Secret
@@ -29,8 +31,13 @@ from keystead.trust.material import Opener
 _CONVERTIBLE: dict[int, frozenset[int]] = {
     ObjectType.SYMMETRIC_KEY: frozenset(KeyFormat),
     ObjectType.SECRET_DATA: frozenset({KeyFormat.RAW, KeyFormat.OPAQUE}),
+    ObjectType.SPLIT_KEY: frozenset(KeyFormat),
+    ObjectType.PGP_KEY: frozenset({KeyFormat.RAW, KeyFormat.OPAQUE}),
+    ObjectType.CERTIFICATE: frozenset({KeyFormat.RAW, KeyFormat.OPAQUE, PairFormat.X_509}),
 }
 """Formats that differ in how the same bytes are wrapped up, so that each can be given for the other."""
+
+_SPLIT_KEY = int(ObjectType.SPLIT_KEY)  # a plain number is quicker to compare, and every Get does
 
 
 NOT_WRAPPED = 1  # Key Wrap Type
@@ -96,7 +103,10 @@ def _block(record: ManagedObject, form: int, material: Secret) -> KeyBlock:
     if form != shape.format and record.object_type in PAIR:
         held = KeyBlock(shape.format, material, shape.algorithm, shape.length_bits)
         return converted(record.object_type, held, form)
-    return _key_block((form, material, shape.algorithm, shape.length_bits, shape.subtype))
+    if record.object_type == _SPLIT_KEY:
+        split, material = split_keys.unpacked(material)
+        return KeyBlock(form, material, shape.algorithm, shape.length_bits, shape.subtype, split)
+    return _key_block((form, material, shape.algorithm, shape.length_bits, shape.subtype, None))
 
 
 _key_block: Callable[[tuple[Any, ...]], KeyBlock] = partial(tuple.__new__, KeyBlock)  # without a frame for it

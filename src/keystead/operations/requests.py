@@ -13,6 +13,7 @@ from typing import NamedTuple
 from keystead.core.attributes import Attribute, Value
 from keystead.core.records import ManagedObject
 from keystead.core.secret import Secret
+from keystead.core.split_keys import SplitKey
 from keystead.gate.operation import PLACEHOLDER
 
 
@@ -24,7 +25,8 @@ class KeyBlock(NamedTuple):
         material: The key bytes as `format` says; for a certificate or opaque object its bytes.
         algorithm: Cryptographic Algorithm; 0 = none.
         length_bits: Cryptographic Length; 0 = not given.
-        subtype: Secret Data Type, Opaque Data Type or Certificate Type of those objects.
+        subtype: Secret Data Type, Opaque Data Type, Certificate Type or PGP Key Version of those objects.
+        split: What a split key says of the whole; None for other objects.
     """
 
     format: int
@@ -32,6 +34,7 @@ class KeyBlock(NamedTuple):
     algorithm: int = 0
     length_bits: int = 0
     subtype: int = 0
+    split: SplitKey | None = None
 
 
 class Created(NamedTuple):

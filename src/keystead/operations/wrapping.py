@@ -163,6 +163,8 @@ def _unwrapping_key(call: Call, wrapping: Wrapping) -> Loaded | None:
 
 def _kept_wrapped(call: Call, request: RegisterWrapped, block: KeyBlock) -> Change:
     plain = request.register
+    if plain.object_type not in _WRAPPABLE:
+        raise NotSupported("objects of this type are kept in clear only", "not_supported.wrapping")
     given = with_templates(call, plain.templates, plain.attributes)
     birth = birth_of(plain.object_type, given)
     birth = told_shape(plain.object_type, birth, block, call.switches)

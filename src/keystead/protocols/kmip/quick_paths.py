@@ -118,8 +118,8 @@ def _got(result: Got | GotWrapped) -> tuple[Hashable, tuple[bytes, ...]]:
     held, object_type, block, _ = result
     if block is None:
         return None, ()
-    form, material, algorithm, length_bits, subtype = block
-    if form in STRUCTURED:
+    form, material, algorithm, length_bits, subtype, split = block
+    if form in STRUCTURED or split is not None:
         return None, ()
     return (object_type, form, algorithm, length_bits, subtype), (held.encode(), material.reveal())
 

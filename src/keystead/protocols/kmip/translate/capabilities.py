@@ -18,15 +18,8 @@ from keystead.protocols.kmip.wire.tags_table import Tag, Version
 
 VENDOR = "keystead"
 
-OBJECT_TYPES = (
-    ObjectType.SYMMETRIC_KEY,
-    ObjectType.PUBLIC_KEY,
-    ObjectType.PRIVATE_KEY,
-    ObjectType.TEMPLATE,
-    ObjectType.SECRET_DATA,
-    ObjectType.OPAQUE,
-)
-"""What this server makes or takes; more can be read from the wire than is kept."""
+OBJECT_TYPES = tuple(kind for kind in ObjectType if kind is not ObjectType.CERTIFICATE_REQUEST)
+"""What this server makes or takes, by its number."""
 
 Offered = Callable[[Dialect], Sequence[int]]
 """The operations that exist for a client; handed in, as their table stands above this one."""

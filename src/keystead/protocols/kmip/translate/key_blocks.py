@@ -25,6 +25,7 @@ from keystead.protocols.kmip.translate.fields import (
     integer,
     members,
 )
+from keystead.protocols.kmip.translate.split_keys import SPLIT_KEY_FIELDS, read_split_key, split_key_nodes
 from keystead.protocols.kmip.translate.transparent_keys import (
     is_transparent,
     read_transparent,
@@ -39,7 +40,7 @@ from keystead.protocols.kmip.translate.wrapping import (
     wrapping_data_node,
 )
 from keystead.protocols.kmip.wire import nodes, ttlv
-from keystead.protocols.kmip.wire.names import VERSIONS, enum_available
+from keystead.protocols.kmip.wire.names import VERSIONS, enum_available, tag_available
 from keystead.protocols.kmip.wire.nodes import Node
 from keystead.protocols.kmip.wire.tags_table import Tag, Version
 
@@ -163,8 +164,10 @@ _KINDS = {
     int(ObjectType.SYMMETRIC_KEY): _Kind(Tag.SYMMETRIC_KEY, 0, Tag.KEY_BLOCK),
     int(ObjectType.PUBLIC_KEY): _Kind(Tag.PUBLIC_KEY, 0, Tag.KEY_BLOCK),
     int(ObjectType.PRIVATE_KEY): _Kind(Tag.PRIVATE_KEY, 0, Tag.KEY_BLOCK),
+    int(ObjectType.SPLIT_KEY): _Kind(Tag.SPLIT_KEY, 0, Tag.KEY_BLOCK),
     int(ObjectType.SECRET_DATA): _Kind(Tag.SECRET_DATA, Tag.SECRET_DATA_TYPE, Tag.KEY_BLOCK),
     int(ObjectType.OPAQUE): _Kind(Tag.OPAQUE_OBJECT, Tag.OPAQUE_DATA_TYPE, Tag.OPAQUE_DATA_VALUE),
+    int(ObjectType.PGP_KEY): _Kind(Tag.PGP_KEY, Tag.PGP_KEY_VERSION, Tag.KEY_BLOCK),
 }
 """Object Type -> how it is written. A template is written as its attributes."""
 
@@ -173,12 +176,13 @@ def _layout(kind: _Kind) -> Layout:
     read = (lambda node: node) if kind.value == Tag.KEY_BLOCK else byte_string
     fields = [Field(kind.value, "value", read, required=True)]
     if kind.subtype:
-        fields.append(Field(kind.subtype, "subtype", enumeration, required=True))
-    return Layout(*fields)
+        read_subtype = integer if kind.subtype == Tag.PGP_KEY_VERSION else enumeration
+        fields.append(Field(kind.subtype, "subtype", read_subtype, required=True))
+    return Layout(*fields, *(SPLIT_KEY_FIELDS if kind.tag == Tag.SPLIT_KEY else ()))
 
 
 _UNBLOCKED = {int(ObjectType.CERTIFICATE): 5, int(ObjectType.OPAQUE): 2}
-"""Objects without a key block -> the Key Format Type that says what their bytes are: X.509, Opaque."""
+"""Objects without a key block -> Key Format Type of their bytes: X.509, Opaque (KMIP 2.1 table 81)."""
 
 _LAYOUTS = {object_type: _layout(kind) for object_type, kind in _KINDS.items()}
 
@@ -196,6 +200,8 @@ def read_object(object_type: int, node: Node, version: Version) -> Registered:
     block = found.block
     if subtype and block is not None:
         block = block._replace(subtype=subtype)
+    if object_type == ObjectType.SPLIT_KEY and block is not None:
+        block = block._replace(split=read_split_key(values, version))
     return found._replace(object_type=object_type, block=block)
 
 
@@ -213,7 +219,11 @@ def object_node(object_type: int, block: KeyBlock | None, attributes: tuple[Attr
     if block is None:
         raise NotSupported("the object has no material to send", "not_supported.key_format")
     kind = _KINDS[object_type]
-    subtype = nodes.enumeration(kind.subtype, block.subtype) if kind.subtype else None
+    if not tag_available(kind.tag, version):
+        raise Invalid("this version of KMIP has no objects of this type; ask with a later one", "invalid.object_type")
+    subtype = _subtype_node(kind, block)
+    if block.split is not None:
+        return nodes.structure(kind.tag, *split_key_nodes(block.split, version), _key_block_node(block, version))
     if kind.value == Tag.KEY_BLOCK:
         return nodes.structure(kind.tag, subtype, _key_block_node(block, version))
     return nodes.structure(kind.tag, subtype, nodes.byte_string(kind.value, block.material.reveal()))
@@ -222,8 +232,14 @@ def object_node(object_type: int, block: KeyBlock | None, attributes: tuple[Attr
 def wrapped_node(got: GotWrapped, version: Version) -> Node:
     """Write a managed object's structure with its key value wrapped."""
     kind = _KINDS[got.object_type]
-    subtype = nodes.enumeration(kind.subtype, got.block.subtype) if kind.subtype else None
+    subtype = _subtype_node(kind, got.block)
     return nodes.structure(kind.tag, subtype, _key_block_node(got.block, version, (got.wrapping, got.iv)))
+
+
+def _subtype_node(kind: _Kind, block: KeyBlock) -> Node | None:
+    if kind.subtype == Tag.PGP_KEY_VERSION:
+        return nodes.integer(kind.subtype, block.subtype)
+    return nodes.enumeration(kind.subtype, block.subtype) if kind.subtype else None
 
 
 def _reader(object_type: int) -> Callable[[Node], tuple[int, Node]]:
@@ -237,8 +253,6 @@ def _unkept(_node: Node) -> None:
 OBJECT_FIELDS = (
     *(Field(kind.tag, "object", _reader(object_type)) for object_type, kind in _KINDS.items()),
     Field(Tag.TEMPLATE, "object", _reader(int(ObjectType.TEMPLATE)), until=(1, 4)),
-    Field(Tag.SPLIT_KEY, "object", _unkept),
-    Field(Tag.PGP_KEY, "object", _unkept),
     Field(Tag.CERTIFICATE_REQUEST, "object", _unkept, since=(2, 0)),
 )
 """The field that holds the object in a Register request: (Object Type, its structure)."""
