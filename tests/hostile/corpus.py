@@ -68,6 +68,40 @@ def register_opaque(version: Version, material: bytes) -> Node:
     )
 
 
+def register_private(version: Version, scalar: bytes) -> Node:
+    """A private key on P-256, as numbers."""
+    numbers = nodes.structure(
+        Tag.KEY_MATERIAL,
+        nodes.enumeration(Tag.RECOMMENDED_CURVE, 7),
+        nodes.big_integer(Tag.D, int.from_bytes(scalar, "big")),
+    )
+    name = "TransparentECDSAPrivateKey" if version < (2, 0) else "TransparentECPrivateKey"
+    form = nodes.enumeration(Tag.KEY_FORMAT_TYPE, enum_value("KeyFormatType", name))
+    block = nodes.structure(Tag.KEY_BLOCK, form, nodes.structure(Tag.KEY_VALUE, numbers))
+    kind = nodes.enumeration(Tag.OBJECT_TYPE, enum_value("ObjectType", "PrivateKey"))
+    return item("Register", kind, attributes(version, raw=True), nodes.structure(Tag.PRIVATE_KEY, block))
+
+
+def create_pair(version: Version) -> Node:
+    """A pair on P-256."""
+    algorithm = nodes.enumeration(Tag.CRYPTOGRAPHIC_ALGORITHM, enum_value("CryptographicAlgorithm", "ECDSA"))
+    if version < (2, 0):
+        old = attribute("Cryptographic Algorithm", algorithm)
+        return item("CreateKeyPair", nodes.structure(Tag.COMMON_TEMPLATE_ATTRIBUTE, old))
+    return item("CreateKeyPair", nodes.structure(Tag.COMMON_ATTRIBUTES, algorithm))
+
+
+def signing(target: tuple[Node, ...]) -> list[Node]:
+    """Sign and Signature Verify."""
+    hashing = nodes.enumeration(Tag.HASHING_ALGORITHM, enum_value("HashingAlgorithm", "SHA_256"))
+    parameters = nodes.structure(Tag.CRYPTOGRAPHIC_PARAMETERS, hashing)
+    data, signature = nodes.byte_string(Tag.DATA, b"data"), nodes.byte_string(Tag.SIGNATURE_DATA, bytes(72))
+    return [
+        item("Sign", *target, parameters, data),
+        item("SignatureVerify", *target, parameters, data, signature),
+    ]
+
+
 def ciphering(target: tuple[Node, ...], version: Version) -> list[Node]:
     """Encrypt and Decrypt: GCM where the version has fields for its tag, else CBC."""
     has_tag = version >= (1, 4)
@@ -103,7 +137,7 @@ def on_object(version: Version, key: str | None, *, ending: bool = False) -> lis
         item("Activate", *target),
     ]
     if version >= (1, 2):
-        items += ciphering(target, version)
+        items += [*ciphering(target, version), *signing(target)]
     if version >= (2, 0):
         comment = nodes.structure(Tag.NEW_ATTRIBUTE, nodes.text(Tag.COMMENT, "new"))
         items.append(item("SetAttribute", *target, comment))
@@ -123,6 +157,8 @@ def on_nothing(version: Version) -> list[Node]:
         register_key(version, bytes(32)),
         register_secret(version, b"secret"),
         register_opaque(version, b"opaque"),
+        register_private(version, b"private"),
+        create_pair(version),
         item("Locate", nodes.integer(Tag.MAXIMUM_ITEMS, 2), wanted),
         item("Query", *query("QueryOperations", "QueryObjects", "QueryServerInformation")),
     ]

@@ -24,7 +24,7 @@ from keystead.protocols.kmip.wire.nodes import Node
 from keystead.protocols.kmip.wire.tags_table import Tag
 from tests.hostile.canaries import Canaries
 from tests.hostile.certificates import authority_of
-from tests.hostile.corpus import on_object, register_key, register_opaque, register_secret
+from tests.hostile.corpus import on_object, register_key, register_opaque, register_private, register_secret
 from tests.hostile.exploration import places
 from tests.hostile.sockets import close_all, is_served, process, reply, secure, until
 from tests.node import production
@@ -35,6 +35,7 @@ SECRETS = {
     "key": os.urandom(32),
     "secret data": b"canary: " + base64.b85encode(os.urandom(24)),
     "opaque data": os.urandom(40),
+    "private key": bytes([os.urandom(1)[0] % 127 + 1]) + os.urandom(31),
     "plain text": os.urandom(24).hex().encode(),
     "password": b"Pass" + base64.b32encode(os.urandom(20)),
 }
@@ -110,6 +111,7 @@ def tempt(visitors: Visitors, version: tuple[int, int]) -> Iterator[bytes]:
         register_key(version, SECRETS["key"]),
         register_secret(version, SECRETS["secret data"]),
         register_opaque(version, SECRETS["opaque data"]),
+        register_private(version, SECRETS["private key"]),
     ]
     for registration in registrations:
         good = ttlv.encode(message(version, registration, header=[password("alice")]))
@@ -135,8 +137,11 @@ def use(visitors: Visitors, version: tuple[int, int], identifier: str) -> Iterat
     target = nodes.text(Tag.UNIQUE_IDENTIFIER, identifier)
     clear = nodes.byte_string(Tag.DATA, SECRETS["plain text"])
     items = [*on_object(version, identifier), item("Encrypt", target, clear), item("Decrypt", target, clear)]
+    items += [item("Sign", target, clear), item("Sign", target, nodes.byte_string(Tag.DIGESTED_DATA, b"short"))]
     items.append(item("Get", target, nodes.structure(Tag.KEY_WRAPPING_SPECIFICATION)))
-    items += [item("Get", target, nodes.enumeration(Tag.KEY_FORMAT_TYPE, number)) for number in (2, 3, 9, 0xFFFFFFFF)]
+    items += [
+        item("Get", target, nodes.enumeration(Tag.KEY_FORMAT_TYPE, number)) for number in (2, 3, 4, 6, 9, 0xFFFFFFFF)
+    ]
     items.append(item("Get", target))
     for one in [*items, *on_object(version, identifier, ending=True)[-2:]]:
         sent = ttlv.encode(message(version, one))
@@ -163,7 +168,7 @@ def test_the_search_finds_what_is_there(tempted: Tempted, tmp_path: Path) -> Non
     (tmp_path / "file").write_bytes(bytes((1 << 20) - 20) + SECRETS["key"] + bytes(1 << 20))
     assert {name for _, name in CANARIES.in_files(tmp_path)} == {"key"}
     given = {name for answer in tempted.got for name in CANARIES.inside(answer)}
-    assert given == {"key", "secret data", "opaque data"}
+    assert given == {"key", "secret data", "opaque data", "private key"}
 
 
 @pytest.mark.row("KS-LOG-032")

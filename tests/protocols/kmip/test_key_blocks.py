@@ -35,7 +35,7 @@ def algorithm(value: int = AES, bits: int = 256) -> tuple[Node, Node]:
 
 BYTES = nodes.byte_string(Tag.KEY_MATERIAL, MATERIAL)
 RSA_PUBLIC = nodes.structure(
-    Tag.KEY_MATERIAL, (Tag.MODULUS, nodes.BIG_INTEGER, 3 << 1000), (Tag.PUBLIC_EXPONENT, nodes.BIG_INTEGER, 65537)
+    Tag.KEY_MATERIAL, (Tag.MODULUS, nodes.BIG_INTEGER, (3 << 1000) + 1), (Tag.PUBLIC_EXPONENT, nodes.BIG_INTEGER, 65537)
 )
 OBJECTS: list[tuple[ObjectType, Node]] = [
     (ObjectType.SYMMETRIC_KEY, nodes.structure(Tag.SYMMETRIC_KEY, key_block(RAW, BYTES, *algorithm()))),
