@@ -224,7 +224,7 @@ def test_a_certificate_is_kept_whatever_its_dates(node: Node) -> None:
 def test_a_destroyed_certificate_leaves_its_attributes(node: Node) -> None:
     kept = a_certificate(node)
     node.ask(ALICE, Destroy(kept))
-    assert node.reason(ALICE, Get(kept)) == "wrong_state.object"
+    assert node.reason(ALICE, Get(kept)) == "wrong_state.destroyed"
     assert values(node, kept)["Certificate Subject CN"] == [text("kms")]
     assert found_by(node, Condition("Certificate Subject CN", text("kms"))) == set()
 

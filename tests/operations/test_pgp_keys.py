@@ -84,4 +84,4 @@ def test_its_bytes_are_opaque(node: Node, material: bytes) -> None:
     key = node.ask(ALICE, registration(material)).id
     assert node.ask(ALICE, Get(key)).block.material.reveal() == material
     node.ask(ALICE, Destroy(key))
-    assert node.reason(ALICE, Get(key)) == "wrong_state.object"
+    assert node.reason(ALICE, Get(key)) == "wrong_state.destroyed"

@@ -91,7 +91,7 @@ def test_parts_are_their_owners_and_can_be_destroyed(node: Node) -> None:
     part = node.ask(ALICE, registration()).id
     assert node.reason(BOB, Get(part)) == "not_found.item"
     node.ask(ALICE, Destroy(part))
-    assert node.reason(ALICE, Get(part)) == "wrong_state.object"
+    assert node.reason(ALICE, Get(part)) == "wrong_state.destroyed"
     assert node.reason(ALICE, GetAttributes(part)) is None
 
 

@@ -401,7 +401,7 @@ def test_a_digest_in_place_of_data_came_with_1_4(alice: Connection, version: Ver
         ("Sign", (nodes.text(Tag.DATA, "data"),)),
         ("Sign", (DATA, signature(b"s"))),
         ("Sign", (DATA, PSS)),
-        ("Sign", (DATA, nodes.boolean(Tag.INIT_INDICATOR, True))),
+        ("Sign", (DATA, nodes.boolean(Tag.FINAL_INDICATOR, True))),
         ("Sign", (DATA, nodes.byte_string(Tag.CORRELATION_VALUE, b"c"))),
         ("SignatureVerify", (DATA,)),
         ("SignatureVerify", (signature(b"s"),)),
@@ -419,7 +419,7 @@ def test_what_is_missing_too_much_or_not_offered_is_told(
 
 def test_fields_of_a_signature_come_in_any_order_and_one_piece_may_be_the_whole(alice: Connection) -> None:
     private, _ = new_pair(alice, (1, 4))
-    whole = (nodes.boolean(Tag.INIT_INDICATOR, True), nodes.boolean(Tag.FINAL_INDICATOR, True))
+    whole = (nodes.boolean(Tag.FINAL_INDICATOR, True), nodes.boolean(Tag.FINAL_INDICATOR, True))
     for fields in permutations((target(private), DATA, parameters())):
         assert not asked(alice, (1, 4), "Sign", *fields).reason
     assert not asked(alice, (1, 4), "Sign", target(private), DATA, *whole).reason
