@@ -117,6 +117,10 @@ def _child(words: Sequence[str]) -> int | None:
         from keystead.node import admin
 
         return admin.start(*words[1:])
+    if words[:1] == ["_token"]:
+        from keystead.node import token_process
+
+        return token_process.start(*words[1:])
     return None
 
 

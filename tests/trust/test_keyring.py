@@ -11,8 +11,9 @@ from keystead.core.secret import Secret
 from keystead.trust.keyring import Keyring
 from keystead.trust.locked_memory import LockedSecret
 from keystead.trust.material import Place, binding
+from keystead.trust.modules import ModuleSettings
 from keystead.trust.root import Role
-from keystead.trust.software import ModuleSettings, SoftwareModule
+from keystead.trust.software import SoftwareModule
 from tests.support.modules import Bench
 
 SECRET = Secret(b"canary key bytes, 32 of them....")

@@ -18,8 +18,9 @@ from keystead.settings.section import Section, read
 from keystead.storage.sqlite import SqliteStore, open_store
 from keystead.storage.store import StoreKeys
 from keystead.trust.module_state import StateFile
+from keystead.trust.modules import ModuleSettings
 from keystead.trust.node_key import NodeKey
-from keystead.trust.software import ModuleSettings, SoftwareModule
+from keystead.trust.software import SoftwareModule
 
 MARK_DEV = "dev"
 SHARED = "shared"

@@ -1,0 +1,21 @@
+"""The process that a PKCS#11 library runs in: hardened like the others, alone with the library.
+
+Source: design.md section 4; attacks.md classes 44 and 55; docs/adr/0026.
+"""
+
+import socket
+import sys
+
+from keystead.appliance.hardening import harden
+from keystead.trust.pkcs11.worker import Worker
+
+COMMAND = (sys.executable, "-m", "keystead", "_token")
+"""What starts it; the parent's process id and the socket's descriptor follow."""
+
+
+def start(parent_pid: str, descriptor: str) -> int:
+    """Serve until the other end closes."""
+    harden(parent_pid=int(parent_pid))
+    with socket.socket(fileno=int(descriptor)) as end:
+        Worker(end).serve()
+    return 0
