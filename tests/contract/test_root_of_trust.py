@@ -12,7 +12,7 @@ from keystead.core.secret import Secret
 from keystead.trust.modules import ModuleSettings
 from keystead.trust.role_tokens import new_role_secret
 from keystead.trust.root import Role, RootOfTrust, SecurityModule
-from tests.support import tokens
+from tests.support import opencryptoki, tokens
 from tests.support.modules import Bench
 
 KEY = Secret(bytes(range(32)))
@@ -27,6 +27,7 @@ def software(_folder: Path) -> Iterator[Bench]:
 IMPLEMENTATIONS: dict[str, Callable[[Path], AbstractContextManager[Bench]]] = {
     "software": software,
     "softhsm": tokens.softhsm,
+    "opencryptoki": opencryptoki.opencryptoki,
 }
 
 
@@ -166,7 +167,7 @@ def test_without_the_crypto_user_no_key_is_used(bench: Bench) -> None:
 @pytest.mark.parametrize("role", [Role.CRYPTO_USER, Role.SECURITY_OFFICER])
 def test_a_role_is_blocked_after_its_limit_of_failures(bench: Bench, role: Role) -> None:
     module = bench.unlocked()
-    for left in range(bench.attempts(role) - 1, -1, -1):
+    for left in bench.countdown(role):
         with pytest.raises(Refused, match=f"{left} attempts of the {role.value} left"):
             module.login(role, new_role_secret())
         assert module.status().attempts_left[role] == left

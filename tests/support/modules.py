@@ -1,5 +1,6 @@
 """A security module with its surroundings: a state in memory, a clock that only moves when told, role secrets."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from keystead.core.secret import Secret
@@ -49,6 +50,7 @@ class Bench:
     security_officer: Secret = field(default_factory=new_role_secret)
     domain: Secret = field(default_factory=new_role_secret)
     crypto_user: Secret = field(default_factory=new_role_secret)
+    user_countdown: Sequence[int] = tuple(range(9, -1, -1))
 
     def module(self) -> Module:
         """Start a module on the state as it is; calling it again is a restart."""
@@ -58,9 +60,9 @@ class Bench:
         """Another module of the same kind, perhaps of the same domain."""
         return type(self)(domain=domain or new_role_secret())
 
-    def attempts(self, role: Role) -> int:
-        """How often a wrong secret may be tried as delivered."""
-        return 10 if role is Role.CRYPTO_USER else 3
+    def countdown(self, role: Role) -> Sequence[int]:
+        """What each wrong secret leaves of a role's attempts, as delivered."""
+        return self.user_countdown if role is Role.CRYPTO_USER else (2, 1, 0)
 
     def partition_request(self, existing: bytes | None = None) -> PartitionRequest:
         return PartitionRequest(self.security_officer, self.domain, self.crypto_user, existing)

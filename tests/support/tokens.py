@@ -39,7 +39,7 @@ class TokenBench(Bench):
     def another(self, domain: Secret | None = None) -> "TokenBench":
         made = super().another(domain)
         assert isinstance(made, TokenBench)
-        made.library, made.maker_pin = self.library, self.maker_pin
+        made.library, made.maker_pin, made.user_countdown = self.library, self.maker_pin, self.user_countdown
         self.others.append(made)
         return made
 

@@ -31,6 +31,10 @@ _BLOCKED = {
     Role.SECURITY_OFFICER: "the security officer is blocked after too many failed logins; reset the module and set its "
     "partition up again with the domain's token",
 }
+_BLOCKED_BY_ITSELF = (
+    "the role is blocked by the token itself, which counts for itself; reset the token and set its partition up again "
+    "from its export"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +278,8 @@ class Module:
         with self._lock:
             if not self._security_officer_logged_in:
                 raise Refused("log the security officer in first")
+            if self._engine.attempts_left(Role.CRYPTO_USER) == 0:
+                raise WrongState(_BLOCKED_BY_ITSELF, "wrong_state.module")
             self._save_failures(Role.CRYPTO_USER, 0)
 
     # -------------------------------------------------------------------------------------------- logins, activation
@@ -422,6 +428,8 @@ class Module:
 
     def _judged(self, role: Role, judge: Callable[[], _T]) -> _T:
         """Count a failure durably, judge, and take the failure back if there was none."""
+        if self._engine.attempts_left(role) == 0:
+            raise WrongState(_BLOCKED_BY_ITSELF, "wrong_state.module")
         if not self._attempts_left(role):
             raise WrongState(_BLOCKED[role], "wrong_state.module")
         self._save_failures(role, self._initialised().failures.get(role.value, 0) + 1)
