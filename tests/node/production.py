@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.kmip.sessions import Client
+
 PINS = {"security-officer": "48151623", "domain": "42108151", "crypto-user": "62342481"}
 KEYSTEAD = [sys.executable, "-m", "keystead"]
 
@@ -57,3 +59,12 @@ def unlock(data: Path) -> subprocess.CompletedProcess[str]:
     return keystead(
         "hsm", "login", "crypto-user", "--token", token, "--answers", data.parent / "answers", "--data", data
     )
+
+
+def client_of(data: Path, name: str) -> Client:
+    """A new user with a certificate."""
+    folder = data.parent
+    keystead("user", "create", name, "--data", data)
+    issued = keystead("client-certificate", name, "--out", folder / name, "--ca", folder / "ca.pem", "--data", data)
+    assert issued.returncode == 0, issued.stderr
+    return Client(folder / f"{name}.pem", folder / f"{name}.key", folder / "ca.pem")

@@ -1,7 +1,7 @@
 """openCryptoki's software token for tests, in a world of its own: its daemon, its folders and its shared memory.
 
 Its paths are compiled in, so the calling thread and what it starts move into mount and IPC namespaces of their own,
-where empty folders lie over the real ones; a token that is really in use on this machine is never seen. That takes root.
+where empty folders lie over the real ones; a token in real use on this machine is never seen. That takes root.
 """
 
 import ctypes

@@ -121,7 +121,8 @@ class Pkcs11Engine:
         """Ask a process of its own."""
         process = TokenProcess(self._place)
         try:
-            return process.ask(operation, ERRAND_S_MAX, **fields)
+            limit_s = self._place.call_s if operation == "judge" else ERRAND_S_MAX
+            return process.ask(operation, limit_s, **fields)
         finally:
             self._left |= process.left
             process.close()
