@@ -7,15 +7,16 @@ import socket
 import sys
 
 from keystead.appliance.hardening import harden
-from keystead.trust.pkcs11.worker import Worker
+from keystead.trust.pkcs11.worker import Worker, end_with
 
 COMMAND = (sys.executable, "-m", "keystead", "_token")
-"""What starts it; the parent's process id and the socket's descriptor follow."""
+"""What starts it; the socket's descriptor follows."""
 
 
-def start(parent_pid: str, descriptor: str) -> int:
+def start(descriptor: str) -> int:
     """Serve until the other end closes."""
-    harden(parent_pid=int(parent_pid))
+    harden()
     with socket.socket(fileno=int(descriptor)) as end:
+        end_with(end)
         Worker(end).serve()
     return 0

@@ -69,12 +69,9 @@ def _settings(words: argparse.Namespace) -> dict[str, dict[str, object]]:
     if words.health_port is not None:
         places["health"] = {"enabled": True, "port": words.health_port}
     if words.pkcs11 is not None:
-        token = {
-            "library": str(Path(words.pkcs11).absolute()),
-            "token_label": words.token_label,
-            "token_slot": words.token_slot,
-        }
-        places["module"] = {"kind": "pkcs11", **token}
+        library = str(Path(words.pkcs11).absolute())
+        place = {"library": library, "token_label": words.token_label, "token_slot": words.token_slot}
+        places["module"] = {"kind": "pkcs11", **place}
     return places
 
 

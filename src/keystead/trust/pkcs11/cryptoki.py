@@ -199,6 +199,10 @@ class Cryptoki:
         self.call("C_GenerateKey", session, byref(_mechanism(mechanism)), *_template(template), byref(handle))
         return handle.value
 
+    def change(self, session: int, handle: int, template: Mapping[Attribute, _Value]) -> None:
+        """Set attributes of an object."""
+        self.call("C_SetAttributeValue", session, handle, *_template(template))
+
     def destroy(self, session: int, handle: int) -> None:
         """Destroy an object."""
         self.call("C_DestroyObject", session, handle)

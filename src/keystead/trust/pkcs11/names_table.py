@@ -142,6 +142,7 @@ class Attribute(IntEnum):
     UNWRAP = 0x107
     SIGN = 0x108
     VERIFY = 0x10A
+    DERIVE = 0x10C
     VALUE_LEN = 0x161
     EXTRACTABLE = 0x162
     MODIFIABLE = 0x170

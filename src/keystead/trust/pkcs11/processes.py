@@ -6,7 +6,6 @@ through arguments or the environment.
 Source: attacks.md classes 44 and 55; docs/adr/0026.
 """
 
-import os
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -35,7 +34,7 @@ class TokenPlace:
         library: Absolute path of the PKCS#11 library.
         label: Of the token, at most 32 bytes.
         slot: Slot of the blank token to initialise; None = the first. Later the label alone finds it.
-        command: What starts the process; the parent's process id and the socket's descriptor are added.
+        command: What starts the process; the socket's descriptor is added.
         call_s: Time limit of an everyday call.
     """
 
@@ -57,7 +56,7 @@ class TokenProcess:
         self._end, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [*place.command, str(os.getpid()), str(theirs.fileno())],
+                [*place.command, str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
             )
@@ -93,8 +92,8 @@ class TokenProcess:
             raise DeviceFault("the security module's process ended; check the token and its library") from None
         self.left = answer.get("left", {})
         if "error" in answer:
-            name, message = answer["error"]
-            raise _ERRORS[name](message)
+            name, message, reason = answer["error"]
+            raise _ERRORS[name](message, reason)
         return answer["answer"]
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ import hmac
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from keystead.core.errors import DeviceFault, NotSupported, Tampered, WrongState
@@ -46,8 +46,14 @@ _NEEDED = (
 )
 _WRAPS = (Mechanism.AES_KEY_WRAP, Mechanism.AES_CBC_PAD)
 _Template = dict[Attribute, bool | int | bytes]
-_CIPHER: _Template = {Attribute.KEY_TYPE: KeyType.AES, Attribute.ENCRYPT: True, Attribute.DECRYPT: True}
-_MAC: _Template = {Attribute.KEY_TYPE: KeyType.GENERIC_SECRET, Attribute.SIGN: True, Attribute.VERIFY: True}
+_USES = (
+    *(Attribute.ENCRYPT, Attribute.DECRYPT, Attribute.SIGN, Attribute.VERIFY),
+    *(Attribute.WRAP, Attribute.UNWRAP, Attribute.DERIVE),
+)
+_NO_USE: _Template = dict.fromkeys(_USES, False)
+_CIPHER: _Template = {**_NO_USE, Attribute.KEY_TYPE: KeyType.AES, Attribute.ENCRYPT: True, Attribute.DECRYPT: True}
+_MAC: _Template = {**_NO_USE, Attribute.KEY_TYPE: KeyType.GENERIC_SECRET, Attribute.SIGN: True, Attribute.VERIFY: True}
+_STAYS: _Template = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
 _SECRET: _Template = {Attribute.CLASS: SECRET_KEY, Attribute.PRIVATE: True, Attribute.SENSITIVE: True}
 
 
@@ -296,21 +302,30 @@ class Token:
             mechanism = Mechanism(wrapped.mechanism)
         except ValueError:
             raise NotSupported("the partition was exported by a newer version") from None
-        stays: _Template = {
-            Attribute.TOKEN: True,
-            Attribute.EXTRACTABLE: False,
-            Attribute.LABEL: KEY_LABEL,
-            Attribute.ID: partition_id,
-        }
+        ours: _Template = {Attribute.TOKEN: True, Attribute.LABEL: KEY_LABEL, Attribute.ID: partition_id}
         for data, kind in ((wrapped.cipher, _CIPHER), (wrapped.mac, _MAC)):
             cut = 0 if mechanism is Mechanism.AES_KEY_WRAP else IV_BYTES
             how = (mechanism, data[:cut])
             try:
-                self._cryptoki.unwrap(session, how, domain, data[cut:], {**_SECRET, **kind, **stays})
+                key = self._cryptoki.unwrap(session, how, domain, data[cut:], {**_SECRET, **kind, **ours, **_STAYS})
             except CryptokiError as error:
                 if error.value == Returned.MECHANISM_INVALID:
                     raise NotSupported(f"the token cannot unwrap by CKM_{mechanism.name}") from None
                 raise
+            self._shut(session, key, ours)
+
+    def _shut(self, session: int, key: int, ours: _Template) -> None:
+        """See to it that a key cannot be taken out: some tokens pass over what an unwrapped key was to be.
+
+        Raises:
+            NotSupported: it still can; the key is destroyed again.
+        """
+        if key not in self._cryptoki.find(session, {**ours, **_STAYS}):
+            with suppress(CryptokiError):
+                self._cryptoki.change(session, key, _STAYS)
+        if key not in self._cryptoki.find(session, {**ours, **_STAYS}):
+            self._cryptoki.destroy(session, key)
+            raise NotSupported("the token would give its keys away", "not_supported.cryptography")
 
     def _key(self, session: int, partition_id: bytes, kind: KeyType) -> int:
         template: _Template = {Attribute.CLASS: SECRET_KEY, Attribute.ID: partition_id, Attribute.KEY_TYPE: kind}

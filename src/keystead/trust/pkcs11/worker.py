@@ -1,13 +1,17 @@
 """The token's process: one library, one thread, one question after the other, until the other end closes.
 
 A frame is a length (4 bytes, big-endian) and a CBOR map: `operation` and its fields, answered by `answer`, or by
-`error` (class and message) and, after a login, `left`. Secrets cross this socket and nothing else.
+`error` (class, message, reason) and, after a login, `left`. Secrets cross this socket and nothing else.
 
 Source: design.md section 4 (a process of its own for the module); attacks.md classes 44 and 55; docs/adr/0026.
 """
 
+import os
+import select
 import socket
 import struct
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +23,7 @@ from keystead.trust.pkcs11.names_table import User
 from keystead.trust.pkcs11.tokens import Token, WrappedKeys
 
 FRAME_BYTES_MAX = 65_536
+LAST_CALL_S_MAX = 10.0
 
 
 def send(end: socket.socket, fields: dict[str, Any]) -> None:
@@ -50,6 +55,22 @@ def _exactly(end: socket.socket, count: int) -> bytes:
     return data
 
 
+def end_with(end: socket.socket) -> None:
+    """End this process some time after the other end has closed, even if the library hangs.
+
+    It gets time to finish, because some tokens write in place: killed at once with its parent, it might lose the token.
+    """
+    threading.Thread(target=_end_with, args=(end.fileno(),), daemon=True).start()
+
+
+def _end_with(descriptor: int) -> None:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLRDHUP)
+    poll.poll()
+    time.sleep(LAST_CALL_S_MAX)
+    os._exit(1)
+
+
 class Worker:
     """Answers questions about one token.
 
@@ -77,11 +98,11 @@ class Worker:
         try:
             answer = {"answer": self._run(operation, question)}
         except KeysteadError as error:
-            answer = {"error": [type(error).__name__, error.message]}
+            answer = {"error": [type(error).__name__, error.message, error.reason]}
         except CryptokiError as error:
-            answer = {"error": [DeviceFault.__name__, f"the token answered {error}"]}
+            answer = _fault(f"the token answered {error}")
         except OSError as error:  # from loading the library
-            answer = {"error": [DeviceFault.__name__, f"the module's library cannot be used: {error}"]}
+            answer = _fault(f"the module's library cannot be used: {error}")
         if operation in _LOGINS and self._token is not None:
             answer["left"] = self._left(self._token)
         return answer
@@ -100,6 +121,10 @@ class Worker:
             return token.attempts_left()
         except (CryptokiError, KeysteadError):
             return {}
+
+
+def _fault(message: str) -> dict[str, Any]:
+    return {"error": [DeviceFault.__name__, message, DeviceFault.reasons[0]]}
 
 
 def _initialise(token: Token, officer_pin: str, maker_pin: str | None, slot: int | None) -> None:
