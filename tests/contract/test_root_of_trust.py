@@ -13,6 +13,7 @@ from keystead.trust.modules import ModuleSettings
 from keystead.trust.role_tokens import new_role_secret
 from keystead.trust.root import Role, RootOfTrust, SecurityModule
 from tests.support import opencryptoki, tokens
+from tests.support.components import ROOT
 from tests.support.modules import Bench
 
 KEY = Secret(bytes(range(32)))
@@ -23,6 +24,26 @@ WINDOW_S = 7_200
 def software(_folder: Path) -> Iterator[Bench]:
     yield Bench()
 
+
+PAGE = ROOT / "docs" / "pkcs11.md"
+CANNOT_HOLD: dict[str, dict[str, str]] = {
+    "software": {
+        "KS-HSM-025": "what enters PINs is a program: the host's administrator can observe it",
+    },
+    "softhsm": {
+        "KS-HSM-025": "as for the software module",
+        "KS-HSM-011": "the token counts failures but never blocks; keystead's counter does, and who can read the "
+        "token's files tries PINs past it (264 bits each)",
+        "KS-HSM-013": "a partition is set up again only in tokens that unwrap by AES key wrap",
+    },
+    "opencryptoki": {
+        "KS-HSM-025": "as for the software module",
+        "KS-HSM-011": "the token blocks its user after three failures by itself, and only a reset ends that; its PINs "
+        "have 8 characters (48 bits)",
+        "KS-HSM-013": "a partition is set up again only in tokens that unwrap by AES-CBC",
+    },
+}
+"""Implementation -> row that it cannot hold, or not as the row asks -> why. Printed in docs/pkcs11.md."""
 
 IMPLEMENTATIONS: dict[str, Callable[[Path], AbstractContextManager[Bench]]] = {
     "software": software,
@@ -42,6 +63,13 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 def windowed(bench: Bench) -> Bench:
     bench.settings = ModuleSettings(activation_window_s=WINDOW_S)
     return bench
+
+
+def test_what_an_implementation_cannot_hold_is_printed_for_its_users() -> None:
+    assert CANNOT_HOLD.keys() == IMPLEMENTATIONS.keys()
+    lines = [f"| {name} | {row} | {why} |" for name, rows in CANNOT_HOLD.items() for row, why in rows.items()]
+    page = PAGE.read_text().splitlines()
+    assert [line for line in lines if line not in page] == []
 
 
 # ------------------------------------------------------------------------------------------------------- setting up

@@ -10,6 +10,7 @@ import pytest
 from tests.hostile.canaries import Canaries
 from tests.node.production import PINS, client_of, keystead, make, serving, unlock
 from tests.node.test_production import alive, ready
+from tests.support.dev_node import DevNode
 from tests.support.kmip import messages
 from tests.support.kmip.sessions import Session
 from tests.support.tokens import softhsm_folder, softhsm_library
@@ -105,6 +106,32 @@ def test_no_pin_or_password_is_in_files_logs_or_processes(data: Path, tmp_path: 
         assert len(token_processes()) == 1
         assert canaries.in_processes(os.getpid()) == []
     assert canaries.in_files(tmp_path, but=["answers"]) == []
+
+
+def test_a_throw_away_node_on_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOFTHSM2_CONF", str(softhsm_folder(tmp_path)))
+    place = ("module.kind=pkcs11", f"module.library={softhsm_library()}", "module.token_label=dev")
+    node = DevNode(tmp_path, settings=place)
+    try:
+        node.start()
+        with node.session() as alice:
+            (key,) = alice.identifiers(messages.create())
+            material = alice.key(key)
+        node.kill()
+        node.start()
+        with node.session() as alice:
+            assert alice.key(key) == material
+    finally:
+        node.kill()
+
+
+@pytest.mark.parametrize("wrong", ["module.library=libsofthsm2.so", "module.token_label=" + "x" * 33])
+def test_a_place_that_cannot_be_is_refused(tmp_path: Path, wrong: str) -> None:
+    right = ("module.kind=pkcs11", "module.library=/usr/lib/any.so", "module.token_label=dev")
+    settings = [word for each in (*right, wrong) for word in ("--set", each)]
+    ended = keystead("dev", "--data", tmp_path / "data", "--ready-file", tmp_path / "ready", *settings)
+    assert ended.returncode == 1
+    assert wrong.split("=", maxsplit=1)[0] in ended.stderr
 
 
 def test_a_library_that_is_none_is_said_before_anything_serves(tmp_path: Path) -> None:
