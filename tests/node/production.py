@@ -24,10 +24,11 @@ def keystead(*words: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def make(folder: Path, *more: str) -> Path:
+def make(folder: Path, *more: str, maker_pin: str = "") -> Path:
     """Make a production node in folder/data with node key and tokens beside it; returns its data folder."""
     answers = folder / "answers"
-    answers.write_text("".join(f"{role} = {pin}\n" for role, pin in PINS.items()))
+    given = {**PINS, "token-maker": maker_pin}
+    answers.write_text("".join(f"{name} = {pin}\n" for name, pin in given.items() if pin))
     answers.chmod(0o600)
     places = ["--address", "127.0.0.1", "--port", "0", "--health-port", "0"]
     secrets = ["--node-key", str(folder / "safe" / "node.key"), "--tokens", str(folder / "tokens")]

@@ -1,6 +1,7 @@
 """A production node whose root of trust is a PKCS#11 token, by the commands that a person gives."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.node.test_production import alive, ready
 from tests.support.dev_node import DevNode
 from tests.support.kmip import messages
 from tests.support.kmip.sessions import Session
+from tests.support.opencryptoki import MAKER_PIN, opencryptoki
 from tests.support.tokens import softhsm_folder, softhsm_library
 
 SWITCHES = ("key_server.allow_key_configuration=true", "key_server.allow_key_export=true")
@@ -132,6 +134,21 @@ def test_a_place_that_cannot_be_is_refused(tmp_path: Path, wrong: str) -> None:
     ended = keystead("dev", "--data", tmp_path / "data", "--ready-file", tmp_path / "ready", *settings)
     assert ended.returncode == 1
     assert wrong.split("=", maxsplit=1)[0] in ended.stderr
+
+
+def test_a_token_with_its_makers_pin_is_taken_over(tmp_path: Path) -> None:
+    with opencryptoki(tmp_path) as bench:
+        place = ("--pkcs11", bench.library, "--token-slot", "1")
+        with pytest.raises(AssertionError, match="give the one that its maker set"):
+            make(tmp_path, *place)
+        shutil.rmtree(tmp_path / "data")
+        shutil.rmtree(tmp_path / "safe")
+        shutil.rmtree(tmp_path / "tokens")
+        data = make(tmp_path, *place, "--token-maker-pin", maker_pin=MAKER_PIN)
+        with serving(data) as ports:
+            assert ready(ports["health"]) == 500
+            unlock(data)
+            assert ready(ports["health"]) == 200
 
 
 def test_a_library_that_is_none_is_said_before_anything_serves(tmp_path: Path) -> None:

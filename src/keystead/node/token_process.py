@@ -3,6 +3,7 @@
 Source: design.md section 4; attacks.md classes 44 and 55; docs/adr/0026.
 """
 
+import signal
 import socket
 import sys
 
@@ -14,7 +15,9 @@ COMMAND = (sys.executable, "-m", "keystead", "_token")
 
 
 def start(descriptor: str) -> int:
-    """Serve until the other end closes."""
+    """Serve until the other end closes, whatever signal goes to the whole group: the library finishes its last call."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     harden()
     with socket.socket(fileno=int(descriptor)) as end:
         end_with(end)

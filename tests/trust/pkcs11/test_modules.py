@@ -84,6 +84,25 @@ def test_a_killed_process_is_replaced_and_nobody_notices(either: TokenBench) -> 
     assert pid_of(either) != first
 
 
+def test_the_process_ends_with_the_one_that_asks_it_and_with_no_polite_signal(bench: TokenBench) -> None:
+    module = bench.unlocked()
+    asked = pid_of(bench)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a terminal sends them to everybody, in the middle of a write
+        os.kill(asked, number)
+    module.wrap_key(KEY, b"")
+    assert pid_of(bench) == asked
+    assert bench.engine is not None
+    assert bench.engine._serving is not None
+    bench.engine._serving._end.close()  # what the system does when our process is killed
+    await_end_of(asked)
+
+
+def test_the_process_writes_no_core(bench: TokenBench) -> None:
+    bench.unlocked()
+    limits = Path(f"/proc/{pid_of(bench)}/limits").read_text().splitlines()
+    assert [line.split()[4:6] for line in limits if line.startswith("Max core file size")] == [["0", "0"]]
+
+
 def test_a_token_that_hangs_costs_its_time_once_and_is_tried_again_later(bench: TokenBench) -> None:
     bench.call_s = 1.0
     module = bench.unlocked()
