@@ -9,14 +9,16 @@ import psutil
 import pytest
 
 from tests.hostile.canaries import Canaries
+from tests.hostile.sockets import until
 from tests.node.production import PINS, client_of, keystead, make, serving, unlock
 from tests.node.test_production import alive, ready
 from tests.support.dev_node import DevNode
 from tests.support.kmip import messages
-from tests.support.kmip.sessions import Session
+from tests.support.kmip.sessions import Refused, Session
 from tests.support.opencryptoki import MAKER_PIN, opencryptoki
 from tests.support.tokens import softhsm_folder, softhsm_library
 
+BACK_S_MAX = 30.0
 SWITCHES = ("key_server.allow_key_configuration=true", "key_server.allow_key_export=true")
 
 
@@ -29,6 +31,13 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def token_processes() -> list[psutil.Process]:
     return [each for each in psutil.Process().children(recursive=True) if "_token" in each.cmdline()]
+
+
+def pull_out(data: Path) -> None:
+    """Take the token away, and the process that has read it."""
+    (data.parent / "softhsm").rename(data.parent / "pulled out")
+    for each in token_processes():
+        each.kill()
 
 
 @pytest.mark.row("KS-HSM-001", "KS-HSM-005", "KS-HSM-020")
@@ -47,6 +56,13 @@ def test_it_starts_locked_and_serves_keys_once_the_crypto_user_is_in(data: Path)
             (serving_token,) = token_processes()
             serving_token.send_signal(signal.SIGKILL)
             assert carol.key(key) == material, "a lost process is replaced"
+            pull_out(data)
+            with pytest.raises(Refused):
+                carol.key(key)
+            assert (alive(ports["health"]), ready(ports["health"])) == (200, 500)
+            (data.parent / "pulled out").rename(data.parent / "softhsm")
+            assert until(lambda: ready(ports["health"]) == 200, BACK_S_MAX)
+            assert carol.key(key) == material, "the token is back"
     with serving(data) as ports:
         assert ready(ports["health"]) == 500
         unlock(data)

@@ -234,6 +234,20 @@ def user_pin(bench: TokenBench) -> bytes:
     return bench.engine._opening.reveal()
 
 
+@pytest.mark.row("KS-HSM-011")
+def test_a_role_that_the_token_blocked_by_itself_is_not_said_to_be_unblocked(tmp_path: Path) -> None:
+    with opencryptoki(tmp_path) as bench:
+        module = bench.unlocked()
+        for _ in range(3):
+            with pytest.raises(Refused):
+                module.login(Role.CRYPTO_USER, new_role_secret())
+        module.login(Role.SECURITY_OFFICER, bench.security_officer)
+        with pytest.raises(WrongState, match="blocked by the token itself"):
+            module.unblock()
+        with pytest.raises(WrongState, match="blocked by the token itself"):
+            module.login(Role.CRYPTO_USER, bench.crypto_user)
+
+
 # ------------------------------------------------------------------------------------------------------ many at once
 
 
