@@ -168,5 +168,5 @@ def test_a_token_with_its_makers_pin_is_taken_over(tmp_path: Path) -> None:
 
 
 def test_a_library_that_is_none_is_said_before_anything_serves(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="library cannot be used"):
+    with pytest.raises(AssertionError, match="library cannot be loaded"):
         make(tmp_path, "--pkcs11", str(tmp_path / "missing.so"))

@@ -6,6 +6,7 @@ A frame is a length (4 bytes, big-endian) and a CBOR map: `operation` and its fi
 Source: design.md section 4 (a process of its own for the module); attacks.md classes 44 and 55; docs/adr/0026.
 """
 
+import logging
 import os
 import select
 import socket
@@ -21,6 +22,8 @@ from keystead.core.errors import DeviceFault, KeysteadError
 from keystead.trust.pkcs11.cryptoki import Cryptoki, CryptokiError
 from keystead.trust.pkcs11.names_table import User
 from keystead.trust.pkcs11.tokens import Token, WrappedKeys
+
+log = logging.getLogger("keystead.token")
 
 FRAME_BYTES_MAX = 65_536
 LAST_CALL_S_MAX = 10.0
@@ -101,8 +104,9 @@ class Worker:
             answer = {"error": [type(error).__name__, error.message, error.reason]}
         except CryptokiError as error:
             answer = _fault(f"the token answered {error}")
-        except OSError as error:  # from loading the library
-            answer = _fault(f"the module's library cannot be used: {error}")
+        except OSError as error:  # names the path, which no client of ours should learn
+            log.error("the PKCS#11 library cannot be loaded: %s", error)
+            answer = _fault("the security module's library cannot be loaded; see the system log")
         if operation in _LOGINS and self._token is not None:
             answer["left"] = self._left(self._token)
         return answer
