@@ -147,7 +147,7 @@ def test_a_token_that_is_gone_is_a_device_fault_until_it_is_back(bench: TokenBen
 def test_a_library_that_cannot_be_loaded_is_a_device_fault(bench: TokenBench, tmp_path: Path) -> None:
     for library in (tmp_path / "missing.so", Path(__file__)):
         bench.library = str(library)
-        with pytest.raises(DeviceFault, match="library cannot be loaded; see the system log$"):  # and no path
+        with pytest.raises(DeviceFault, match=r"library cannot be loaded; see the system log$"):  # and no path
             bench.module().initialise(bench.security_officer, bench.domain)
 
 
