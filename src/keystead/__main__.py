@@ -48,6 +48,10 @@ def _production(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     init.add_argument("--address", default="0.0.0.0", help="address of the KMIP server")  # noqa: S104  # KS-KMIP-003
     init.add_argument("--port", type=int, default=5696, help="port of the KMIP server")
     init.add_argument("--health-port", type=int, metavar="PORT", help="answer health checks on this loopback port")
+    init.add_argument("--pkcs11", metavar="LIBRARY", help="keep the master key in a PKCS#11 token")
+    init.add_argument("--token-label", default="keystead", metavar="LABEL", help="label of the PKCS#11 token")
+    init.add_argument("--token-slot", type=int, default=-1, metavar="N", help="slot of the blank token; else the first")
+    init.add_argument("--token-maker-pin", action="store_true", help="ask for the PIN that the token's maker set")
     for role in ("security-officer", "domain", "crypto-user"):
         init.add_argument(f"--{role}", metavar="M/N", help=f"split the {role} role M of N")
     serve = _verb(verbs, "serve", "serve a production node in the foreground", "production:serve")
@@ -117,6 +121,10 @@ def _child(words: Sequence[str]) -> int | None:
         from keystead.node import admin
 
         return admin.start(*words[1:])
+    if words[:1] == ["_token"]:
+        from keystead.node import token_process
+
+        return token_process.start(*words[1:])
     return None
 
 

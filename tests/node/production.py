@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.kmip.sessions import Client
+
 PINS = {"security-officer": "48151623", "domain": "42108151", "crypto-user": "62342481"}
 KEYSTEAD = [sys.executable, "-m", "keystead"]
 
@@ -22,10 +24,11 @@ def keystead(*words: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def make(folder: Path, *more: str) -> Path:
+def make(folder: Path, *more: str, maker_pin: str = "") -> Path:
     """Make a production node in folder/data with node key and tokens beside it; returns its data folder."""
     answers = folder / "answers"
-    answers.write_text("".join(f"{role} = {pin}\n" for role, pin in PINS.items()))
+    given = {**PINS, "token-maker": maker_pin}
+    answers.write_text("".join(f"{name} = {pin}\n" for name, pin in given.items() if pin))
     answers.chmod(0o600)
     places = ["--address", "127.0.0.1", "--port", "0", "--health-port", "0"]
     secrets = ["--node-key", str(folder / "safe" / "node.key"), "--tokens", str(folder / "tokens")]
@@ -57,3 +60,12 @@ def unlock(data: Path) -> subprocess.CompletedProcess[str]:
     return keystead(
         "hsm", "login", "crypto-user", "--token", token, "--answers", data.parent / "answers", "--data", data
     )
+
+
+def client_of(data: Path, name: str) -> Client:
+    """A new user with a certificate."""
+    folder = data.parent
+    keystead("user", "create", name, "--data", data)
+    issued = keystead("client-certificate", name, "--out", folder / name, "--ca", folder / "ca.pem", "--data", data)
+    assert issued.returncode == 0, issued.stderr
+    return Client(folder / f"{name}.pem", folder / f"{name}.key", folder / "ca.pem")

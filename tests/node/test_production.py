@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.node.production import PINS, keystead, make, serving, unlock
+from tests.node.production import PINS, client_of, keystead, make, serving, unlock
 from tests.support.dev_node import DevNode
 from tests.support.kmip import messages
-from tests.support.kmip.sessions import Client, Disconnected, Session
+from tests.support.kmip.sessions import Disconnected, Session
 
 
 def health(port: int, path: str) -> int:
@@ -101,14 +101,6 @@ def test_the_secure_key_cache_is_off_until_switched_on(tmp_path: Path) -> None:
         "secure key cache disabled",
         "already in this state: secure key cache disabled",
     ]
-
-
-def client_of(data: Path, name: str) -> Client:
-    folder = data.parent
-    keystead("user", "create", name, "--data", data)
-    issued = keystead("client-certificate", name, "--out", folder / name, "--ca", folder / "ca.pem", "--data", data)
-    assert issued.returncode == 0, issued.stderr
-    return Client(folder / f"{name}.pem", folder / f"{name}.key", folder / "ca.pem")
 
 
 @pytest.mark.row("KS-KMIP-007", "KS-KMIP-008")

@@ -28,7 +28,13 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "trust/role_tokens.py": ("_keystream",),
     "trust/sealing.py": ("seal",),
     "trust/shares.py": ("split",),
-    "trust/software.py": ("SoftwareModule._node_key", "SoftwareModule._unlock", "SoftwareModule._wrapping_key"),
+    "trust/modules.py": ("Module._node_key",),
+    "trust/software.py": ("SoftwareEngine._wrapping_key", "SoftwareEngine.activate"),
+    # PINs and keys on their way to the token, over the socket of its process.
+    "trust/pkcs11/modules.py": (
+        *("Pkcs11Engine._logged_in", "Pkcs11Engine.make", "Pkcs11Engine.wrap"),
+        *("_export_tag", "_officer_pin", "_text", "_user_pin", "_user_pin"),
+    ),
     "trust/x509.py": ("_authority",),
     # A split key's numbers are sealed with its bytes; a certificate is public, but comes as any object does.
     "core/split_keys.py": ("packed", "unpacked"),

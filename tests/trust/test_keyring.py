@@ -11,8 +11,8 @@ from keystead.core.secret import Secret
 from keystead.trust.keyring import Keyring
 from keystead.trust.locked_memory import LockedSecret
 from keystead.trust.material import Place, binding
+from keystead.trust.modules import Module, ModuleSettings
 from keystead.trust.root import Role
-from keystead.trust.software import ModuleSettings, SoftwareModule
 from tests.support.modules import Bench
 
 SECRET = Secret(b"canary key bytes, 32 of them....")
@@ -22,14 +22,14 @@ def a_place(version: int = 1) -> Place:
     return Place("root", "object", str(uuid.uuid4()), str(uuid.uuid4()), version)
 
 
-def a_keyring(module: SoftwareModule, cipher_count_max: int = 100) -> Keyring:
+def a_keyring(module: Module, cipher_count_max: int = 100) -> Keyring:
     keyring = Keyring(module, {}, cipher_count_max)
     keyring.add_realm("root", keyring.new_realm_key("root"))
     return keyring
 
 
 @pytest.fixture
-def module() -> SoftwareModule:
+def module() -> Module:
     return Bench(ModuleSettings(activation_window_s=60)).unlocked()
 
 
@@ -38,7 +38,7 @@ def opened(keyring: Keyring, place: Place, material: SealedMaterial) -> bytes:
 
 
 @pytest.fixture(params=[False, True], ids=["cache off", "cache on"])
-def keyring(request: pytest.FixtureRequest, module: SoftwareModule) -> Keyring:
+def keyring(request: pytest.FixtureRequest, module: Module) -> Keyring:
     module.set_key_cache(enabled=request.param)
     return a_keyring(module)
 
@@ -90,7 +90,7 @@ def test_no_two_places_are_bound_alike(one: Place, other: Place) -> None:
 
 
 @pytest.mark.row("KS-HSM-050", "KS-HSM-051")
-def test_keys_are_held_only_with_the_cache_on_and_the_crypto_user_in(module: SoftwareModule) -> None:
+def test_keys_are_held_only_with_the_cache_on_and_the_crypto_user_in(module: Module) -> None:
     keyring = a_keyring(module)
     place = a_place()
     material = keyring.seal(place, SECRET)
@@ -114,7 +114,7 @@ def test_keys_are_held_only_with_the_cache_on_and_the_crypto_user_in(module: Sof
 
 
 @pytest.mark.row("KS-HSM-005", "KS-HSM-051")
-def test_a_locked_module_opens_and_seals_nothing(module: SoftwareModule, keyring: Keyring) -> None:
+def test_a_locked_module_opens_and_seals_nothing(module: Module, keyring: Keyring) -> None:
     place = a_place()
     material = keyring.seal(place, SECRET)
     opened(keyring, place, material)
@@ -130,7 +130,7 @@ def test_a_locked_module_opens_and_seals_nothing(module: SoftwareModule, keyring
             call()
 
 
-def test_ready_ciphers_are_bounded(module: SoftwareModule) -> None:
+def test_ready_ciphers_are_bounded(module: Module) -> None:
     module.set_key_cache(enabled=True)
     keyring = a_keyring(module, cipher_count_max=3)
     sealed = [(place, keyring.seal(place, SECRET)) for place in (a_place() for _ in range(8))]
@@ -146,7 +146,7 @@ def test_an_unknown_realm_is_a_mistake_of_ours(keyring: Keyring) -> None:
         keyring.seal(a_place()._replace(realm="nowhere"), SECRET)
 
 
-def test_realms_are_loaded_when_needed_and_forgotten_when_they_change(module: SoftwareModule) -> None:
+def test_realms_are_loaded_when_needed_and_forgotten_when_they_change(module: Module) -> None:
     module.set_key_cache(enabled=True)
     wrapped = Keyring(module, {}).new_realm_key("root")
     loads: list[str] = []
@@ -174,7 +174,7 @@ def test_a_realms_key_serves_no_other_realm(keyring: Keyring) -> None:
         keyring.seal(a_place()._replace(realm="other"), SECRET)
 
 
-def test_locking_amid_traffic_ends_in_clean_refusals(module: SoftwareModule) -> None:
+def test_locking_amid_traffic_ends_in_clean_refusals(module: Module) -> None:
     module.set_key_cache(enabled=True)
     keyring = a_keyring(module, cipher_count_max=2)
     sealed = [(place, keyring.seal(place, SECRET)) for place in (a_place() for _ in range(4))]

@@ -10,10 +10,11 @@ import pytest
 from keystead.core.errors import DeviceFault, Invalid, Refused, Tampered, WrongState
 from keystead.core.secret import Secret
 from keystead.trust.module_state import StateFile
+from keystead.trust.modules import ModuleSettings
 from keystead.trust.role_tokens import new_role_secret
 from keystead.trust.root import Role
 from keystead.trust.sealing import derive, unseal
-from keystead.trust.software import NOTICE, ModuleSettings
+from keystead.trust.software import NOTICE
 from tests.support.modules import Bench, MemoryState
 
 

@@ -57,11 +57,13 @@ class Beginning:
         secrets: Of the module's roles.
         names: DNS names and IP addresses of the server certificate.
         settings: Section -> fields that differ from the defaults.
+        maker_pin: Of a blank PKCS#11 token that has one.
     """
 
     secrets: RoleSecrets
     names: Sequence[str] = ()
     settings: Mapping[str, Mapping[str, Any]] | None = None
+    maker_pin: Secret | None = None
 
 
 def create_node(config: NodeConfig, beginning: Beginning) -> Secret:
@@ -90,14 +92,15 @@ def create_node(config: NodeConfig, beginning: Beginning) -> Secret:
 
 
 def _furnish(parts: Parts, beginning: Beginning) -> Secret:
-    module = open_module(parts)
+    now_us = time.time_ns() // 1000
+    store(parts.own, _settings(beginning, own=True), now_us)  # they say which module it is
+    module = open_module(parts, beginning.maker_pin)
     secrets = beginning.secrets
     module.initialise(secrets.security_officer, secrets.domain)
     password = module.create_partition(PartitionRequest(secrets.security_officer, secrets.domain, secrets.crypto_user))
     keyring = Keyring(module, {})
     wrapped = keyring.new_realm_key(ROOT_REALM)
     keyring.add_realm(ROOT_REALM, wrapped)
-    now_us = time.time_ns() // 1000
     authority, authority_key, sealed = _authority(keyring, now_us)
     shared = [
         Put(Record(KIND_REALM, f"realm.{ROOT_REALM}", ROOT_REALM, {"wrapped_key": wrapped})),
@@ -106,7 +109,7 @@ def _furnish(parts: Parts, beginning: Beginning) -> Secret:
     ]
     server_key = _server_key(parts, authority, authority_key, beginning.names)
     store(parts.shared, shared, now_us)
-    store(parts.own, [Put(server_key), *_settings(beginning, own=True)], now_us)
+    store(parts.own, [Put(server_key)], now_us)
     module.logout(Role.CRYPTO_USER)
     module.logout(Role.SECURITY_OFFICER)
     return password

@@ -43,7 +43,7 @@ from keystead.node.opening import (
     username_field,
 )
 from keystead.node.threads import FAILED, end_with_any_thread
-from keystead.node.unlocking import unlock_from
+from keystead.node.unlocking import unlock_unattended
 from keystead.node.witness import Witness, is_witnessed
 from keystead.operations.lifecycle import ApplyTransitions
 from keystead.protocols.connections import Deadlines, Peer
@@ -105,10 +105,7 @@ class KeysProcess:
 
     async def start(self) -> int:
         """Unlock if that is possible without a person, open the doors, return the KMIP port."""
-        if self.module.resume():
-            log.info("the activation has outlasted the outage; the node is unlocked")
-        elif self._options.unlock is not None:
-            unlock_from(self._options.unlock, self.module)
+        unlock_unattended(self._options.unlock, self.module)
         await self.door.listen(listening_socket(self._parts.config.keys_socket))
         kmip = own_section(self._parts.own, "kmip")
         assert isinstance(kmip, Kmip)  # noqa: S101  # narrowed for the type checker

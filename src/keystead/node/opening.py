@@ -5,26 +5,33 @@ Source: design.md sections 5 and 6.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from keystead.core.errors import Refused
+from keystead.core.errors import Invalid, Refused
 from keystead.core.permission import Switches
 from keystead.core.records import KIND_REALM, KIND_SETTINGS, ROOT_REALM
+from keystead.core.secret import Secret
 from keystead.gate.objects import Objects
 from keystead.node.folder import NodeConfig
+from keystead.node.token_process import COMMAND
 from keystead.operations.lifecycle import PURGE
 from keystead.settings import key_server, services  # declares the sections
 from keystead.settings.section import Section, read
 from keystead.storage.sqlite import SqliteStore, open_store
 from keystead.storage.store import StoreKeys
 from keystead.trust.module_state import StateFile
+from keystead.trust.modules import Module, ModuleSettings
 from keystead.trust.node_key import NodeKey
-from keystead.trust.software import ModuleSettings, SoftwareModule
+from keystead.trust.pkcs11.modules import Pkcs11Engine, Pkcs11Module
+from keystead.trust.pkcs11.processes import TokenPlace
+from keystead.trust.pkcs11.tokens import LABEL_BYTES_MAX
+from keystead.trust.software import SoftwareModule
 
 MARK_DEV = "dev"
 SHARED = "shared"
 OWN = "own"
-MODULE_PURPOSE = "software-module"
+MODULE_PURPOSES = {"software": "software-module", "pkcs11": "pkcs11-module"}
 _DECLARED = (key_server, services)
 
 
@@ -81,11 +88,32 @@ def own_section(own: SqliteStore, name: str) -> Section:
         reader.close()
 
 
-def open_module(parts: Parts) -> SoftwareModule:
-    """Open the built-in software module; it starts locked."""
+def open_module(parts: Parts, maker_pin: Secret | None = None) -> Module:
+    """Open the node's security module; it starts locked, and a token is asked for nothing yet.
+
+    Args:
+        parts: Of the node.
+        maker_pin: What a blank PKCS#11 token's maker set for its security officer, if it is to be initialised.
+
+    Raises:
+        Invalid: the settings do not name a PKCS#11 token.
+    """
     section = own_section(parts.own, "module")
-    settings = ModuleSettings(activation_window_s=getattr(section, "activation_window_s", 0))
-    return SoftwareModule(StateFile(parts.config.module_state), parts.node_key.derive(MODULE_PURPOSE), settings)
+    assert isinstance(section, services.Module)  # noqa: S101  # narrowed for the type checker
+    settings = ModuleSettings(activation_window_s=section.activation_window_s)
+    state, node_secret = StateFile(parts.config.module_state), parts.node_key.derive(MODULE_PURPOSES[section.kind])
+    if section.kind == "software":
+        return SoftwareModule(state, node_secret, settings)
+    return Pkcs11Module(Pkcs11Engine(_token_place(section), maker_pin), state, node_secret, settings)
+
+
+def _token_place(section: services.Module) -> TokenPlace:
+    if not Path(section.library).is_absolute():
+        raise Invalid("module.library is the absolute path of a PKCS#11 library", "invalid.field")
+    if not 1 <= len(section.token_label.encode()) <= LABEL_BYTES_MAX:
+        raise Invalid(f"module.token_label has 1 to {LABEL_BYTES_MAX} bytes", "invalid.field")
+    slot = None if section.token_slot < 0 else section.token_slot
+    return TokenPlace(section.library, section.token_label, slot, COMMAND)
 
 
 def realm_keys(objects: Objects) -> dict[str, bytes]:

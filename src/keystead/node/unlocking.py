@@ -11,8 +11,7 @@ from pathlib import Path
 
 from keystead.core.errors import KeysteadError, Unavailable
 from keystead.trust.role_tokens import RoleToken, pin, unlock
-from keystead.trust.root import Role
-from keystead.trust.software import SoftwareModule
+from keystead.trust.root import Role, RootOfTrust
 
 TOKEN_FILE = "crypto-user.token"  # noqa: S105  # a file's name
 PIN_FILE = "crypto-user.pin"
@@ -20,7 +19,19 @@ PIN_FILE = "crypto-user.pin"
 log = logging.getLogger("keystead.keys")
 
 
-def unlock_from(folder: Path, module: SoftwareModule) -> None:
+def unlock_unattended(folder: Path | None, module: RootOfTrust) -> None:
+    """Restore the activation that a short outage interrupted, else log in from the folder if there is one."""
+    try:
+        if module.resume():
+            log.info("the activation has outlasted the outage; the node is unlocked")
+            return
+    except KeysteadError as error:
+        log.error("the activation cannot be restored: %s", error.message)
+    if folder is not None:
+        unlock_from(folder, module)
+
+
+def unlock_from(folder: Path, module: RootOfTrust) -> None:
     """Log the crypto user in; a failure is logged and leaves the node locked, never stops it."""
     try:
         try:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from keystead.core.permission import Access
 from keystead.settings.section import Section, described, section
 
+MODULE_KINDS = ("software", "pkcs11")
+SLOT_MAX = 0xFFFF_FFFF
+
 
 @section
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,15 @@ class Health(Section):
 @section
 @dataclass(frozen=True, slots=True)
 class Module(Section):
-    """The built-in security module (KS-HSM-017)."""
+    """The security module (KS-HSM-001, 017): which one it is, and for how long it stays activated."""
 
     name, title, access, own = "module", "Security module", Access.MODULE, True
+    kind: str = described("Built in, or a PKCS#11 token", "software", choices=MODULE_KINDS)
+    library: str = described("Absolute path of the PKCS#11 library", "")
+    token_label: str = described("Label of the PKCS#11 token, at most 32 bytes", "")
+    token_slot: int = described(
+        "Slot of the blank token at first; -1 = the first one", -1, minimum=-1, maximum=SLOT_MAX
+    )
     activation_window_s: int = described(
         "How long an activation outlasts a restart or `hsm deactivate`, s; 0 = not at all", 0, minimum=0, maximum=7200
     )

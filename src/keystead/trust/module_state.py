@@ -1,4 +1,4 @@
-"""What the software module remembers, and the one file it stands in.
+"""What a security module remembers on the node, and the one file it stands in.
 
 Laws: the state is sealed under a key of the node, so that without the node key nobody edits a failure counter or tries
 PINs on what is kept to recognise a secret; a save is durable and whole when it returns. An older copy put back is not
@@ -98,10 +98,11 @@ class Partition:
 
     Attributes:
         id: 16 bytes, the same in every module that the partition is set up in.
-        for_crypto_user: Master key sealed under the crypto user's secret, and that under the password.
-        for_domain: Master key sealed under the domain's secret.
+        for_crypto_user: Software: master key sealed under the crypto user's secret, and that under the password.
+            PKCS#11: the seed that makes a PIN of the crypto user's secret, sealed under the password.
+        for_domain: Software: master key sealed under the domain's secret. PKCS#11: the token's keys, wrapped there.
         password: The crypto user's password sealed under a key of the node; None = to be entered first.
-        activation: Master key sealed under a key of the node while an activation may be resumed (KS-HSM-017).
+        activation: Master key, or PIN, sealed under a key of the node while an activation may be resumed (KS-HSM-017).
         is_deactivated: `activation` waits for `activate`, a restart alone does not use it (AMB-29).
         last_alive_us: When the partition was last known to be active; an outage counts from here.
     """
@@ -117,11 +118,11 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class ModuleDocument:
-    """Everything the software module remembers.
+    """Everything a security module remembers on the node.
 
     Attributes:
         module_id: 16 bytes.
-        verifiers: Role -> what its secret must derive to (security officer and domain).
+        verifiers: Role -> what its secret must derive to; of the security officer only where no token judges it.
         failures: Role -> failed logins since the last good one.
         key_cache: Secure key cache enabled; off on a fresh node (KS-HSM-050).
         latest_us: Latest time ever seen; a clock before it ends any activation.
@@ -149,7 +150,8 @@ class ModuleDocument:
             body = unseal(key, data, _CONTEXT)
         except Tampered:
             raise Tampered(
-                "the module's state was not written by this node: wrong node key, or the file was edited"
+                "the module's state was not written by this node's module: wrong node key, another kind of module "
+                "(module.kind), or the file was edited"
             ) from None
         fields: dict[str, Any] = cbor2.loads(body.reveal())
         if fields.pop("version") != _VERSION:

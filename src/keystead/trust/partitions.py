@@ -15,10 +15,11 @@ import cbor2
 
 from keystead.core.errors import Invalid, Tampered
 from keystead.core.secret import Secret
-from keystead.trust.module_state import Partition
+from keystead.trust.module_state import ModuleDocument, Partition
 from keystead.trust.root import ROLE_SECRET_BYTES, Role
-from keystead.trust.sealing import derive, derive_from_text, seal, unseal
+from keystead.trust.sealing import derive, derive_from_text, is_sealed, seal, unseal
 
+ID_BYTES = 16
 PASSWORD_CHARACTERS = 16  # without the hyphens
 PASSWORD_GROUP_CHARACTERS = 4
 EXPORT_BYTES_MAX = 1024
@@ -44,9 +45,14 @@ def verifier(role: Role, module_id: bytes, secret: Secret) -> bytes:
     return derive(secret.reveal(), "module/verify", role.value.encode(), module_id)
 
 
-def is_secret_of(expected: bytes, role: Role, module_id: bytes, secret: Secret) -> bool:
-    """Compare with a verifier in constant time."""
-    return hmac.compare_digest(expected, verifier(role, module_id, secret))
+def check_secret_of(document: ModuleDocument, role: Role, secret: Secret) -> None:
+    """Compare a role's secret with what the module keeps of it, in constant time.
+
+    Raises:
+        Tampered: another secret.
+    """
+    if not hmac.compare_digest(document.verifiers[role.value], verifier(role, document.module_id, secret)):
+        raise Tampered("the secret does not match")
 
 
 def new_password() -> Secret:
@@ -70,7 +76,7 @@ def wrap_for_crypto_user(partition_id: bytes, master: Secret, secret: Secret, pa
     """Seal the master key under the crypto user's secret, and that under the password: neither alone opens it."""
     check_role_secret(secret)
     inner = seal(_crypto_user_key(partition_id, secret), master, partition_id)
-    return seal(_password_key(partition_id, password), Secret(inner), partition_id)
+    return wrap_for_password(partition_id, Secret(inner), password)
 
 
 def open_for_crypto_user(partition: Partition, secret: Secret, password: Secret) -> Secret:
@@ -80,8 +86,22 @@ def open_for_crypto_user(partition: Partition, secret: Secret, password: Secret)
         Tampered: wrong secret or password.
     """
     check_role_secret(secret)
-    inner = unseal(_password_key(partition.id, password), partition.for_crypto_user, partition.id)
+    inner = open_for_password(partition, password)
     return unseal(_crypto_user_key(partition.id, secret), inner.reveal(), partition.id)
+
+
+def wrap_for_password(partition_id: bytes, inner: Secret, password: Secret) -> bytes:
+    """Seal what the crypto user's secret is judged with under the generated password (KS-HSM-007)."""
+    return seal(_password_key(partition_id, password), inner, partition_id)
+
+
+def open_for_password(partition: Partition, password: Secret) -> Secret:
+    """Give what `wrap_for_password` sealed.
+
+    Raises:
+        Tampered: wrong password.
+    """
+    return unseal(_password_key(partition.id, password), partition.for_crypto_user, partition.id)
 
 
 def change_password(partition: Partition, old: Secret, new: Secret) -> bytes:
@@ -90,8 +110,7 @@ def change_password(partition: Partition, old: Secret, new: Secret) -> bytes:
     Raises:
         Tampered: `old` is not the password.
     """
-    inner = unseal(_password_key(partition.id, old), partition.for_crypto_user, partition.id)
-    return seal(_password_key(partition.id, new), inner, partition.id)
+    return wrap_for_password(partition.id, open_for_password(partition, old), new)
 
 
 def wrap_for_domain(partition_id: bytes, master: Secret, domain: Secret) -> bytes:
@@ -105,17 +124,29 @@ def export(partition: Partition) -> bytes:
     return cbor2.dumps(fields, canonical=True)
 
 
-def import_exported(exported: bytes, domain: Secret) -> tuple[bytes, Secret]:
-    """Return partition id and master key.
+def exported(data: bytes) -> tuple[bytes, bytes]:
+    """Return partition id and `for_domain` of an exported partition.
 
     Raises:
-        Invalid: not an exported partition.
-        Tampered: of another domain, or changed.
+        Invalid: it is none.
     """
-    fields = _decoded(exported)
+    fields = _decoded(data)
     partition_id, sealed = fields.get("id"), fields.get("sealed")
     if not isinstance(partition_id, bytes) or not isinstance(sealed, bytes):
         raise Invalid("this is not an exported partition")
+    return partition_id, sealed
+
+
+def import_exported(data: bytes, domain: Secret) -> tuple[bytes, Secret]:
+    """Return partition id and master key of a partition that a software module exported.
+
+    Raises:
+        Invalid: not an exported partition, or of another kind of module.
+        Tampered: of another domain, or changed.
+    """
+    partition_id, sealed = exported(data)
+    if not is_sealed(sealed):
+        raise Invalid("this partition was exported by another kind of module, which does not give its keys away")
     try:
         return partition_id, unseal(_domain_key(partition_id, domain), sealed, partition_id)
     except Tampered:

@@ -171,7 +171,7 @@ class SecurityModule(RootOfTrust, Protocol):
         """Give the crypto user all login attempts back; the security officer must be logged in.
 
         Raises:
-            Refused: the security officer is not logged in.
+            Refused: the security officer is not logged in. WrongState: a token blocked the role by its own counter.
         """
 
 

@@ -56,13 +56,18 @@ def seal(key: bytes, secret: Secret, context: bytes) -> bytes:
     return _FORMAT + nonce + AESGCM(key).encrypt(nonce, secret.reveal(), _FORMAT + context)
 
 
+def is_sealed(data: bytes) -> bool:
+    """Tell whether bytes have the form that `seal` makes."""
+    return len(data) >= _SEALED_BYTES_MIN and data.startswith(_FORMAT)
+
+
 def unseal(key: bytes, sealed: bytes, context: bytes) -> Secret:
     """Open what `seal` made.
 
     Raises:
         Tampered: another key, another context, or changed bytes; says no more.
     """
-    if len(sealed) < _SEALED_BYTES_MIN or not sealed.startswith(_FORMAT):
+    if not is_sealed(sealed):
         raise Tampered("a sealed secret has an unknown form; restore it from a backup")
     nonce, body = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
     try:

@@ -419,7 +419,7 @@ def test_what_is_missing_too_much_or_not_offered_is_told(
 
 def test_fields_of_a_signature_come_in_any_order_and_one_piece_may_be_the_whole(alice: Connection) -> None:
     private, _ = new_pair(alice, (1, 4))
-    whole = (nodes.boolean(Tag.FINAL_INDICATOR, True), nodes.boolean(Tag.FINAL_INDICATOR, True))
+    whole = (nodes.boolean(Tag.INIT_INDICATOR, True), nodes.boolean(Tag.FINAL_INDICATOR, True))
     for fields in permutations((target(private), DATA, parameters())):
         assert not asked(alice, (1, 4), "Sign", *fields).reason
     assert not asked(alice, (1, 4), "Sign", target(private), DATA, *whole).reason

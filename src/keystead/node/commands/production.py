@@ -20,10 +20,11 @@ from keystead.node.supervisor import Supervisor
 from keystead.node.witness import Witness
 from keystead.protocols.local.client import ask
 from keystead.storage.verify import verify_store
+from keystead.trust import software
+from keystead.trust.pkcs11 import modules as pkcs11
 from keystead.trust.role_tokens import imprint, new_role_secret
 from keystead.trust.root import Role
 from keystead.trust.selftest import run_selftests
-from keystead.trust.software import NOTICE
 
 TITLES = {
     Role.SECURITY_OFFICER: "security officer's token",
@@ -43,7 +44,7 @@ def init(words: argparse.Namespace) -> int:
             raise Refused(f"{outside} lies inside the data folder; a copied folder would carry its own keys")
     config = NodeConfig(data, node_key)
     answers = Answers(words.answers)
-    print(NOTICE)
+    print(software.NOTICE if words.pkcs11 is None else pkcs11.NOTICE)
     tokens.mkdir(mode=0o700, parents=True, exist_ok=True)
     secrets = {role: _make_tokens(role, words, answers, tokens) for role in Role}
     node_key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -51,7 +52,8 @@ def init(words: argparse.Namespace) -> int:
     beginning = Beginning(
         RoleSecrets(secrets[Role.SECURITY_OFFICER], secrets[Role.DOMAIN], secrets[Role.CRYPTO_USER]),
         names,
-        _places(words),
+        _settings(words),
+        answers.pin("token-maker", "PKCS#11 token, as its maker set it") if words.token_maker_pin else None,
     )
     password = create_node(config, beginning)
     print(f"Node made in {data}. Node key: {node_key} (keep a copy apart from backups of the data).")
@@ -62,10 +64,14 @@ def init(words: argparse.Namespace) -> int:
     return 0
 
 
-def _places(words: argparse.Namespace) -> dict[str, dict[str, object]]:
+def _settings(words: argparse.Namespace) -> dict[str, dict[str, object]]:
     places: dict[str, dict[str, object]] = {"kmip": {"address": words.address, "port": words.port}}
     if words.health_port is not None:
         places["health"] = {"enabled": True, "port": words.health_port}
+    if words.pkcs11 is not None:
+        library = str(Path(words.pkcs11).absolute())
+        place = {"library": library, "token_label": words.token_label, "token_slot": words.token_slot}
+        places["module"] = {"kind": "pkcs11", **place}
     return places
 
 
