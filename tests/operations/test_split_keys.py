@@ -110,7 +110,6 @@ BIG = 1 << (8 * PRIME_FIELD_BYTES_MAX)
         (SplitKey(-3, -3, -3, GF_2_8), "invalid.field"),
         (SplitKey(3, 1, 4, GF_2_8), "invalid.field"),
         (SplitKey(3, 1, 0, GF_2_8), "invalid.field"),
-        (SplitKey(3, 1, 2, XOR), "invalid.field"),
         (SplitKey(256, 1, 2, GF_2_8), "invalid.field"),
         (SplitKey(65_536, 1, 2, GF_2_16), "invalid.field"),
         (SplitKey(3, 1, 2, 0), "invalid.field"),
@@ -160,7 +159,7 @@ def test_what_is_accepted_can_be_packed_and_comes_back(split: SplitKey, material
 def true_numbers(draw: st.DrawFn) -> SplitKey:
     method = draw(st.sampled_from(SplitMethod))
     parts_count = draw(st.integers(1, 255))
-    threshold_count = parts_count if method is SplitMethod.XOR else draw(st.integers(1, parts_count))
+    threshold_count = draw(st.integers(1, parts_count))
     prime = draw(st.integers(2, 1 << 600)) if method is SplitMethod.PRIME_FIELD else None
     return SplitKey(parts_count, draw(st.integers(1, parts_count)), threshold_count, int(method), prime)
 

@@ -68,8 +68,6 @@ def check_split_key(split: SplitKey) -> None:
         raise Invalid("the Key Part Identifier is from 1 to Split Key Parts", "invalid.field")
     if not 1 <= split.threshold_count <= split.parts_count:
         raise Invalid("the Split Key Threshold is from 1 to Split Key Parts", "invalid.field")
-    if split.method == SplitMethod.XOR and split.threshold_count != split.parts_count:
-        raise Invalid("XOR needs all parts; the Split Key Threshold must be Split Key Parts", "invalid.field")
     if split.method == SplitMethod.PRIME_FIELD and split.prime is None:
         raise Invalid("splitting in a prime field needs the Prime Field Size", "invalid.missing")
     if split.prime is not None and not (split.prime > 1 and split.prime.bit_length() <= 8 * PRIME_FIELD_BYTES_MAX):
