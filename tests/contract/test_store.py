@@ -23,7 +23,7 @@ from keystead.storage.store import (
     Store,
     Writer,
 )
-from tests.support import stores
+from tests.support import postgresql, stores
 from tests.support.stores import (
     NOW_US,
     attributes,
@@ -44,7 +44,10 @@ from tests.support.stores import (
 SECOND_US = 1_000_000
 
 
-ENGINES: dict[str, Callable[[Path], Store]] = {"sqlite": stores.new_store}
+ENGINES: dict[str, Callable[[Path], Store]] = {
+    "sqlite": stores.new_store,
+    "postgresql": postgresql.new_store,
+}
 
 
 @pytest.fixture(params=list(ENGINES))
