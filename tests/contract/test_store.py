@@ -1,7 +1,7 @@
-"""What every store does, whatever the engine. A new engine adds one line to `ENGINES` and passes all of it."""
+"""What every store does, whatever the engine. A new one adds a line to `engines.ENGINES` and passes all of it."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from keystead.storage.store import (
     Store,
     Writer,
 )
-from tests.support import postgresql, stores
+from tests.support import stores
+from tests.support.engines import ENGINES
 from tests.support.stores import (
     NOW_US,
     attributes,
@@ -42,12 +43,6 @@ from tests.support.stores import (
 )
 
 SECOND_US = 1_000_000
-
-
-ENGINES: dict[str, Callable[[Path], Store]] = {
-    "sqlite": stores.new_store,
-    "postgresql": postgresql.new_store,
-}
 
 
 @pytest.fixture(params=list(ENGINES))

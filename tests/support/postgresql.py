@@ -165,7 +165,7 @@ def _account() -> pwd.struct_passwd:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    skip_or_fail("an account other than root, for PostgreSQL to run as")
+    return skip_or_fail("an account other than root, for PostgreSQL to run as")
 
 
 def _as_account() -> dict[str, Any]:

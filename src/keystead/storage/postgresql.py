@@ -7,12 +7,12 @@ Source: design.md sections 4 to 7; cluster.md; docs/adr/0015-postgresql-store.md
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from psycopg import rows as psycopg_rows
+from psycopg.rows import tuple_row
 
 from keystead.core.errors import Unavailable
 from keystead.core.records import KINDS
@@ -75,11 +75,13 @@ class PostgresqlStore:
         """Open something to ask that sees one state of the store for as long as it takes (verify.Walkable)."""
         try:
             link = self.server.connect()
+            walked = Walked(link)
             try:
                 link.patience_s = WALK_ANSWER_S
                 link.execute(_SNAPSHOT)
-                yield Walked(link)
+                yield walked
             finally:
+                walked.close()
                 link.close()
         except psycopg.Error as error:
             raise unavailable(error) from error
@@ -90,14 +92,20 @@ class Walked:
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._count = 0
+        self._cursors: list[psycopg.ServerCursor[tuple[Any, ...]]] = []
 
     def execute(self, sql: str, /) -> "psycopg.ServerCursor[tuple[Any, ...]]":
         """Run a statement without values."""
-        self._count += 1
-        cursor = psycopg.ServerCursor(self._link, f"walk{self._count}", row_factory=psycopg_rows.tuple_row)
+        cursor = psycopg.ServerCursor(self._link, f"walk{len(self._cursors)}", row_factory=tuple_row)
+        self._cursors.append(cursor)
         cursor.itersize = WALK_ROWS_COUNT
         return cursor.execute(sql, binary=True)
+
+    def close(self) -> None:
+        """Give the cursors back; those of a connection that was lost are gone with it."""
+        for cursor in self._cursors:
+            with suppress(psycopg.Error):
+                cursor.close()
 
 
 def open_store(

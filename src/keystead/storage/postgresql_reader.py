@@ -54,7 +54,11 @@ class PostgresqlReader:
             self._link = server.connect()
         except psycopg.Error as error:
             raise unavailable(error) from error
-        self._watch = Watch(server, identity, own) if watching else None
+        try:
+            self._watch = Watch(server, identity, own) if watching else None
+        except BaseException:
+            self._link.close()
+            raise
 
     def data_version(self) -> Hashable:
         """Return what changes with every commit by anyone (store.Reader.data_version)."""

@@ -16,6 +16,7 @@ Source: cluster.md section 3 rules 1, 2 and 4; design.md sections 4 and 6; docs/
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import psycopg
 from psycopg.errors import Diagnostic, UniqueViolation
@@ -45,7 +46,8 @@ from keystead.storage.statements import HOLDER, POSTGRESQL, PUT_ROOT, STORED, ST
 from keystead.storage.store import KIND_COUNTER, Staged
 
 SETTLE_S = 12.0  # how long a group is tried, and an open outcome looked for, before the store counts as unavailable
-REST_S = 0.05
+SEE_OFF_S = 1.0
+REST_S = 0.02
 KEY_BYTES_MAX = 2000  # realm, kind and handle or id together: a row of an index has to fit into a third of a page
 
 _LOCK = f"SELECT sealed, {DURABILITY} FROM root WHERE id = 1 FOR UPDATE"  # noqa: S608 - constants
@@ -57,7 +59,16 @@ _STORED_ALL = (
 _ANNOUNCE = f"SELECT pg_notify('{CHANNEL}', ?)"
 _ROW_THERE = "SELECT 1 FROM journal WHERE sequence = ? AND chain = ?"
 _LEAF_THERE = "SELECT 1 FROM audit WHERE sequence = ? AND digest = ?"
-_SESSION = f"SET idle_in_transaction_session_timeout = '{STALLED_S}s'"
+_SESSION = (
+    f"SET idle_in_transaction_session_timeout = '{STALLED_S}s'; SET tcp_keepalives_idle = 5;"
+    " SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3"
+)
+_SELF = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+# Whoever waits for its client here waits for one that is gone; one that is committing does not, and is left alone.
+_END = (
+    "SELECT wait_event = 'ClientRead' AND pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE pid = ? AND backend_start = ?"
+)
 _DOUBT = "01000"  # a warning at COMMIT: the wait for a standby was cancelled
 
 
@@ -83,6 +94,7 @@ class PostgresqlWriter:
         self._looked_up: dict[Name, Stored | None] = {}
         self._open: Plan | None = None  # sent with COMMIT, and nobody knows what became of it
         self._is_doubtful = False
+        self._backend: tuple[int, Any] | None = None
         try:
             self._link = self._connected()
         except psycopg.Error as error:
@@ -172,9 +184,23 @@ class PostgresqlWriter:
 
     def _connected(self) -> Link:
         link = self._server.connect()
-        link.add_notice_handler(self._noticed)
-        link.execute(_SESSION)
+        try:
+            link.add_notice_handler(self._noticed)
+            link.execute(_SESSION)
+            self._see_off(link)
+            self._backend = row(link, _SELF)
+        except BaseException:
+            link.close()
+            raise
         return link
+
+    def _see_off(self, link: Link) -> None:
+        """Give the server a moment to end the connection before: what it holds would be waited for."""
+        ends_s = time.monotonic() + SEE_OFF_S
+        while self._backend is not None and time.monotonic() < ends_s:
+            if row(link, _END, self._backend) is None:
+                return
+            time.sleep(REST_S)
 
     def _noticed(self, notice: Diagnostic) -> None:
         self._is_doubtful = self._is_doubtful or notice.sqlstate == _DOUBT
@@ -249,7 +275,7 @@ class PostgresqlWriter:
 
     def _check_committed(self, said: str | None) -> None:
         if said != "COMMIT" or self._is_doubtful:
-            raise psycopg.OperationalError(f"COMMIT was answered with {said} and a warning or nothing")
+            raise psycopg.OperationalError(f"the server does not vouch for what it answers to COMMIT: {said}")
 
     def _is_stored(self) -> bool:
         """Tell whether the plan whose fate is open was stored, once the server has decided; False when none is open."""

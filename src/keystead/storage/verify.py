@@ -32,8 +32,13 @@ Progress = Callable[[int, int], None]
 class Walkable(Protocol):
     """A store of any engine, as verification needs it."""
 
-    identity: Identity
-    statements: Statements
+    @property
+    def identity(self) -> Identity:
+        """Return which store it is."""
+
+    @property
+    def statements(self) -> Statements:
+        """Return what its engine spells in its own way."""
 
     def walk(self) -> AbstractContextManager[Asked]:
         """Open something to ask that sees one state of the store for as long as it takes. Raises Unavailable."""
