@@ -28,7 +28,7 @@ from keystead.storage.postgresql_creation import create_store
 from tests.support.components import skip_or_fail
 from tests.support.stores import KEYS
 
-PORT = 5432  # part of the socket's name
+PORT = 5432
 ROLE = "keystead"
 TEMPLATE = "empty_store"
 START_S_MAX = 30
@@ -58,8 +58,13 @@ class Server:
         return self.folder / "data"
 
     @property
+    def port(self) -> int:
+        """Of TCP, if it listens there; also part of the socket's name."""
+        return int(self.settings.get("port", PORT))
+
+    @property
     def socket(self) -> Path:
-        return self.folder / f".s.PGSQL.{PORT}"
+        return self.folder / f".s.PGSQL.{self.port}"
 
     @property
     def pid(self) -> int:
@@ -67,7 +72,7 @@ class Server:
         return self._process.pid
 
     def url(self, database: str = "postgres", host: Path | None = None) -> str:
-        return f"postgresql://{ROLE}@/{database}?host={host or self.folder}"
+        return f"postgresql://{ROLE}@/{database}?host={host or self.folder}&port={self.port}"
 
     def create(self) -> None:
         """Make the cluster."""
