@@ -107,10 +107,10 @@ class Server:
             cursor = connection.execute(statement, parameters or None, binary=True)
             return cursor.fetchall() if cursor.description else [(cursor.rowcount,)]
 
-    def new_database(self) -> str:
-        """A database with an empty store."""
+    def new_database(self, template: str = TEMPLATE) -> str:
+        """A database with an empty store, or a copy of another one."""
         name = f"store_{os.getpid()}_{next(_numbers)}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[bytes]:
