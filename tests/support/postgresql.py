@@ -74,6 +74,11 @@ class Server:
     def url(self, database: str = "postgres", host: Path | None = None) -> str:
         return f"postgresql://{ROLE}@/{database}?host={host or self.folder}&port={self.port}"
 
+    @property
+    def version(self) -> str:
+        ((version,),) = self.execute("SHOW server_version")
+        return f"PostgreSQL {version}"
+
     def create(self) -> None:
         """Make the cluster."""
         if os.geteuid() == 0:
@@ -126,10 +131,11 @@ class Server:
         return True
 
 
-def new_server(**settings: str) -> Server:
+def new_server(*, on_disk: bool = False, **settings: str) -> Server:
     """A server that a test may stop, kill and start; removed when the run ends."""
     memory = Path("/dev/shm")  # what is flushed there is quick; nothing here cuts the power
-    folder = Path(tempfile.mkdtemp(prefix="ks-pg-", dir=memory if os.access(memory, os.W_OK) else None))
+    is_quick = os.access(memory, os.W_OK) and not on_disk
+    folder = Path(tempfile.mkdtemp(prefix="ks-pg-", dir=memory if is_quick else None))
     server = Server(folder, settings)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(server.stop, signal.SIGQUIT)

@@ -142,7 +142,7 @@ class Search:
         walks = [self._walk(place_of(query.realm, scope, gone)) for scope in query.scopes for gone in self._parts]
         if len(walks) == 1:
             return walks[0]
-        return (key for key, _ in groupby(merge(*walks, reverse=True)))
+        return _merged(walks)
 
     def _walk(self, place: bytes) -> Iterator[bytes]:
         """Yield the candidates at one place of the index, newest first."""
@@ -191,6 +191,15 @@ class Search:
         """Return terms, rarest first as far as counting up to `bound` tells."""
         counts = {term: int(self._asked.execute(_COUNT, (term, bound)).fetchone()[0]) for term in terms}
         return sorted(counts, key=counts.__getitem__)
+
+
+def _merged(walks: list[Iterator[bytes]]) -> Iterator[bytes]:
+    """Yield what several walks propose, newest first, each once; no further than somebody asks.
+
+    A function, since the compiler makes a list of a generator expression before it hands out the first item.
+    """
+    for key, _ in groupby(merge(*walks, reverse=True)):
+        yield key
 
 
 @lru_cache(STATEMENTS_COUNT_MAX)

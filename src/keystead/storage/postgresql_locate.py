@@ -16,7 +16,7 @@ from keystead.storage.postgresql_connections import Link, row, rows
 from keystead.storage.sealed import Seals, text_of
 from keystead.storage.store import Get, Loaded, Query, as_object
 
-FIRST_PAGE_COUNT = 64
+FIRST_PAGE_COUNT = 256
 PAGE_FACTOR = 8  # walking again what was walked costs less than a seventh
 BATCH_COUNT_MAX = 64
 
