@@ -22,6 +22,9 @@ from keystead.storage.postgresql import PostgresqlStore, open_store
 from keystead.storage.postgresql_connections import Link
 from keystead.storage.verify import verify_store
 from tests.support import postgresql
+from tests.support.dev_node import DevNode
+from tests.support.kmip import messages
+from tests.support.kmip.sessions import Disconnected, Refused
 from tests.support.postgresql import Server
 from tests.support.relay import Cut, Relay
 from tests.support.stores import KEYS, new_object, object_id, request_id, transaction, with_material
@@ -321,3 +324,46 @@ def change(server: Server, statement: str, name: str, value: str | None) -> None
     server.execute(statement)
     server.execute("SELECT pg_reload_conf()")
     assert eventually(lambda: (server.execute(f"SHOW {name}")[0][0] == value) is (value is not None))
+
+
+# -------------------------------------------------------------------------------------------------------- a whole node
+
+
+@pytest.mark.timeout(120)
+def test_a_node_loses_no_key_that_it_acknowledged_while_server_and_node_are_killed(
+    server: Server, tmp_path: Path
+) -> None:
+    node = DevNode(tmp_path, store=server.url(server.new_database(template="template0")))
+    node.start()
+    made: dict[str, bytes | None] = {}
+    ends = threading.Event()
+
+    def make() -> None:
+        while not ends.is_set():
+            with contextlib.suppress(OSError, Disconnected, Refused), node.session() as session:
+                while not ends.is_set():
+                    (key,) = session.identifiers(messages.create())
+                    made[key] = None  # acknowledged
+                    made[key] = session.key(key)
+
+    threads = [threading.Thread(target=make) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    ups_and_downs: list[tuple[Callable[[], object], Callable[[], object]]] = [
+        (lambda: server.stop(signal.SIGQUIT), server.start),
+        (node.kill, node.start),
+    ]
+    for kill, start in ups_and_downs:
+        before = len(made)
+        assert eventually(lambda before=before: len(made) > before + 20)  # type: ignore[misc]  # of a loop
+        kill()
+        start()
+    before = len(made)
+    assert eventually(lambda: len(made) > before + 20)
+    ends.set()
+    for thread in threads:
+        thread.join(30)
+    with node.session() as session:
+        assert all(session.key(key) == material or material is None for key, material in made.items())
+    node.stop()
+    assert node.verify().returncode == 0

@@ -22,7 +22,7 @@ from keystead.storage.store import Loaded, Reader, StoreKeys
 from keystead.storage.verify import verify_store
 from keystead.trust import x509
 from tests.support import postgresql
-from tests.support.engines import ask, database_of, reopened, tamper
+from tests.support.engines import ask, database_of, kept, reopened, tamper
 from tests.support.stores import (
     KEYS,
     NOW_US,
@@ -373,6 +373,35 @@ def test_after_a_lost_connection_reading_goes_on_and_everything_counts_as_change
     assert watching.changes_since(sequence) == (2, None)
     assert watching.changes_since(2) == (2, [])
     writer.close()
+
+
+def test_a_server_that_stands_further_back_after_a_lost_connection_is_believed(store: PostgresqlStore) -> None:
+    """As after a failover that has lost something: what others write from there on is news."""
+    writer, reader = store.writer(), store.reader(watching=True)
+    writer.close()
+    reader.close()
+    put_back = kept(store)
+    writer = store.writer()
+    put(writer, *(new_object(number) for number in range(1, 6)))
+    reader = store.reader(watching=True)
+    other = open_store(store.server.url, KEYS)
+    end_connections(store)
+    put_back()
+    behind = other.writer()
+    assert eventually(lambda: answers(reader))
+    version = reader.data_version()
+    put(behind, new_object(7))
+    assert eventually(lambda: reader.data_version() != version)
+    for each in (writer, behind, reader):
+        each.close()
+
+
+def answers(reader: Reader) -> bool:
+    """Whether the watch is back, and what it says stays the same."""
+    try:
+        return isinstance(reader.data_version(), tuple) and reader.changes_since(0)[0] == 0
+    except Unavailable:
+        return False
 
 
 def test_a_search_survives_a_lost_connection(store: PostgresqlStore) -> None:

@@ -67,7 +67,7 @@ def kept(store: AnyStore) -> Callable[[], None]:
     server.execute(f"CREATE DATABASE {name}_kept TEMPLATE {name}")
 
     def put_back() -> None:
-        server.execute(f"DROP DATABASE {name}")
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
         server.execute(f"ALTER DATABASE {name}_kept RENAME TO {name}")
 
     return put_back

@@ -90,7 +90,8 @@ class Server:
     def start(self) -> None:
         """Serve; returns once a connection is accepted."""
         settings = [f"-c{name}={value.strip(chr(39))}" for name, value in (_SETTINGS | self.settings).items()]
-        command = [str(_programs() / "postgres"), "-D", str(self.data), "-k", str(self.folder), *settings]
+        dying = ["setpriv", "--pdeathsig", "QUIT"]  # with the test run, however that ends
+        command = [*dying, str(_programs() / "postgres"), "-D", str(self.data), "-k", str(self.folder), *settings]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, **_as_account())
         ends_s = time.monotonic() + START_S_MAX

@@ -23,7 +23,7 @@ from psycopg.types.string import StrBinaryDumper
 
 from keystead.core.errors import Invalid, Unavailable
 
-CONNECT_S = 3  # per server in the address
+CONNECT_S = 2  # per server in the address
 ANSWER_S = 5.0  # a server that is frozen keeps its connections alive: only a deadline of ours ends the wait
 STALLED_S = 3.0  # a transaction that its writer has abandoned is ended by the server, and lets the next one in
 POLL_S = 0.1

@@ -24,6 +24,7 @@ from keystead.storage.sealed import key_of, text_of
 from keystead.storage.statements import BY_HANDLE, BY_ID, CHANGES, DUE, LIST, NEWEST, OUTCOME, ROOT
 from keystead.storage.store import CHANGES_COUNT_MAX, NOTHING, Get, Loaded, Query
 
+ANSWER_S = 3.0  # the serving loop stands still as long
 REST_S = 0.25  # a server that cannot be reached is not asked again for so long
 
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -51,7 +52,7 @@ class PostgresqlReader:
         self._is_forgetful = False
         self._failed_s = 0.0
         try:
-            self._link = server.connect()
+            self._link = self._opened()
         except psycopg.Error as error:
             raise unavailable(error) from error
         try:
@@ -158,8 +159,13 @@ class PostgresqlReader:
         if time.monotonic() - self._failed_s < REST_S:
             raise Unavailable("the store cannot be reached; see the system log", "unavailable.store")
         try:
-            self._link = self._server.connect()
+            self._link = self._opened()
         except (psycopg.Error, Unavailable):
             self._failed_s = time.monotonic()
             raise
         return self._link
+
+    def _opened(self) -> Link:
+        link = self._server.connect()
+        link.patience_s = min(link.patience_s, ANSWER_S)
+        return link

@@ -43,6 +43,10 @@ class Own:
         """Note a commit of this process."""
         self.position = max(self.position, position_of(root))
 
+    def found(self, position: int) -> None:
+        """Note where the server stands after its connection was lost: another one may have taken over further back."""
+        self.position = min(self.position, position)
+
 
 class Watch:
     """A thread that knows how far a store has come.
@@ -91,8 +95,11 @@ class Watch:
         link = self._server.connect()
         try:
             link.execute(f"LISTEN {CHANNEL}")
+            now_s, position = time.monotonic(), self._seen(link)
+            self._own.found(position)
+            self._position = position
             self._connections_count += 1
-            self._look(link)
+            self._looked_s = now_s
         except BaseException:
             link.close()
             raise
@@ -100,8 +107,11 @@ class Watch:
 
     def _look(self, link: Link) -> None:
         now_s = time.monotonic()
-        self._told(position_of(self._identity.root(row(link, ROOT))))
+        self._told(self._seen(link))
         self._looked_s = now_s
+
+    def _seen(self, link: Link) -> int:
+        return position_of(self._identity.root(row(link, ROOT)))
 
     def _told(self, position: int) -> None:
         if position > max(self._position, self._own.position):
