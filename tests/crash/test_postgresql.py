@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from keystead.core.changes import Put
-from keystead.core.errors import Exists, Unavailable
+from keystead.core.errors import Conflict, Exists, Unavailable
 from keystead.storage.postgresql import PostgresqlStore, open_store
 from keystead.storage.postgresql_connections import Link
 from keystead.storage.verify import verify_store
@@ -57,8 +57,11 @@ def relay(server: Server) -> Iterator[Relay]:
 
 def through(relay: Relay, store: PostgresqlStore, server: Server) -> PostgresqlStore:
     """The same store behind the relay."""
-    database = store.server.url.partition("@/")[2].partition("?")[0]
-    return open_store(server.url(database, relay.folder), KEYS)
+    return open_store(server.url(name_of(store), relay.folder), KEYS)
+
+
+def name_of(store: PostgresqlStore) -> str:
+    return store.server.url.partition("@/")[2].partition("?")[0]
 
 
 def assert_whole(store: PostgresqlStore, journal_count: int) -> None:
@@ -75,15 +78,33 @@ def test_a_commit_that_was_cut_off_is_settled(server: Server, store: PostgresqlS
     writer, reader = behind.writer(), store.reader()
     assert writer.commit([transaction(with_material(new_object(1), 1), number=1)]) == [None]
     relay.cut = cut
-    group = [transaction(Put(new_object(2)), number=2), transaction(Put(new_object(1, handle="free")), number=3)]
+    group = [transaction(Put(new_object(2)), number=2), transaction(Put(new_object(1, revision=7)), number=3)]
     outcomes = writer.commit([*group, transaction(Put(new_object(3)), number=4)])
-    assert [type(outcome) for outcome in outcomes] == [type(None), Exists, type(None)]
+    assert [type(outcome) for outcome in outcomes] == [type(None), Conflict, type(None)]
     assert relay.cuts_count == 1
     assert [reader.outcome(request_id(number)) for number in (1, 2, 3, 4)] == [True, True, False, True]
     assert writer.commit([transaction(Put(new_object(5)), number=5)]) == [None]
     writer.close()
     reader.close()
     assert_whole(store, 4)
+
+
+def test_a_server_that_is_slow_to_commit_is_waited_for(server: Server, store: PostgresqlStore, relay: Relay) -> None:
+    writer, reader = through(relay, store, server).writer(), store.reader()
+    writer.commit([transaction(Put(new_object(1)), number=1)])
+    ((pid,),) = server.execute(
+        "SELECT pid FROM pg_stat_activity WHERE query = 'COMMIT' AND datname = %s", [name_of(store)]
+    )
+    relay.cut, relay.on_cut = Cut.AFTER, lambda: os.kill(pid, signal.SIGSTOP)
+    thaw = threading.Timer(1.0, lambda: signal_all([pid], signal.SIGCONT))
+    thaw.start()
+    assert writer.commit([transaction(Put(new_object(2)), number=2)]) == [None]
+    assert relay.cuts_count == 1
+    assert reader.outcome(request_id(2))
+    thaw.join()
+    writer.close()
+    reader.close()
+    assert_whole(store, 2)
 
 
 @pytest.mark.parametrize("cut", [Cut.BEFORE, Cut.AFTER])

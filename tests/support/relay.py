@@ -7,6 +7,7 @@ import select
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class Relay:
     Attributes:
         folder: To be given as host.
         cut: The next COMMIT ends its connection so; None = all pass.
+        on_cut: Called before a cut strikes.
         cuts_count: How often a cut has struck.
         is_open: False = newcomers are turned away.
         cancels_count: Requests to cancel something that were seen.
@@ -40,6 +42,7 @@ class Relay:
     def __init__(self, folder: Path, server: Path) -> None:
         self.folder = folder
         self.cut: Cut | None = None
+        self.on_cut: Callable[[], None] = lambda: None
         self.cuts_count = 0
         self.is_open = True
         self.cancels_count = 0
@@ -92,6 +95,7 @@ class Relay:
                     self.cancels_count += data.startswith(CANCEL)
                     if source is client and b"COMMIT" in data and self.cut is not None:
                         cut, self.cut = self.cut, None
+                        self.on_cut()
                         data = _passed(cut, data)
                     if cut is Cut.ANSWERED and source is server:
                         raise OSError
