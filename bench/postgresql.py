@@ -116,6 +116,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_KEYS_COUNT:,} keys instead of {KEYS_COUNT:,}")
     count = QUICK_KEYS_COUNT if parser.parse_args().quick else KEYS_COUNT
+    if not servers.installed():
+        print(f"nothing to measure: this needs {servers.MISSING}")
+        return 1
     server = servers.new_server(on_disk=True, autovacuum="on", shared_buffers="128MB")
     with tempfile.TemporaryDirectory(prefix="ks-") as folder:
         kept = postgresql.open_store(server.url(server.new_database()), KEYS)

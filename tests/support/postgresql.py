@@ -33,6 +33,7 @@ ROLE = "keystead"
 TEMPLATE = "empty_store"
 START_S_MAX = 30
 VERSION_MIN = 15
+MISSING = f"PostgreSQL {VERSION_MIN} or newer (on Debian: apt-get install postgresql)"
 
 _SETTINGS = {
     "listen_addresses": "''",
@@ -160,14 +161,17 @@ def new_store(_folder: Path | None = None, **options: Any) -> PostgresqlStore:
     return open_store(server.url(server.new_database()), KEYS, **options)
 
 
-@cache
-def _programs() -> Path:
-    """The folder of the newest version that is installed; without one the test is skipped, or fails when CI=true."""
+def installed() -> list[Path]:
+    """Folders with the programs of versions that will do, the newest last."""
     found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     found = [path for path in found if int(path.parent.name) >= VERSION_MIN]
-    if not found:
-        skip_or_fail(f"PostgreSQL {VERSION_MIN} or newer (on Debian: apt-get install postgresql)")
-    return max(found, key=lambda path: int(path.parent.name))
+    return sorted(found, key=lambda path: int(path.parent.name))
+
+
+@cache
+def _programs() -> Path:
+    """The newest version that is installed; without one the test is skipped, or fails when CI=true."""
+    return (installed() or [skip_or_fail(MISSING)])[-1]
 
 
 @cache
