@@ -99,6 +99,19 @@ def test_a_password_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatc
         read_url("postgresql:///keystead")
 
 
+def test_a_service_that_leads_to_another_machine_unprotected_is_refused(
+    store: PostgresqlStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = postgresql.shared_server()
+    words = f"[keys]\nhost={server.folder}\nport={server.port}\nuser=keystead\ndbname={database_of(store)}\n"
+    (tmp_path / "services").write_text(words)
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    assert open_store("postgresql:///?service=keys", KEYS).mark("id") == store.mark("id")
+    monkeypatch.setattr("keystead.storage.postgresql_connections._is_near", lambda _host: False)
+    with pytest.raises(Invalid, match="sslmode=verify-full"):
+        open_store("postgresql:///?service=keys", KEYS)
+
+
 @pytest.fixture(scope="module")
 def tls_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[postgresql.Server, int, Path, Path]]:
     """A server that takes connections over TLS only; with its port, its CA's certificate and a stranger's."""
@@ -307,12 +320,7 @@ def watching(store: PostgresqlStore) -> Iterator[Reader]:
 
 
 def end_connections(store: PostgresqlStore) -> None:
-    """What a restart of the server does to those who are connected."""
-    ask(
-        store,
-        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database_of(store)}'"
-        " AND pid <> pg_backend_pid()",
-    )
+    postgresql.shared_server().end_connections(database_of(store))
 
 
 def test_what_others_commit_is_noticed(store: PostgresqlStore, watching: Reader) -> None:
@@ -402,6 +410,13 @@ def answers(reader: Reader) -> bool:
         return isinstance(reader.data_version(), tuple) and reader.changes_since(0)[0] == 0
     except Unavailable:
         return False
+
+
+def test_where_a_store_stands_is_told_again_after_a_lost_connection(store: PostgresqlStore) -> None:
+    before = store.anchor()
+    end_connections(store)
+    assert store.anchor() == before
+    store.check()
 
 
 def test_a_search_survives_a_lost_connection(store: PostgresqlStore) -> None:

@@ -64,6 +64,7 @@ def kept(store: AnyStore) -> Callable[[], None]:
 
         return put_file_back
     server, name = postgresql.shared_server(), database_of(store)
+    server.end_connections(name)
     server.execute(f"CREATE DATABASE {name}_kept TEMPLATE {name}")
 
     def put_back() -> None:

@@ -120,6 +120,12 @@ class Server:
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
+    def end_connections(self, database: str) -> None:
+        """What a restart does to those who are connected to a database."""
+        self.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [database])
+        while self.execute("SELECT pid FROM pg_stat_activity WHERE datname = %s", [database]):
+            time.sleep(0.005)
+
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=60, **_as_account()

@@ -17,7 +17,7 @@ from psycopg.rows import tuple_row
 from keystead.core.errors import Unavailable
 from keystead.core.records import KINDS
 from keystead.storage.identity import Identity, identify
-from keystead.storage.postgresql_connections import Link, Server, once, row, unavailable
+from keystead.storage.postgresql_connections import Link, Occasions, Server, row, unavailable
 from keystead.storage.postgresql_reader import PostgresqlReader
 from keystead.storage.postgresql_watch import Own
 from keystead.storage.postgresql_writer import PostgresqlWriter
@@ -37,6 +37,7 @@ class PostgresqlStore:
     server: Server
     identity: Identity
     kinds: frozenset[str]
+    occasions: Occasions
     own: Own = field(default_factory=Own)
     statements: Statements = POSTGRESQL
 
@@ -54,11 +55,11 @@ class PostgresqlStore:
 
     def anchor(self) -> Anchor:
         """Return where the store stands (store.Store.anchor)."""
-        return self.identity.anchor(self.identity.root(once(self.server, lambda link: row(link, ROOT))))
+        return self.identity.anchor(self.identity.root(self.occasions.ask(lambda link: row(link, ROOT))))
 
     def chain_at(self, sequence: int) -> bytes | None:
         """Return the chain value of a journal row (store.Store.chain_at)."""
-        found = once(self.server, lambda link: row(link, CHAIN_AT, (sequence,)))
+        found = self.occasions.ask(lambda link: row(link, CHAIN_AT, (sequence,)))
         return None if found is None else bytes(found[0])
 
     def check(self) -> None:
@@ -67,7 +68,7 @@ class PostgresqlStore:
         Raises:
             Tampered: the root does not authenticate, or the trails do not end where it says.
         """
-        root, newest, leaf = once(self.server, _ends)
+        root, newest, leaf = self.occasions.ask(_ends)
         self.identity.check(self.identity.root(root), newest, leaf)
 
     @contextmanager
@@ -128,10 +129,11 @@ def open_store(
         Invalid: the address is not acceptable.
     """
     server = Server(url, insecure_no_flush)
-    meta, marks = once(server, _beginning)
+    occasions = Occasions(server)
+    meta, marks = occasions.ask(_beginning)
     if not meta:
         raise Unavailable("there is no store in this database; run `keystead init` first", "unavailable.store")
-    store = PostgresqlStore(server, identify(meta, marks, keys), frozenset(kinds))
+    store = PostgresqlStore(server, identify(meta, marks, keys), frozenset(kinds), occasions)
     if check:
         store.check()
     return store
@@ -145,4 +147,7 @@ def _beginning(link: Link) -> tuple[dict[str, str], Any]:
 
 def _ends(link: Link) -> tuple[Any, Any, Any]:
     link.execute(_SNAPSHOT)
-    return row(link, ROOT), row(link, NEWEST_ROW), row(link, NEWEST_LEAF)
+    try:
+        return row(link, ROOT), row(link, NEWEST_ROW), row(link, NEWEST_LEAF)
+    finally:
+        link.execute("ROLLBACK")

@@ -11,6 +11,8 @@ Source: postgresql.org/docs/15 (runtime-config-wal, libpq-connect, libpq-pgpass)
 import ipaddress
 import logging
 import os
+import threading
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -222,16 +224,34 @@ def spelt(sql: str) -> str:
     return sql.replace("?", "%s")
 
 
-def once(server: Server, ask: Callable[[Link], Result]) -> Result:
-    """Ask something on a connection of its own. Raises Unavailable."""
-    try:
-        link = server.connect()
-        try:
-            return ask(link)
-        finally:
-            link.close()
-    except psycopg.Error as error:
-        raise unavailable(error) from error
+class Occasions:
+    """A connection for what is asked now and then, by whichever thread; closed with the last reference to this."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._lock = threading.Lock()
+        self._links: list[Link] = []  # one, or none
+        weakref.finalize(self, _close, self._links)
+
+    def ask(self, ask: Callable[[Link], Result]) -> Result:
+        """Ask something, once more on a new connection if the one at hand fails. Raises Unavailable."""
+        with self._lock:
+            try:
+                if self._links:
+                    try:
+                        return ask(self._links[0])
+                    except PASSING:
+                        _close(self._links)
+                self._links.append(self._server.connect())
+                return ask(self._links[0])
+            except psycopg.Error as error:
+                _close(self._links)
+                raise unavailable(error) from error
+
+
+def _close(links: list[Link]) -> None:
+    while links:
+        links.pop().close()
 
 
 def rows(link: Link, sql: str, parameters: Any = ()) -> list[Any]:

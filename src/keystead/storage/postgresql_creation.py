@@ -17,7 +17,7 @@ from keystead.storage import migrations
 from keystead.storage.identity import new_identity
 from keystead.storage.migrations.versions.v0001_first import MARKS, META, ROOT, SCHEMA
 from keystead.storage.postgresql import open_store
-from keystead.storage.postgresql_connections import Server, once, unavailable
+from keystead.storage.postgresql_connections import Occasions, Server, unavailable
 from keystead.storage.store import StoreKeys
 
 _VERSIONS = "alembic_version"
@@ -25,7 +25,7 @@ _VERSIONS = "alembic_version"
 
 def check_server(url: str, *, insecure_no_flush: bool = False) -> None:
     """Reach for a database before anything is made. Raises what `Server.connect` does."""
-    once(Server(url, insecure_no_flush), lambda _link: None)
+    Occasions(Server(url, insecure_no_flush)).ask(lambda _link: None)
 
 
 def create_store(url: str, keys: StoreKeys, marks: Mapping[str, str], *, insecure_no_flush: bool = False) -> None:
