@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from keystead.core.changes import Put
-from keystead.core.errors import Conflict, Exists, Unavailable
+from keystead.core.errors import Conflict, Exists, Tampered, Unavailable
 from keystead.storage.postgresql import PostgresqlStore, open_store
 from keystead.storage.postgresql_connections import Link
 from keystead.storage.verify import verify_store
@@ -272,6 +272,29 @@ def test_writers_go_on_when_the_server_is_back(server: Server, store: Postgresql
     assert all(reader.object(object_id(number)) for number in acknowledged)
     reader.close()
     assert_whole(store, len(acknowledged))
+
+
+def test_a_store_that_is_damaged_while_an_outcome_is_open_is_not_taken_for_a_refusal(
+    server: Server, store: PostgresqlStore, relay: Relay
+) -> None:
+    writer = through(relay, store, server).writer()
+    assert writer.commit([transaction(Put(new_object(1)), number=1)]) == [None]
+    ((old,),) = server.execute("SELECT sealed FROM root", (), name_of(store))
+    relay.cut, relay.is_open = Cut.AFTER, False
+    damaging = threading.Timer(0.5, damage, (server, name_of(store), relay))
+    damaging.start()
+    with pytest.raises(Unavailable):
+        writer.commit([transaction(Put(new_object(2)), number=2)])
+    damaging.join()
+    assert isinstance(writer.commit([transaction(Put(new_object(3)), number=3)])[0], Tampered)
+    server.execute("INSERT INTO root (id, sealed) VALUES (1, %s)", (old,), name_of(store))
+    writer.close()
+    assert is_there(store, 2)
+
+
+def damage(server: Server, database: str, relay: Relay) -> None:
+    server.execute("DELETE FROM root", (), database)
+    relay.is_open = True
 
 
 # ----------------------------------------------------------------------------------------------- what a server promises

@@ -22,7 +22,7 @@ import psycopg
 from psycopg.errors import Diagnostic, UniqueViolation
 
 from keystead.core.changes import Put, Transaction
-from keystead.core.errors import Invalid, KeysteadError, Tampered
+from keystead.core.errors import Invalid, KeysteadError, Tampered, Unavailable
 from keystead.core.records import ManagedObject, Record
 from keystead.storage.counters import check_count, take_numbers
 from keystead.storage.documents import kind_of
@@ -66,7 +66,7 @@ _SESSION = (
 _SELF = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 # Whoever waits for its client here waits for one that is gone; one that is committing does not, and is left alone.
 _END = (
-    "SELECT wait_event = 'ClientRead' AND pg_terminate_backend(pid) FROM pg_stat_activity"
+    "SELECT CASE WHEN wait_event = 'ClientRead' THEN pg_terminate_backend(pid) END FROM pg_stat_activity"
     " WHERE pid = ? AND backend_start = ?"
 )
 _DOUBT = "01000"  # a warning at COMMIT: the wait for a standby was cancelled
@@ -176,8 +176,13 @@ class PostgresqlWriter:
                     if time.monotonic() > ends_s:
                         raise unavailable(error) from error
                 time.sleep(REST_S)
-        except psycopg.Error as error:
-            raise unavailable(error) from error
+        except BaseException as error:
+            self._link.close()  # the server gives up what was not committed
+            if isinstance(error, psycopg.Error):
+                raise unavailable(error) from error
+            if isinstance(error, Tampered) and self._open is not None:
+                raise Unavailable(error.message, "unavailable.store") from error  # it may be stored all the same
+            raise
         finally:
             self._open = None
             self._looked_up = {}
@@ -206,26 +211,22 @@ class PostgresqlWriter:
         self._is_doubtful = self._is_doubtful or notice.sqlstate == _DOUBT
 
     def _attempt(self, take: Callable[[Plan], None], group: Sequence[Transaction]) -> None:
-        """Plan and write once; nothing is left open on the connection, or it is closed."""
-        try:
-            for is_trusting in (True, False):
-                self._begin(_names(group, is_trusting=is_trusting))
-                plan = Plan(self, self._identity.seals, self._root(), self._kinds, trusting=is_trusting)
-                take(plan)
-                if not (plan.journal or plan.leaves):
-                    self._link.execute("ROLLBACK")
-                    return
-                try:
-                    self._send(plan)
-                    return
-                except UniqueViolation:  # what claims to be new is not
-                    self._open = None
-                    if not is_trusting:
-                        raise
-                    self._link.execute("ROLLBACK")
-        except BaseException:
-            self._link.close()  # the server gives up what was not committed
-            raise
+        """Plan and write once; leaves a transaction open only when it raises."""
+        for is_trusting in (True, False):
+            self._begin(_names(group, is_trusting=is_trusting))
+            plan = Plan(self, self._identity.seals, self._root(), self._kinds, trusting=is_trusting)
+            take(plan)
+            if not (plan.journal or plan.leaves):
+                self._link.execute("ROLLBACK")
+                return
+            try:
+                self._send(plan)
+                return
+            except UniqueViolation:  # what claims to be new is not
+                self._open = None
+                if not is_trusting:
+                    raise
+                self._link.execute("ROLLBACK")
 
     def _begin(self, names: tuple[list[str], list[bytes]]) -> None:
         """Open a transaction, lock the root, and look up what the group replaces: one way there and back."""
