@@ -1,6 +1,8 @@
 """A node whose shared store is a PostgreSQL database, made and driven by its commands."""
 
 import contextlib
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -119,3 +121,18 @@ def test_a_production_node_keeps_its_keys_in_the_database(tmp_path: Path) -> Non
     verified = production.keystead("verify", "--data", data)
     assert verified.returncode == 0, verified.stdout
     assert "compared with a witness" in verified.stdout
+
+
+WITHOUT_DRIVER = (
+    "import sys; sys.modules['psycopg'] = None; from keystead.__main__ import main; sys.exit(main(sys.argv[1:]))"
+)
+
+
+def test_without_the_driver_a_file_is_still_a_store_and_a_database_is_told_what_is_missing(tmp_path: Path) -> None:
+    places = ["--data", str(tmp_path / "data"), "--ready-file", str(tmp_path / "ready")]
+    words = [sys.executable, "-c", WITHOUT_DRIVER + MAIN, "dev", *places, "--store", "postgresql:///keystead"]
+    told = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert told.returncode == 1
+    assert "install keystead with the extra `postgresql`" in told.stderr
+    loads = WITHOUT_DRIVER + "import keystead.node.keys, keystead.node.admin, keystead.node.creation"
+    assert subprocess.run([sys.executable, "-c", loads], timeout=60, check=False).returncode == 0
