@@ -123,9 +123,8 @@ def test_a_production_node_keeps_its_keys_in_the_database(tmp_path: Path) -> Non
     assert "compared with a witness" in verified.stdout
 
 
-WITHOUT_DRIVER = (
-    "import sys; sys.modules['psycopg'] = None; from keystead.__main__ import main; sys.exit(main(sys.argv[1:]))"
-)
+WITHOUT_DRIVER = "import sys; sys.modules['psycopg'] = None; "
+MAIN = "from keystead.__main__ import main; sys.exit(main(sys.argv[1:]))"
 
 
 def test_without_the_driver_a_file_is_still_a_store_and_a_database_is_told_what_is_missing(tmp_path: Path) -> None:
