@@ -47,6 +47,7 @@ def _production(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     init.add_argument("--name", action="append", metavar="HOST", help="DNS name or address of the server (repeat)")
     init.add_argument("--address", default="0.0.0.0", help="address of the KMIP server")  # noqa: S104  # KS-KMIP-003
     init.add_argument("--port", type=int, default=5696, help="port of the KMIP server")
+    init.add_argument("--store", metavar="URL", help="PostgreSQL database for the shared store; no password in it")
     init.add_argument("--health-port", type=int, metavar="PORT", help="answer health checks on this loopback port")
     init.add_argument("--pkcs11", metavar="LIBRARY", help="keep the master key in a PKCS#11 token")
     init.add_argument("--token-label", default="keystead", metavar="LABEL", help="label of the PKCS#11 token")
@@ -66,7 +67,7 @@ def _dev(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     dev = _verb(verbs, "dev", "a throw-away node, INSECURE", "dev:dev")
     _data(dev)
     dev.add_argument("--ready-file", required=True, metavar="FILE", help="written once every service answers")
-    dev.add_argument("--store", metavar="URL", help="another store than the embedded one")
+    dev.add_argument("--store", metavar="URL", help="PostgreSQL database for the shared store")
     dev.add_argument("--set", action="append", metavar="SECTION.FIELD=VALUE", help="a setting of the new node (repeat)")
 
 

@@ -1,7 +1,7 @@
-"""What every store does, whatever the engine. A new engine adds one line to `ENGINES` and passes all of it."""
+"""What every store does, whatever the engine. A new one adds a line to `engines.ENGINES` and passes all of it."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from keystead.storage.store import (
     Writer,
 )
 from tests.support import stores
+from tests.support.engines import ENGINES
 from tests.support.stores import (
     NOW_US,
     attributes,
@@ -42,9 +43,6 @@ from tests.support.stores import (
 )
 
 SECOND_US = 1_000_000
-
-
-ENGINES: dict[str, Callable[[Path], Store]] = {"sqlite": stores.new_store}
 
 
 @pytest.fixture(params=list(ENGINES))
@@ -500,7 +498,7 @@ def test_destroyed_objects_are_found_only_when_asked_for(reader: Reader, writer:
 def test_destroyed_objects_do_not_stand_in_the_way(
     reader: Reader, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("keystead.storage.sqlite_locate.LOCATE_MISSES_COUNT_MAX", 0)
+    monkeypatch.setattr("keystead.storage.locate.LOCATE_MISSES_COUNT_MAX", 0)
     named, gone = attributes(Name="n"), Dates(NOW_US - 9, NOW_US - 8, None, NOW_US - 7)
     put(writer, *(new_object(number, attributes=named) for number in range(1, 6)))
     for number in range(2, 6):
@@ -538,7 +536,7 @@ def test_due_transitions_are_listed_until_they_are_applied(reader: Reader, write
 def test_a_search_that_no_index_can_answer_is_bounded(
     reader: Reader, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("keystead.storage.sqlite_locate.LOCATE_MISSES_COUNT_MAX", 3)
+    monkeypatch.setattr("keystead.storage.locate.LOCATE_MISSES_COUNT_MAX", 3)
     unindexed = Value(1, ((0x420011, 5, 1),))
     put(writer, *(new_object(number) for number in range(1, 5)))
     with pytest.raises(TooLarge):

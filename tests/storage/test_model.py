@@ -16,17 +16,15 @@ from keystead.core.lifecycle import Dates, next_transition_at, state_at
 from keystead.core.permission import Right
 from keystead.core.records import ManagedObject
 from keystead.core.search import matches
-from keystead.storage.sqlite import open_store
 from keystead.storage.store import Match, Query
 from keystead.storage.verify import verify_store
+from tests.support.engines import ENGINES, reopened
 from tests.support.stores import (
-    KEYS,
     NOW_US,
     attributes,
     equal,
     kmip_name,
     new_object,
-    new_store,
     object_id,
     request_id,
     with_material,
@@ -57,6 +55,8 @@ SCOPES = st.lists(st.sampled_from(["u:alice", "u:bob", "g:staff", "g:ops", "*"])
 class StoreMachine(RuleBasedStateMachine):
     """Objects by number in `objects`, as the store must have them."""
 
+    engine = "sqlite"
+
     def __init__(self) -> None:
         super().__init__()
         self.objects: dict[int, ManagedObject] = {}
@@ -68,14 +68,14 @@ class StoreMachine(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         self.folder = TemporaryDirectory()
-        self.store = new_store(Path(self.folder.name))
+        self.store = ENGINES[self.engine](Path(self.folder.name))
         self.writer, self.reader = self.store.writer(), self.store.reader()
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):
             self.reader.close()
             self.writer.close()
-            report = verify_store(open_store(self.store.path, KEYS, check=False), anchor=self.store.anchor())
+            report = verify_store(reopened(self.store), anchor=self.store.anchor())
             self.folder.cleanup()
             assert report.findings == ()
 
@@ -207,6 +207,14 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.reader.changes_since(0)[0] == self.journal_count
 
 
+class PostgresqlMachine(StoreMachine):
+    engine = "postgresql"
+
+
+TestPostgresql = PostgresqlMachine.TestCase
+TestPostgresql.settings = settings(
+    max_examples=6, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 TestStore = StoreMachine.TestCase
 TestStore.settings = settings(
     max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]

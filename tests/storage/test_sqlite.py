@@ -330,7 +330,7 @@ def test_readers_read_while_others_write_and_copy_the_wal_back(
 def test_a_search_finds_everything_in_however_many_rounds(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch, bounds: tuple[int, ...]
 ) -> None:
-    monkeypatch.setattr("keystead.storage.sqlite_locate._BOUNDS", bounds)
+    monkeypatch.setattr("keystead.storage.locate._BOUNDS", bounds)
     writer, reader = store.writer(), store.reader()
     put(
         writer,

@@ -33,12 +33,14 @@ class DevNode:
         settings: SECTION.FIELD=VALUE for --set.
         prefix: command that runs the node's command (taskset …).
         environment: further variables.
+        store: address of a database for --store.
     """
 
     folder: Path
     settings: Sequence[str] = ()
     prefix: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    store: str = ""
     ready: dict[str, Any] = field(default_factory=dict, init=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
@@ -92,6 +94,7 @@ class DevNode:
         """Start the process without waiting until it serves."""
         self._ready_file.unlink(missing_ok=True)
         options = [word for setting in self.settings for word in ("--set", setting)]
+        options += ["--store", self.store] if self.store else []
         place = ["--data", str(self.data), "--ready-file", str(self._ready_file)]
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(

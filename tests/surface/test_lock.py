@@ -18,7 +18,7 @@ def pins(name: str) -> dict[str, str]:
     return {canonicalize_name(package): version for package, version in PIN.findall(text)}
 
 
-@pytest.mark.parametrize("name", ["runtime", "dev"])
+@pytest.mark.parametrize("name", ["runtime", "postgresql", "dev"])
 def test_every_pin_has_hashes(name: str) -> None:
     text = (ROOT / f"requirements/{name}.txt").read_text()
     entries = [entry for entry in re.split(r"^(?=\S)", text, flags=re.MULTILINE) if "==" in entry]
@@ -27,13 +27,17 @@ def test_every_pin_has_hashes(name: str) -> None:
 
 
 def test_development_uses_the_versions_that_are_shipped() -> None:
-    assert pins("runtime").items() <= pins("dev").items()
+    assert pins("runtime").items() <= pins("postgresql").items() <= pins("dev").items()
 
 
 @pytest.mark.parametrize(
     ("wanted", "lock"),
-    [(PROJECT["project"]["dependencies"], "runtime"), (PROJECT["dependency-groups"]["dev"], "dev")],
-    ids=["runtime", "dev"],
+    [
+        (PROJECT["project"]["dependencies"], "runtime"),
+        (PROJECT["project"]["optional-dependencies"]["postgresql"], "postgresql"),
+        (PROJECT["dependency-groups"]["dev"], "dev"),
+    ],
+    ids=["runtime", "postgresql", "dev"],
 )
 def test_the_lock_answers_the_package_description(wanted: list[str], lock: str) -> None:
     requirements = [Requirement(line) for line in wanted]

@@ -11,10 +11,11 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from types import ModuleType
 from typing import Any
 
 from keystead.core.changes import Change, Put, SealedMaterial, Transaction
-from keystead.core.errors import Exists, KeysteadError
+from keystead.core.errors import Exists, KeysteadError, Unavailable
 from keystead.core.records import (
     KIND_AUTHORITY,
     KIND_REALM,
@@ -26,11 +27,21 @@ from keystead.core.records import (
 from keystead.core.secret import Secret
 from keystead.gate.identifiers import new_id, new_request_id
 from keystead.node.folder import UNFINISHED, NodeConfig, flush_folder, make_folders, write_config
-from keystead.node.opening import MARK_DEV, OWN, SHARED, Parts, open_module, open_parts, own_section, store_keys
+from keystead.node.opening import (
+    MARK_DEV,
+    NO_DRIVER,
+    OWN,
+    SHARED,
+    Parts,
+    open_module,
+    open_parts,
+    own_section,
+    store_keys,
+)
 from keystead.operations.certificates import CLIENT_AUTHORITY, material_reference
 from keystead.settings.section import SECTIONS
 from keystead.storage.creation import create_store
-from keystead.storage.sqlite import SqliteStore
+from keystead.storage.store import Store, StoreKeys
 from keystead.trust import x509
 from keystead.trust.keyring import Keyring
 from keystead.trust.material import Place
@@ -83,12 +94,50 @@ def create_node(config: NodeConfig, beginning: Beginning) -> Secret:
     node_key.write(config.node_key)
     marks = {MARK_DEV: "1"} if config.dev else {}
     create_store(config.own_store, store_keys(node_key, OWN), marks)
-    create_store(config.shared_store, store_keys(node_key, SHARED), marks)
-    parts = open_parts(config)
+    _create_shared(config, store_keys(node_key, SHARED), marks, beginning)
+    parts = open_parts(config, insecure_no_flush=_is_insecure(beginning.settings))
     password = _furnish(parts, beginning)
     flush_folder(config.data)
     write_config(config)
     return password
+
+
+def _create_shared(config: NodeConfig, keys: StoreKeys, marks: Mapping[str, str], beginning: Beginning) -> None:
+    if not config.store:
+        create_store(config.shared_store, keys, marks)
+        return
+    insecure = _is_insecure(beginning.settings)
+    database().create_store(config.store, keys, marks, insecure_no_flush=insecure)
+
+
+def check_place(config: NodeConfig, settings: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    """Look whether the database for the shared store can be used, before anything is made.
+
+    Raises:
+        Invalid, Unavailable: it cannot.
+    """
+    if config.store:
+        database().check_server(config.store, insecure_no_flush=_is_insecure(settings))
+
+
+def _is_insecure(settings: Mapping[str, Mapping[str, Any]] | None) -> bool:
+    return bool((settings or {}).get("store", {}).get("insecure_no_flush", False))
+
+
+def discard_unfinished(config: NodeConfig) -> None:
+    """Drop the store that an unfinished run of `dev` has made in a database; only the node key of that run does it."""
+    if config.store and config.node_key.exists():
+        keys = store_keys(NodeKey.read(config.node_key, None), SHARED)
+        database().discard_store(config.store, keys, MARK_DEV)
+
+
+def database() -> ModuleType:
+    """Return what makes stores in databases. Raises Unavailable when the driver is not installed."""
+    try:
+        from keystead.storage import postgresql_creation  # noqa: PLC0415  # an extra: most nodes do without
+    except ImportError as error:
+        raise Unavailable(NO_DRIVER, "unavailable.store") from error
+    return postgresql_creation
 
 
 def _furnish(parts: Parts, beginning: Beginning) -> Secret:
@@ -161,7 +210,7 @@ def change_own_settings(config: NodeConfig, section: str, changed: Mapping[str, 
     store(parts.own, [Put(record)], time.time_ns() // 1000, "settings.change")
 
 
-def store(target: SqliteStore, puts: Sequence[Put], now_us: int, operation: str = "node.create") -> None:
+def store(target: Store, puts: Sequence[Put], now_us: int, operation: str = "node.create") -> None:
     """Write records outside of a serving node, in one transaction.
 
     Raises:

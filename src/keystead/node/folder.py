@@ -6,6 +6,7 @@ made by `keystead dev` keeps them inside, and says INSECURE.
 Source: design.md section 6 ("copied folder"); examples.md section 7 (process configuration); attacks.md class 44.
 """
 
+import json
 import os
 import socket
 import tomllib
@@ -27,11 +28,13 @@ class NodeConfig:
         data: The data folder, absolute.
         node_key: File with the node key, absolute.
         dev: Made by `keystead dev`.
+        store: Address of the PostgreSQL database with the shared store; empty = a file in the data folder.
     """
 
     data: Path
     node_key: Path
     dev: bool = False
+    store: str = ""
 
     @property
     def own_store(self) -> Path:
@@ -40,7 +43,7 @@ class NodeConfig:
 
     @property
     def shared_store(self) -> Path:
-        """The shared store."""
+        """The shared store, when it is a file."""
         return self.data / "store.db"
 
     @property
@@ -83,6 +86,8 @@ def write_config(config: NodeConfig) -> None:
         f'node_key = "{node_key}"\n'
         f"dev = {str(config.dev).lower()}\n"
     )
+    if config.store:
+        text += f"store = {json.dumps(config.store)}\n"
     write_private(config.data / CONFIG_FILE, text.encode())
 
 
@@ -104,6 +109,7 @@ def read_config(data: Path) -> NodeConfig:
         data.absolute(),
         node_key if node_key.is_absolute() else data.absolute() / node_key,
         words.get("dev", False) is True,
+        str(words.get("store", "")),
     )
 
 

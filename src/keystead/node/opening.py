@@ -6,9 +6,9 @@ Source: design.md sections 5 and 6.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from keystead.core.errors import Invalid, Refused
+from keystead.core.errors import Invalid, Refused, Unavailable
 from keystead.core.permission import Switches
 from keystead.core.records import KIND_REALM, KIND_SETTINGS, ROOT_REALM
 from keystead.core.secret import Secret
@@ -19,7 +19,8 @@ from keystead.operations.lifecycle import PURGE
 from keystead.settings import key_server, services  # declares the sections
 from keystead.settings.section import Section, read
 from keystead.storage.sqlite import SqliteStore, open_store
-from keystead.storage.store import StoreKeys
+from keystead.storage.store import Store, StoreKeys
+from keystead.storage.verify import Walkable
 from keystead.trust.module_state import StateFile
 from keystead.trust.modules import Module, ModuleSettings
 from keystead.trust.node_key import NodeKey
@@ -32,7 +33,12 @@ MARK_DEV = "dev"
 SHARED = "shared"
 OWN = "own"
 MODULE_PURPOSES = {"software": "software-module", "pkcs11": "pkcs11-module"}
+NO_DRIVER = "the driver for PostgreSQL is not installed; install keystead with the extra `postgresql`"
 _DECLARED = (key_server, services)
+
+
+class SharedStore(Store, Walkable, Protocol):
+    """A store of any engine that can also be verified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class Parts:
 
     config: NodeConfig
     node_key: NodeKey
-    shared: SqliteStore
+    shared: SharedStore
     own: SqliteStore
 
 
@@ -51,13 +57,16 @@ def store_keys(node_key: NodeKey, store: str) -> StoreKeys:
     return StoreKeys(derived.record, derived.chain, derived.audit)
 
 
-def open_parts(config: NodeConfig, *, serving: bool = False, check: bool = True) -> Parts:
+def open_parts(
+    config: NodeConfig, *, serving: bool = False, check: bool = True, insecure_no_flush: bool = False
+) -> Parts:
     """Open everything that needs no module.
 
     Args:
         config: Of the node.
         serving: Refuse what a production node must not serve from (`keystead serve`).
         check: Compare each store's root with its ends; False only for `keystead verify`, which tells more.
+        insecure_no_flush: As the setting of this name, which a node that is being made does not have yet.
 
     Raises:
         Refused: the store was made by `keystead dev`, or an insecure option is set.
@@ -66,8 +75,8 @@ def open_parts(config: NodeConfig, *, serving: bool = False, check: bool = True)
     node_key = NodeKey.read(config.node_key, None if config.dev else config.data)
     own = open_store(config.own_store, store_keys(node_key, OWN), check=check)
     store_settings = own_section(own, "store")
-    flush_not = bool(getattr(store_settings, "insecure_no_flush", False))
-    shared = open_store(config.shared_store, store_keys(node_key, SHARED), insecure_no_flush=flush_not, check=check)
+    flush_not = insecure_no_flush or bool(getattr(store_settings, "insecure_no_flush", False))
+    shared = _open_shared(config, store_keys(node_key, SHARED), insecure_no_flush=flush_not, check=check)
     if serving and (config.dev or shared.mark(MARK_DEV) is not None or own.mark(MARK_DEV) is not None):
         raise Refused(
             "this store was made by `keystead dev` and can never serve production; make one with `keystead init`",
@@ -76,6 +85,16 @@ def open_parts(config: NodeConfig, *, serving: bool = False, check: bool = True)
     if serving and flush_not:
         raise Refused("store.insecure_no_flush is set; a production node must flush", "refused.feature")
     return Parts(config, node_key, shared, own)
+
+
+def _open_shared(config: NodeConfig, keys: StoreKeys, *, insecure_no_flush: bool, check: bool) -> SharedStore:
+    if not config.store:
+        return open_store(config.shared_store, keys, insecure_no_flush=insecure_no_flush, check=check)
+    try:
+        from keystead.storage import postgresql  # noqa: PLC0415  # an extra: most nodes do without
+    except ImportError as error:
+        raise Unavailable(NO_DRIVER, "unavailable.store") from error
+    return postgresql.open_store(config.store, keys, insecure_no_flush=insecure_no_flush, check=check)
 
 
 def own_section(own: SqliteStore, name: str) -> Section:

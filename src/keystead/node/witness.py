@@ -17,8 +17,7 @@ import cbor2
 from keystead.core.errors import Tampered
 from keystead.node.folder import write_private
 from keystead.node.opening import OWN, SHARED, Parts
-from keystead.storage.sqlite import SqliteStore
-from keystead.storage.store import Anchor
+from keystead.storage.store import Anchor, Store
 
 WITNESS_BYTES_MAX = 4096
 _MAC_BYTES = 32
@@ -77,11 +76,9 @@ class Witness:
         self._path.unlink(missing_ok=True)
 
 
-def _compare(name: str, store: SqliteStore, seen: Anchor) -> None:
+def _compare(name: str, store: Store, seen: Anchor) -> None:
     now = store.anchor()
-    with store.connection() as connection:
-        row = connection.execute("SELECT chain FROM journal WHERE sequence = ?", (seen.sequence,)).fetchone()
-    head = row[0] if row is not None else b""
+    head = store.chain_at(seen.sequence) or b""
     if now.store_id != seen.store_id or now.sequence < seen.sequence or (seen.sequence and head != seen.head):
         raise Tampered(
             f"the {name} store was put back: its journal ends at {now.sequence}, the witness has seen {seen.sequence}. "

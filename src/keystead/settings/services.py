@@ -55,7 +55,7 @@ class Module(Section):
 @section
 @dataclass(frozen=True, slots=True)
 class StoreSection(Section):
-    """How the embedded store writes."""
+    """How the stores write."""
 
     name, title, access, own = "store", "Store", Access.SERVICES, True
     insecure_no_flush: bool = described("Do not flush commits to disk: loses acknowledged keys; tests only", False)

@@ -11,18 +11,15 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-import cbor2
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from keystead.core.errors import Exists
 from keystead.storage import migrations
-from keystead.storage.journal import Root
-from keystead.storage.sealed import Seals
+from keystead.storage.identity import new_identity
 from keystead.storage.sqlite_connections import FILE_MODE
+from keystead.storage.statements import NEW_ROOT, PUT_MARKS, PUT_META
 from keystead.storage.store import StoreKeys
-
-STORE_ID_BYTES = 16
 
 
 def create_store(path: Path, keys: StoreKeys, marks: Mapping[str, str]) -> None:
@@ -43,7 +40,7 @@ def create_store(path: Path, keys: StoreKeys, marks: Mapping[str, str]) -> None:
     os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
     upgrade_store(unfinished)
     with closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
-        _begin(connection, Seals(keys, os.urandom(STORE_ID_BYTES)), marks)
+        _begin(connection, keys, marks)
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     _flush(unfinished)
@@ -58,14 +55,12 @@ def upgrade_store(path: Path) -> None:
         migrations.upgrade(bind)
 
 
-def _begin(connection: sqlite3.Connection, seals: Seals, marks: Mapping[str, str]) -> None:
-    encoded = cbor2.dumps({**marks, "id": seals.store_id.hex()}, canonical=True)
-    mac = seals.marks_mac(encoded)
-    sealed = seals.seal_root(Root.first(seals, mac).packed(), mac)
+def _begin(connection: sqlite3.Connection, keys: StoreKeys, marks: Mapping[str, str]) -> None:
+    born = new_identity(keys, marks)
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute("INSERT INTO meta (name, value) VALUES ('store_id', ?)", (seals.store_id.hex(),))
-    connection.execute("INSERT INTO marks (id, marks, mac) VALUES (1, ?, ?)", (encoded, mac))
-    connection.execute("INSERT INTO root (id, sealed) VALUES (1, ?)", (sealed,))
+    connection.execute(PUT_META, (born.store_id,))
+    connection.execute(PUT_MARKS, (born.marks, born.mac))
+    connection.execute(NEW_ROOT, (born.sealed_root,))
     connection.execute("COMMIT")
 
 

@@ -12,21 +12,15 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import cbor2
-
-from keystead.core.errors import Tampered, Unavailable
+from keystead.core.errors import Unavailable
 from keystead.core.records import KINDS
+from keystead.storage.identity import Identity, identify
 from keystead.storage.journal import Root
-from keystead.storage.sealed import Seals
 from keystead.storage.sqlite_connections import connect, unavailable
 from keystead.storage.sqlite_reader import SqliteReader
 from keystead.storage.sqlite_writer import SqliteWriter
+from keystead.storage.statements import CHAIN_AT, MARKS, META, NEWEST_LEAF, NEWEST_ROW, ROOT, SQLITE
 from keystead.storage.store import Anchor, StoreKeys
-
-FORMAT = 1
-
-_NEWEST_ROW = "SELECT sequence, chain FROM journal ORDER BY sequence DESC LIMIT 1"
-_NEWEST_LEAF = "SELECT sequence, digest FROM audit ORDER BY sequence DESC LIMIT 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +34,13 @@ class Options:
 class SqliteStore:
     """Implements store.Store; made by `open_store`."""
 
-    def __init__(self, path: Path, seals: Seals, marks: dict[str, str], options: Options) -> None:
+    statements = SQLITE
+
+    def __init__(self, path: Path, identity: Identity, options: Options) -> None:
         self.path = path
-        self._marks = marks
+        self.identity = identity
         self._options = options
-        self.seals = seals
-        self.marks_mac = seals.marks_mac(cbor2.dumps(marks, canonical=True))
+        self.seals = identity.seals
 
     def reader(self, *, watching: bool = False) -> SqliteReader:
         """Open a reader for the calling thread (store.Store.reader)."""
@@ -54,17 +49,22 @@ class SqliteStore:
     def writer(self) -> SqliteWriter:
         """Open the writer (store.Store.writer)."""
         flush = not self._options.insecure_no_flush
-        return SqliteWriter(self.path, self.seals, self.marks_mac, self._options.kinds, flush=flush)
+        return SqliteWriter(self.path, self.seals, self.identity.marks_mac, self._options.kinds, flush=flush)
 
     def mark(self, name: str) -> str | None:
         """Return a permanent mark (store.Store.mark)."""
-        return str(FORMAT) if name == "format" else self._marks.get(name)
+        return self.identity.mark(name)
 
     def anchor(self) -> Anchor:
         """Return where the store stands (store.Store.anchor)."""
         with self.connection() as connection:
-            root = self.read_root(connection)
-        return Anchor(self.seals.store_id, root.sequence, root.head, root.audit_sequence, root.audit_head, root.at_us)
+            return self.identity.anchor(self.read_root(connection))
+
+    def chain_at(self, sequence: int) -> bytes | None:
+        """Return the chain value of a journal row (store.Store.chain_at)."""
+        with self.connection() as connection:
+            row = connection.execute(CHAIN_AT, (sequence,)).fetchone()
+        return None if row is None else bytes(row[0])
 
     def check(self) -> None:
         """Compare the root with the ends of journal and audit trail; constant time.
@@ -75,13 +75,9 @@ class SqliteStore:
         with self.connection() as connection:
             connection.execute("BEGIN")
             root = self.read_root(connection)
-            row = connection.execute(_NEWEST_ROW).fetchone()
-            leaf = connection.execute(_NEWEST_LEAF).fetchone()
-        first = Root.first(self.seals, self.marks_mac)
-        if (row or (0, first.head)) != (root.sequence, root.head):
-            raise Tampered("the journal does not end where the store's root says; run `keystead verify`")
-        if (leaf or (0, first.audit_head)) != (root.audit_sequence, root.audit_head):
-            raise Tampered("the audit trail does not end where the store's root says; run `keystead verify`")
+            row = connection.execute(NEWEST_ROW).fetchone()
+            leaf = connection.execute(NEWEST_LEAF).fetchone()
+        self.identity.check(root, row, leaf)
 
     def read_root(self, connection: sqlite3.Connection) -> Root:
         """Return the store's root as it stands in the connection's transaction.
@@ -89,12 +85,19 @@ class SqliteStore:
         Raises:
             Tampered: it does not authenticate.
         """
-        row = connection.execute("SELECT sealed FROM root WHERE id = 1").fetchone()
-        return Root.unpacked(self.seals.open_root(row[0] if row else b"", self.marks_mac))
+        return self.identity.root(connection.execute(ROOT).fetchone())
 
     def connection(self) -> AbstractContextManager[sqlite3.Connection]:
         """Open a connection for reading and close it afterwards. Raises Unavailable when SQLite fails."""
         return _opened(self.path)
+
+    @contextmanager
+    def walk(self) -> Iterator[sqlite3.Connection]:
+        """Open a connection that sees one state of the store for as long as it takes (verify.Walkable)."""
+        with self.connection() as connection:
+            connection.execute("PRAGMA temp_store = FILE")  # sorting a large store must not fill the memory
+            connection.execute("BEGIN")
+            yield connection
 
 
 @contextmanager
@@ -131,17 +134,8 @@ def open_store(
     if not path.is_file():
         raise Unavailable("there is no store; run `keystead init` first", "unavailable.store")
     with _opened(path) as connection:
-        meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
-        row = connection.execute("SELECT marks, mac FROM marks WHERE id = 1").fetchone()
-    if int(meta.get("min_reader", 0)) > FORMAT or int(meta.get("min_writer", 0)) > FORMAT:
-        raise Unavailable("the store was written by a newer version; upgrade this node", "unavailable.store")
-    try:
-        seals = Seals(keys, bytes.fromhex(meta["store_id"]))
-    except (KeyError, ValueError):
-        raise Tampered("the store has lost its id; restore it from a backup") from None
-    if row is None or not seals.same(seals.marks_mac(row[0]), row[1]):
-        raise Tampered("the store's marks do not authenticate: changed, or another node's store")
-    store = SqliteStore(path, seals, cbor2.loads(row[0]), Options(frozenset(kinds), insecure_no_flush))
+        identity = identify(dict(connection.execute(META).fetchall()), connection.execute(MARKS).fetchone(), keys)
+    store = SqliteStore(path, identity, Options(frozenset(kinds), insecure_no_flush))
     if check:
         store.check()
     return store

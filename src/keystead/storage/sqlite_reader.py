@@ -1,8 +1,5 @@
 """The reader of an SQLite store: verified reads on one connection of one thread.
 
-Law: nothing leaves here that has not been authenticated: MAC first, then decoding, then the material against the digest
-in the document, then the hint that led here against the document.
-
 Source: performance.md section 8 rules 1 and 3; design.md law 6.
 """
 
@@ -11,29 +8,15 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keystead.core.errors import Tampered
-from keystead.core.lifecycle import next_transition_at
-from keystead.core.records import KIND_OBJECT, ROOT_REALM, ManagedObject, Record
-from keystead.storage.documents import decode
-from keystead.storage.sealed import Seals, key_of, material_of, text_of
+from keystead.core.records import KIND_OBJECT, ROOT_REALM, ManagedObject
+from keystead.storage import loading
+from keystead.storage.loading import LOCATE_KEPT_COUNT_MAX
+from keystead.storage.locate import Search
+from keystead.storage.sealed import Seals, key_of, text_of
 from keystead.storage.sqlite_connections import connect, unavailable
-from keystead.storage.sqlite_locate import Search
 from keystead.storage.sqlite_watch import HEADER_BYTES, header_of
+from keystead.storage.statements import BY_HANDLE, BY_ID, CHANGES, DUE, HEAD, LIST, NEWEST, OUTCOME
 from keystead.storage.store import CHANGES_COUNT_MAX, NOTHING, Get, Loaded, Query, as_object
-
-_LOADED = "SELECT id, revision, document, mac, sealed FROM records"  # in the order of _loaded's parameters
-_BY_ID = f"{_LOADED} WHERE kind = ? AND id = ?"
-_BY_HANDLE = f"{_LOADED} WHERE realm = ? AND kind = ? AND handle = ?"
-_LIST = f"{_LOADED} WHERE realm = ? AND kind = ? AND handle > ? ORDER BY handle LIMIT ?"
-_HEAD = "SELECT revision, document, mac FROM records WHERE kind = 'object' AND id = ?"
-_DUE = "SELECT id, revision, document, mac, at_us FROM records WHERE next_us <= ? ORDER BY next_us LIMIT ?"
-_NEWEST = "SELECT max(sequence) FROM journal"
-_CHANGES = "SELECT sequence, kind, id, request_id FROM journal WHERE sequence > ? ORDER BY sequence LIMIT ?"
-_OUTCOME = "SELECT 1 FROM audit WHERE request_id = ? LIMIT 1"
-
-LOCATE_KEPT_COUNT_MAX = 16
-"""Candidates of a search that its asker keeps in memory; one that finds many looks for something else than to use them.
-"""
 
 
 class SqliteReader:
@@ -50,7 +33,7 @@ class SqliteReader:
         self._connection = connect(path, read_only=True)
         self._header = None
         if watching:
-            self._row(_NEWEST)  # the WAL index is there once something was read
+            self._row(NEWEST)  # the WAL index is there once something was read
             self._header = header_of(path)
 
     def data_version(self) -> Hashable:
@@ -60,14 +43,8 @@ class SqliteReader:
 
     def changes_since(self, sequence: int) -> tuple[int, list[tuple[str, str, bytes]] | None]:
         """Return the newest sequence and what changed since (store.Reader.changes_since)."""
-        rows = self._rows(_CHANGES, (sequence, CHANGES_COUNT_MAX + 1))
-        if not rows:
-            return sequence, []  # what comes between this look and another one must not be passed over
-        newest = rows[-1][0] if len(rows) <= CHANGES_COUNT_MAX else self._row(_NEWEST)[0]
-        if newest - sequence > CHANGES_COUNT_MAX:
-            return newest, None
-        changed = dict.fromkeys([row[1:] for row in rows])
-        return newest, [(kind, text_of(kind, key), request_id) for kind, key, request_id in changed]
+        rows = self._rows(CHANGES, (sequence, CHANGES_COUNT_MAX + 1))
+        return loading.changes(sequence, rows, lambda: int(self._row(NEWEST)[0]))
 
     def object(self, object_id: str) -> Loaded | None:
         """Load a managed object (store.Reader.object)."""
@@ -78,25 +55,20 @@ class SqliteReader:
         key = key_of(kind, record_id)
         if key is None:
             return None
-        row = self._row(_BY_ID, (kind, key))
-        return None if row is None else self._loaded(kind, record_id, row)
+        row = self._row(BY_ID, (kind, key))
+        return None if row is None else loading.loaded(self._seals, kind, record_id, row)
 
     def by_handle(self, realm: str, kind: str, handle: str) -> Loaded | None:
         """Load a record by handle (store.Reader.by_handle)."""
-        row = self._row(_BY_HANDLE, (realm, kind, handle))
-        if row is None:
-            return None
-        loaded = self._loaded(kind, text_of(kind, row[0]), row)
-        if (loaded.record.realm, loaded.record.handle) != (realm, handle):
-            raise Tampered(f"{kind} {loaded.record.id} stands under another name; run `keystead verify`")
-        return loaded
+        row = self._row(BY_HANDLE, (realm, kind, handle))
+        return None if row is None else loading.loaded_by_handle(self._seals, kind, realm, handle, row)
 
     def list_records(
         self, kind: str, after_handle: str = "", limit_count: int = 1000, realm: str = ROOT_REALM
     ) -> list[Loaded]:
         """List a realm's records of a kind by handle (store.Reader.list_records)."""
-        rows = self._rows(_LIST, (realm, kind, after_handle, limit_count))
-        return [self._loaded(kind, text_of(kind, row[0]), row) for row in rows]
+        rows = self._rows(LIST, (realm, kind, after_handle, limit_count))
+        return [loading.loaded(self._seals, kind, text_of(kind, row[0]), row) for row in rows]
 
     def locate(self, query: Query, at_hand: Mapping[str, Loaded] = NOTHING, get: Get | None = None) -> list[str]:
         """Search for managed objects (store.Reader.locate)."""
@@ -127,17 +99,11 @@ class SqliteReader:
 
     def due_transitions(self, now_us: int, limit_count: int) -> list[str]:
         """Return ids of objects whose stored state is behind their dates (store.Reader.due_transitions)."""
-        found: list[str] = []
-        for key, revision, document, mac, at_us in self._rows(_DUE, (now_us, limit_count)):
-            record = self._opened(key, revision, document, mac)
-            due_us = next_transition_at(record.dates, at_us)
-            if due_us is not None and due_us <= now_us:
-                found.append(record.id)
-        return found
+        return loading.due(self._seals, self._rows(DUE, (now_us, limit_count)), now_us)
 
     def outcome(self, request_id: bytes) -> bool:
         """Tell whether a transaction was committed (store.Reader.outcome)."""
-        return self._row(_OUTCOME, (request_id,)) is not None
+        return self._row(OUTCOME, (request_id,)) is not None
 
     def close(self) -> None:
         """Give the connection back."""
@@ -155,20 +121,7 @@ class SqliteReader:
         except sqlite3.Error as error:
             raise unavailable(error) from error
 
-    def _loaded(self, kind: str, record_id: str, row: Any) -> Loaded:
-        key, revision, document, mac, sealed = row
-        self._seals.check_record(kind, key, revision, document, mac)
-        record = decode(kind, record_id, revision, document)
-        return Loaded(record, material_of(kind, record_id, record.material, sealed))
-
     def _head(self, key: bytes) -> ManagedObject | None:
         """Load an object without its material, inside a search."""
-        row = self._connection.execute(_HEAD, (key,)).fetchone()
-        return None if row is None else self._opened(key, *row)
-
-    def _opened(self, key: bytes, revision: int, document: bytes, mac: bytes) -> ManagedObject:
-        self._seals.check_record(KIND_OBJECT, key, revision, document, mac)
-        record = decode(KIND_OBJECT, text_of(KIND_OBJECT, key), revision, document)
-        if isinstance(record, Record):
-            raise TypeError("a managed object decodes to one")
-        return record
+        row = self._connection.execute(HEAD, (key,)).fetchone()
+        return None if row is None else loading.opened(self._seals, key, *row)

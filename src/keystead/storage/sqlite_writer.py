@@ -11,46 +11,22 @@ Source: design.md sections 4 and 6; performance.md section 8 rule 5.
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from keystead.core.changes import Change, Put, Transaction
-from keystead.core.errors import Internal, KeysteadError, Tampered, Unavailable
-from keystead.core.records import Record
-from keystead.storage.attribute_index import NO_ROWS, ListingRow
-from keystead.storage.documents import decode
+from keystead.core.changes import Transaction
+from keystead.core.errors import KeysteadError, Tampered, Unavailable
+from keystead.storage.counters import check_count, take_numbers
 from keystead.storage.journal import Root
 from keystead.storage.planning import Name, Plan, Stored
 from keystead.storage.sealed import Seals
 from keystead.storage.sqlite_connections import BUSY_S, LOCK_POLL_S, WriterLock, connect, unavailable
-from keystead.storage.store import KIND_COUNTER, RESERVE_COUNT_MAX, Staged, do_nothing
+from keystead.storage.statements import HOLDER, PUT_ROOT, ROOT, SQLITE, STORED, rows_of
+from keystead.storage.store import KIND_COUNTER, Staged, do_nothing
 
 ROWS_BETWEEN_CHECKPOINTS = 6000
 ROWS_WITHOUT_PAUSE_MAX = 60_000  # then the WAL is copied back although somebody may be waiting
-
-_STORED = "SELECT revision, document, mac, realm, handle, at_us, next_us, sealed FROM records WHERE kind = ? AND id = ?"
-_HOLDER = "SELECT id FROM records WHERE realm = ? AND kind = ? AND handle = ?"
-_PUT_RECORD = (
-    "INSERT INTO records (kind, id, revision, document, mac, realm, handle, at_us, next_us, sealed)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (kind, id) DO UPDATE SET revision = excluded.revision,"
-    " document = excluded.document, mac = excluded.mac, realm = excluded.realm, handle = excluded.handle,"
-    " at_us = excluded.at_us, next_us = excluded.next_us, sealed = excluded.sealed"
-)
-_NEW_RECORD = _PUT_RECORD.partition(" ON CONFLICT")[0]
-_FREE_HANDLE = "DELETE FROM records WHERE realm = ? AND kind = ? AND handle = ?"
-_PUT_JOURNAL = (
-    "INSERT INTO journal (sequence, at_us, request_id, principal, origin, operation, action, kind, id, revision,"
-    " document, mac, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_PUT_LEAF = "INSERT INTO audit (sequence, request_id, leaf, digest) VALUES (?, ?, ?, ?)"
-_PUT_ROOT = "UPDATE root SET sealed = ? WHERE id = 1"
-_COLUMNS = ListingRow._fields
-_PUT_LISTING = f"REPLACE INTO listing ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - constants
-_DROP_LISTING = "DELETE FROM listing WHERE place = ? AND object = ?"
-_PUT_ATTRIBUTE = "INSERT OR IGNORE INTO attribute_index (term, object) VALUES (?, ?)"
-_DROP_ATTRIBUTE = "DELETE FROM attribute_index WHERE term = ? AND object = ?"
 
 
 class SqliteWriter:
@@ -98,24 +74,12 @@ class SqliteWriter:
 
     def reserve(self, name: str, count: int, at_us: int) -> int:
         """Take `count` numbers of a counter for good (store.Writer.reserve)."""
-        if not 1 <= count <= RESERVE_COUNT_MAX:
-            raise Internal(f"1 to {RESERVE_COUNT_MAX} numbers can be reserved at once")
+        check_count(count)
         first = 0
 
         def take(plan: Plan) -> None:
             nonlocal first
-            stored = plan.current((KIND_COUNTER, name.encode()))
-            counter = Record(KIND_COUNTER, name, name, {"value": 0})
-            if stored is not None:
-                found = decode(KIND_COUNTER, name, stored.revision, stored.document)
-                if isinstance(found, Record):
-                    counter = found
-            first = counter.fields["value"]
-            after = Record(KIND_COUNTER, name, name, {"value": first + count}, revision=counter.revision)
-            steps = (("counter.reserve", Change((Put(after),), None)),)
-            error = plan.attempt(Transaction(bytes(16), "store", "-", at_us, steps), audited=False)
-            if error is not None:
-                raise error
+            first = take_numbers(plan, name, count, at_us)
 
         self._open()
         if self._write(take):
@@ -150,12 +114,12 @@ class SqliteWriter:
 
     def stored(self, name: Name) -> Stored | None:
         """Look a record up for the plan (planning.Lookup)."""
-        row = self._connection.execute(_STORED, name).fetchone()
+        row = self._connection.execute(STORED, name).fetchone()
         return None if row is None else Stored(*row)
 
     def holder(self, realm: str, kind: str, handle: str) -> bytes | None:
         """Look the holder of a handle up for the plan (planning.Lookup)."""
-        row = self._connection.execute(_HOLDER, (realm, kind, handle)).fetchone()
+        row = self._connection.execute(HOLDER, (realm, kind, handle)).fetchone()
         return None if row is None else bytes(row[0])
 
     def _stage(self, group: Sequence[Transaction]) -> Staged:
@@ -217,9 +181,9 @@ class SqliteWriter:
         if not (plan.journal or plan.leaves):
             return False
         sealed = self._seals.seal_root(plan.root.packed(), self._marks_mac)
-        for statement, rows in _rows_of(plan):
+        for statement, rows in rows_of(plan, SQLITE):
             self._connection.executemany(statement, rows)
-        self._connection.execute(_PUT_ROOT, (sealed,))
+        self._connection.execute(PUT_ROOT, (sealed,))
         self._moved = (sealed, plan.root)
         return True
 
@@ -248,38 +212,7 @@ class SqliteWriter:
 
     def _root(self) -> Root:
         """Return where the store stands, opening the root row only when another process has moved it."""
-        sealed = self._connection.execute("SELECT sealed FROM root WHERE id = 1").fetchone()[0]
+        sealed = self._connection.execute(ROOT).fetchone()[0]
         if self._known is None or self._known[0] != sealed:
             self._known = (sealed, Root.unpacked(self._seals.open_root(sealed, self._marks_mac)))
         return self._known[1]
-
-
-def _rows_of(plan: Plan) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
-    """Yield statements with their rows, in the order in which they must be written; tables without rows left out."""
-    if plan.freed:
-        yield _FREE_HANDLE, plan.freed
-    new: list[tuple[Any, ...]] = []
-    changed: list[tuple[Any, ...]] = []
-    for name, stored in plan.records.items():
-        if stored is not None:
-            (new if name in plan.new else changed).append((*name, *stored))
-    if new:
-        yield _NEW_RECORD, new
-    if changed:
-        yield _PUT_RECORD, changed
-    if plan.index:
-        yield from _index_rows(plan)
-    if plan.journal:
-        yield _PUT_JOURNAL, [(row.sequence, *row.by, *row[2:], chain) for row, chain in plan.journal]
-    if plan.leaves:
-        yield _PUT_LEAF, plan.leaves
-
-
-def _index_rows(plan: Plan) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
-    changed = [(old, new) for old, new in plan.index.values() if old is not NO_ROWS]
-    if changed:
-        kept = {row[:2] for _, new in changed for row in new.listing}
-        yield _DROP_LISTING, [row[:2] for old, _ in changed for row in old.listing if row[:2] not in kept]
-        yield _DROP_ATTRIBUTE, [row for old, new in changed for row in old.attributes - new.attributes]
-    yield _PUT_LISTING, [row for old, new in plan.index.values() for row in new.listing if row not in old.listing]
-    yield _PUT_ATTRIBUTE, [row for old, new in plan.index.values() for row in sorted(new.attributes - old.attributes)]

@@ -244,3 +244,6 @@ class Store(Protocol):
 
     def anchor(self) -> Anchor:
         """Return where the store stands. Raises Tampered, Unavailable."""
+
+    def chain_at(self, sequence: int) -> bytes | None:
+        """Return the chain value of a journal row as it stands, None when there is no such row. Raises Unavailable."""

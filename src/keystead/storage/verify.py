@@ -6,17 +6,18 @@ put back to an earlier state, which agrees with itself: for that it needs an anc
 Source: design.md law 6, section 6 ("rollback"); requirements KS-LOG-033; attacks.md class 43.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from keystead.core.errors import Tampered
 from keystead.storage.findings import Finding
+from keystead.storage.identity import Identity
 from keystead.storage.journal import Root
-from keystead.storage.sqlite import SqliteStore
+from keystead.storage.statements import ROOT, Statements
 from keystead.storage.store import Anchor
-from keystead.storage.verify_records import RecordWalk
+from keystead.storage.verify_records import Asked, RecordWalk
 from keystead.storage.verify_trails import Known, Link, Trail, audit_links, journal_links
 
 FINDINGS_COUNT_MAX = 10_000
@@ -26,6 +27,21 @@ NO_WITNESS = "without a witness outside this folder, a rollback of the whole sto
 
 Progress = Callable[[int, int], None]
 """Called with rows walked so far and about how many there are."""
+
+
+class Walkable(Protocol):
+    """A store of any engine, as verification needs it."""
+
+    @property
+    def identity(self) -> Identity:
+        """Return which store it is."""
+
+    @property
+    def statements(self) -> Statements:
+        """Return what its engine spells in its own way."""
+
+    def walk(self) -> AbstractContextManager[Asked]:
+        """Open something to ask that sees one state of the store for as long as it takes. Raises Unavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +61,19 @@ class Report:
     note: str
 
 
-def verify_store(store: SqliteStore, progress: Progress | None = None, anchor: Anchor | None = None) -> Report:
+def verify_store(store: Walkable, progress: Progress | None = None, anchor: Anchor | None = None) -> Report:
     """Walk a store that was opened with `check=False`.
 
     Args:
         store: Of any size; others may go on writing to it, the walk sees it as it stands at its start.
         progress: Called now and then.
-        anchor: Where the store stood when a witness last saw it (`SqliteStore.anchor`).
+        anchor: Where the store stood when a witness last saw it (`Store.anchor`).
 
     Raises:
         Unavailable: the file cannot be read.
     """
-    with store.connection() as connection:
-        connection.execute("PRAGMA temp_store = FILE")  # sorting a large store must not fill the memory
-        connection.execute("BEGIN")
-        return _report(_Walk(store, connection, anchor), progress)
+    with store.walk() as asked:
+        return _report(_Walk(store, asked, anchor), progress)
 
 
 def _report(walk: "_Walk", progress: Progress | None) -> Report:
@@ -78,15 +92,15 @@ def _report(walk: "_Walk", progress: Progress | None) -> Report:
 class _Walk:
     """One walk in a read transaction."""
 
-    def __init__(self, store: SqliteStore, connection: sqlite3.Connection, anchor: Anchor | None) -> None:
+    def __init__(self, store: Walkable, asked: Asked, anchor: Anchor | None) -> None:
         self._store = store
-        self._connection = connection
+        self._asked = asked
         self._anchor = anchor
-        self._records = RecordWalk(connection, store.seals)
+        self._records = RecordWalk(asked, store.identity.seals, store.statements)
         self._trails_count = 0
         self._root: Root | None = None
         with suppress(Tampered):
-            self._root = store.read_root(connection)
+            self._root = store.identity.root(asked.execute(ROOT).fetchone())
 
     @property
     def expected_count(self) -> int:
@@ -110,8 +124,10 @@ class _Walk:
         """Yield what is wrong, and None for each row that is right."""
         if self._root is None:
             yield Finding("root", "1", "does not authenticate: changed, deleted, or another store's")
-        if self._anchor is not None and self._anchor.store_id != self._store.seals.store_id:
-            yield Finding("store", self._store.seals.store_id.hex(), "is not the store that the witness has seen")
+        if self._anchor is not None and self._anchor.store_id != self._store.identity.seals.store_id:
+            yield Finding(
+                "store", self._store.identity.seals.store_id.hex(), "is not the store that the witness has seen"
+            )
             self._anchor = None
         for trail, links in self._trails():
             for step in trail.walk(links):
@@ -121,14 +137,14 @@ class _Walk:
         yield from self._sum()
 
     def _trails(self) -> Iterator[tuple[Trail, Iterator[Link]]]:
-        seals, root, seen = self._store.seals, self._root, self._anchor
-        first = Root.first(seals, self._store.marks_mac)
+        seals, root, seen = self._store.identity.seals, self._root, self._anchor
+        first = Root.first(seals, self._store.identity.marks_mac)
         ends = (None, None) if root is None else _ends(root)
         witnesses = (None, None) if seen is None else _ends(seen)
         journal = Trail("journal", seals.chain, first.head, ends[0], witnesses[0])
         audit = Trail("audit", seals.leaf, first.audit_head, ends[1], witnesses[1])
-        yield journal, journal_links(self._connection)
-        yield audit, audit_links(self._connection)
+        yield journal, journal_links(self._asked)
+        yield audit, audit_links(self._asked)
 
     def _sum(self) -> Iterator[Finding]:
         root = self._root

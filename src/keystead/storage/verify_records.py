@@ -1,16 +1,15 @@
 """Walks all records in order of their ids, beside what the journal says last of each, and the index rows they leave.
 
-Everything is read as streams sorted by id, so that memory stays bounded: SQLite sorts the journal and the index in
+Everything is read as streams sorted by id, so that memory stays bounded: the engine sorts the journal and the index in
 temporary files.
 
 Source: docs/adr/0010-journal-chain-and-root.md, docs/adr/0011-attribute-index.md.
 """
 
-import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from keystead.core.errors import Tampered
 from keystead.core.lifecycle import next_transition_at
@@ -20,16 +19,31 @@ from keystead.storage.documents import decode
 from keystead.storage.findings import REBUILD, Finding
 from keystead.storage.journal import PURGE, ROOT_MODULUS
 from keystead.storage.sealed import Seals, material_of, text_of
+from keystead.storage.statements import Statements
 
-# Beside max(), SQLite takes the other columns from the row that has the maximum (sqlite.org/lang_select.html).
-_JOURNAL = (
-    "SELECT kind, id, action, revision, mac, at_us, max(sequence) FROM journal GROUP BY kind, id ORDER BY kind, id"
-)
 _RECORDS = (
     "SELECT kind, id, realm, handle, revision, at_us, next_us, document, mac, sealed FROM records ORDER BY kind, id"
 )
 _LISTING = f"SELECT {', '.join(ListingRow._fields)} FROM listing ORDER BY object"  # noqa: S608 - constants
 _ATTRIBUTES = "SELECT term, object FROM attribute_index ORDER BY object"
+
+
+class Found(Protocol):
+    """What a statement finds; of sqlite3.Cursor."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Walk along the rows."""
+
+    def fetchone(self) -> Any:
+        """Return the next row."""
+
+
+class Asked(Protocol):
+    """What answers a walk's statements; of sqlite3.Connection."""
+
+    def execute(self, sql: str, /) -> Found:
+        """Run a statement."""
+
 
 Key = TypeVar("Key", bound=Any)
 Name = tuple[str, bytes]
@@ -65,7 +79,7 @@ class Stream(Generic[Key]):
         key: Returns a row's key.
     """
 
-    def __init__(self, rows: Iterator[Any], key: Callable[[Any], Key]) -> None:
+    def __init__(self, rows: Iterable[Any], key: Callable[[Any], Key]) -> None:
         self._groups = groupby(rows, key)
         self.rows_count = 0
         self._advance()
@@ -95,19 +109,21 @@ class RecordWalk:
     """The walk over one store.
 
     Args:
-        connection: In a read transaction.
+        asked: Sees one state of the store.
         seals: Digests of the store.
+        statements: Of its engine.
 
     Attributes:
         total: Sum of the root terms of all records, as they stand.
         rows_count: Records and index rows seen.
     """
 
-    def __init__(self, connection: sqlite3.Connection, seals: Seals) -> None:
-        self._connection = connection
+    def __init__(self, asked: Asked, seals: Seals, statements: Statements) -> None:
+        self._asked = asked
+        self._statements = statements
         self._seals = seals
-        self._listing = Stream[bytes](connection.execute(_LISTING), itemgetter(1))
-        self._attributes = Stream[bytes](connection.execute(_ATTRIBUTES), itemgetter(1))
+        self._listing = Stream[bytes](asked.execute(_LISTING), itemgetter(1))
+        self._attributes = Stream[bytes](asked.execute(_ATTRIBUTES), itemgetter(1))
         self.total = 0
         self.record_count = 0
 
@@ -118,8 +134,8 @@ class RecordWalk:
 
     def walk(self) -> Iterator[Finding | None]:
         """Yield what is wrong, and None for each record that is right."""
-        journal = Stream[Name](self._connection.execute(_JOURNAL), itemgetter(0, 1))
-        for kind, key, *cells in self._connection.execute(_RECORDS):
+        journal = Stream[Name](self._asked.execute(self._statements.newest_entries), itemgetter(0, 1))
+        for kind, key, *cells in self._asked.execute(_RECORDS):
             row = Row._make(cells)
             for name, entries in journal.before((kind, key)):
                 yield from _absent(name, entries[0])

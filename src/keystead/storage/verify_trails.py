@@ -6,7 +6,6 @@ Source: docs/adr/0010-journal-chain-and-root.md.
 """
 
 import hmac
-import sqlite3
 import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from cbor2 import CBORDecodeError
 
 from keystead.storage.findings import Finding
 from keystead.storage.journal import Origin, Row, leaf_of, row_bytes
+from keystead.storage.verify_records import Asked
 
 _JOURNAL = (
     "SELECT chain, sequence, at_us, request_id, principal, origin, operation, action, kind, id, revision, document, mac"
@@ -87,9 +87,9 @@ class Trail(NamedTuple):
             yield Finding(self.name, _span(last.sequence + 1, witness.sequence), what)
 
 
-def journal_links(connection: sqlite3.Connection) -> Iterator[Link]:
+def journal_links(asked: Asked) -> Iterator[Link]:
     """Yield the journal for `Trail.walk`."""
-    for chain, sequence, *cells in connection.execute(_JOURNAL):
+    for chain, sequence, *cells in asked.execute(_JOURNAL):
         try:
             covered = row_bytes(Row(sequence, Origin(*cells[:5]), *cells[5:]))
         except struct.error:  # a number or a length that no row of ours can have
@@ -97,9 +97,9 @@ def journal_links(connection: sqlite3.Connection) -> Iterator[Link]:
         yield Link(sequence, chain, covered)
 
 
-def audit_links(connection: sqlite3.Connection) -> Iterator[Link]:
+def audit_links(asked: Asked) -> Iterator[Link]:
     """Yield the audit trail for `Trail.walk`."""
-    for digest, sequence, request_id, leaf in connection.execute(_AUDIT):
+    for digest, sequence, request_id, leaf in asked.execute(_AUDIT):
         try:
             inside = leaf_of(leaf)
             agrees = (inside.sequence, inside.request_id) == (sequence, request_id)

@@ -46,14 +46,15 @@ OPEN_SETTINGS: dict[str, dict[str, Any]] = {
 
 def dev(words: argparse.Namespace) -> int:
     """Make (or start again) a throw-away node, serve in the foreground, write the ready file."""
-    if words.store:
-        raise Refused("this version of keystead dev has the embedded store only; leave --store out")
     data, ready_file = Path(words.data).absolute(), Path(words.ready_file).absolute()
     ready_file.unlink(missing_ok=True)  # one of an earlier run would name services that are gone
     print("INSECURE: a throw-away node; its keys, PINs and passwords lie in its folder.", flush=True)
-    if _clear_unfinished(data) or not (data / CONFIG_FILE).exists():
-        _create(data, words.set or ())
+    place = NodeConfig(data, data / "insecure" / "node.key", dev=True, store=words.store or "")
+    if _clear_unfinished(place) or not (data / CONFIG_FILE).exists():
+        _create(place, words.set or ())
     config = read_config(data)
+    if words.store and words.store != config.store:
+        raise Refused(f"{data} holds a node with another store; leave --store out, or choose another folder")
     if not config.dev:
         raise Refused(f"{data} holds a production node; `keystead dev` keeps its hands off it")
     supervisor = Supervisor(config, config.insecure, serving=False)
@@ -67,7 +68,7 @@ def dev(words: argparse.Namespace) -> int:
     return supervisor.run()
 
 
-def _create(data: Path, given: tuple[str, ...]) -> None:
+def _create(config: NodeConfig, given: tuple[str, ...]) -> None:
     settings = {name: dict(fields) for name, fields in OPEN_SETTINGS.items()}
     for word in given:
         place, equals, value = word.partition("=")
@@ -75,13 +76,14 @@ def _create(data: Path, given: tuple[str, ...]) -> None:
         if not equals or not dot:
             raise Invalid(f"--set takes SECTION.FIELD=VALUE, not {word!r}", "invalid.field")
         settings.setdefault(section, {})[field] = parse(section, field, value)
-    from keystead.node.creation import Beginning, RoleSecrets, create_node  # noqa: PLC0415  # schema tools are slow to import
+    from keystead.node.creation import Beginning, RoleSecrets, check_place, create_node  # noqa: PLC0415  # schema tools are slow to import
 
+    check_place(config, settings)
+    data = config.data
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not any(data.iterdir()):
         make_file(data / UNFINISHED, b"")
         flush_folder(data)
-    config = NodeConfig(data, data / "insecure" / "node.key", dev=True)
     role_secrets = RoleSecrets(new_role_secret(), new_role_secret(), new_role_secret())
     create_node(config, Beginning(role_secrets, (), settings))
     number = f"{secrets.randbelow(10**8):08d}"
@@ -92,10 +94,14 @@ def _create(data: Path, given: tuple[str, ...]) -> None:
     flush_folder(data)
 
 
-def _clear_unfinished(data: Path) -> bool:
+def _clear_unfinished(config: NodeConfig) -> bool:
     """Empty the folder of a run that was killed while it made the node; tell whether there was one."""
+    data = config.data
     if not (data / UNFINISHED).exists():
         return False
+    from keystead.node.creation import discard_unfinished  # noqa: PLC0415  # schema tools are slow to import
+
+    discard_unfinished(config)
     for entry in data.iterdir():
         if entry.is_dir():
             shutil.rmtree(entry)

@@ -35,14 +35,15 @@ TITLES = {
 
 def init(words: argparse.Namespace) -> int:
     """Make a production node: three sets of role tokens, node key, stores; it starts locked."""
-    from keystead.node.creation import Beginning, RoleSecrets, create_node  # noqa: PLC0415  # schema tools are slow to import
+    from keystead.node.creation import Beginning, RoleSecrets, check_place, create_node  # noqa: PLC0415  # schema tools are slow to import
 
     data, tokens = Path(words.data).absolute(), Path(words.tokens).absolute()
     node_key = Path(words.node_key).absolute()
     for outside in (tokens, node_key):
         if outside.is_relative_to(data):
             raise Refused(f"{outside} lies inside the data folder; a copied folder would carry its own keys")
-    config = NodeConfig(data, node_key)
+    config = NodeConfig(data, node_key, store=words.store or "")
+    check_place(config)
     answers = Answers(words.answers)
     print(software.NOTICE if words.pkcs11 is None else pkcs11.NOTICE)
     tokens.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -128,7 +129,8 @@ def verify(words: argparse.Namespace) -> int:
     parts = open_parts(read_config(Path(words.data).absolute()), check=False)
     findings = []
     seen = Witness(parts).read()
-    for name, store, anchor in (("node.db", parts.own, seen.get(OWN)), ("store.db", parts.shared, seen.get(SHARED))):
+    shared = "shared store" if parts.config.store else "store.db"
+    for name, store, anchor in (("node.db", parts.own, seen.get(OWN)), (shared, parts.shared, seen.get(SHARED))):
         started = time.monotonic()
 
         def progress(done: int, total: int, name: str = name) -> None:

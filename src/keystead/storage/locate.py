@@ -1,4 +1,4 @@
-"""Searches in an SQLite store: the index proposes, the authenticated record decides.
+"""Searches in a store: the index proposes, the authenticated record decides.
 
 A search walks one stream of candidates per scope and merges them, newest first. Within a scope the walk is driven by
 the rarest indexed condition; the other indexed conditions and those on the head are tested in the same statement.
@@ -12,12 +12,11 @@ a due transition; statements are made of this file's and conditions.py's constan
 Source: KMIP 1.4 section 4.9; requirements KS-KMIP-043, 044; docs/adr/0011-attribute-index.md.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from heapq import merge
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 from keystead.core.authorize import scopes_for
 from keystead.core.errors import Invalid, TooLarge
@@ -26,7 +25,6 @@ from keystead.core.search import asks_for_gone, matches
 from keystead.storage.attribute_index import place_of, term_of
 from keystead.storage.conditions import Test, equal_value, head_test, value_range
 from keystead.storage.sealed import key_of
-from keystead.storage.sqlite_connections import STATEMENTS_COUNT_MAX
 from keystead.storage.store import (
     LOCATE_COUNT_MAX,
     LOCATE_MATCHES_COUNT_MAX,
@@ -35,21 +33,44 @@ from keystead.storage.store import (
     Query,
 )
 
+STATEMENTS_COUNT_MAX = 256  # different walks of which the text is remembered
+
 _BOUNDS: tuple[int, ...] = (256, 4096, 65_536)  # candidates of one scope looked at before the driver is chosen anew
 _NEWEST = b"\xff" * 17  # after every id
 
-_COUNT = "SELECT count(*) FROM (SELECT 1 FROM attribute_index WHERE term = ? LIMIT ?)"
-_HAS_VALUE = "EXISTS (SELECT 1 FROM attribute_index WHERE term = ? AND object = d.object)"
-_HAS_HEAD = "EXISTS (SELECT 1 FROM listing WHERE place = ? AND object = d.object AND %s)"
+_COUNT = "SELECT count(*) FROM (SELECT 1 FROM attribute_index WHERE term = ? LIMIT ?) AS counted"
+# Not EXISTS: an engine that plans joins would take it for one, and walk along the larger set.
+_HAS_VALUE = "(SELECT 1 FROM attribute_index WHERE term = ? AND object = d.object) IS NOT NULL"
+_HAS_HEAD = "(SELECT 1 FROM listing WHERE place = ? AND object = d.object AND %s) IS NOT NULL"
 _WALK = "SELECT object FROM {table} AS d WHERE {driver} AND object < ? AND {tests} ORDER BY object DESC"
 _ROUND = "SELECT object, {tests} FROM {table} AS d WHERE {driver} AND object < ? ORDER BY object DESC LIMIT ?"
+
+
+class Rows(Protocol):
+    """What a statement finds; of sqlite3.Cursor."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Walk along the rows."""
+
+    def fetchone(self) -> Any:
+        """Return the next row."""
+
+    def close(self) -> None:
+        """Stop walking."""
+
+
+class Asked(Protocol):
+    """What answers a search's statements, of which values are written `?`; of sqlite3.Connection."""
+
+    def execute(self, sql: str, parameters: Any, /) -> Rows:
+        """Run a statement."""
 
 
 class Search:
     """One search, inside a read transaction of its connection.
 
     Args:
-        connection: Of the reader.
+        asked: The reader's connection.
         load: Returns the authenticated object of an id as stored, None when there is none.
         query: What is asked.
 
@@ -60,23 +81,21 @@ class Search:
         Invalid: offset, limit or the number of conditions is out of range.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, load: Callable[[bytes], ManagedObject | None], query: Query
-    ) -> None:
+    def __init__(self, asked: Asked, load: Callable[[bytes], ManagedObject | None], query: Query) -> None:
         if not (0 <= query.offset_count <= LOCATE_OFFSET_MAX and 1 <= query.limit_count <= LOCATE_COUNT_MAX):
             raise Invalid(
                 f"a search leaves out at most {LOCATE_OFFSET_MAX} and returns 1 to {LOCATE_COUNT_MAX} objects"
             )
         if len(query.matches) > LOCATE_MATCHES_COUNT_MAX:
             raise Invalid(f"a search has at most {LOCATE_MATCHES_COUNT_MAX} conditions")
-        self._connection = connection
+        self._asked = asked
         self._load = load
         self._query = query
         self._scopes = frozenset(query.scopes)
         self._values = [value for match in query.matches if (value := equal_value(match)) is not None]
         self._ranges = [values for match in query.matches if (values := value_range(match)) is not None]
         self._head = [test for match in query.matches if (test := head_test(match, query.now_us)) is not None]
-        self._cursors: list[sqlite3.Cursor] = []
+        self._cursors: list[Rows] = []
         self._parts = (0, 1) if query.destroyed or asks_for_gone(query) else (0,)
         self.is_one_statement = len(self._parts) * len(query.scopes) == 1 and len(self._values) < 2
 
@@ -123,7 +142,7 @@ class Search:
         walks = [self._walk(place_of(query.realm, scope, gone)) for scope in query.scopes for gone in self._parts]
         if len(walks) == 1:
             return walks[0]
-        return (key for key, _ in groupby(merge(*walks, reverse=True)))
+        return _merged(walks)
 
     def _walk(self, place: bytes) -> Iterator[bytes]:
         """Yield the candidates at one place of the index, newest first."""
@@ -163,15 +182,24 @@ class Search:
         for (key,) in self._rows(sql, (*driver.parameters, below, *joined.parameters)):
             yield key
 
-    def _rows(self, sql: str, parameters: tuple[Any, ...]) -> sqlite3.Cursor:
-        cursor = self._connection.execute(sql, parameters)
+    def _rows(self, sql: str, parameters: tuple[Any, ...]) -> Rows:
+        cursor = self._asked.execute(sql, parameters)
         self._cursors.append(cursor)
         return cursor
 
     def _by_count(self, terms: list[bytes], bound: int) -> list[bytes]:
         """Return terms, rarest first as far as counting up to `bound` tells."""
-        counts = {term: int(self._connection.execute(_COUNT, (term, bound)).fetchone()[0]) for term in terms}
+        counts = {term: int(self._asked.execute(_COUNT, (term, bound)).fetchone()[0]) for term in terms}
         return sorted(counts, key=counts.__getitem__)
+
+
+def _merged(walks: list[Iterator[bytes]]) -> Iterator[bytes]:
+    """Yield what several walks propose, newest first, each once; no further than somebody asks.
+
+    A function, since the compiler makes a list of a generator expression before it hands out the first item.
+    """
+    for key, _ in groupby(merge(*walks, reverse=True)):
+        yield key
 
 
 @lru_cache(STATEMENTS_COUNT_MAX)
@@ -189,5 +217,5 @@ def _all(tests: list[Test]) -> Test:
     """Join tests that must all hold."""
     if len(tests) == 1:
         return tests[0]
-    sql = " AND ".join(test.sql for test in tests) or "1"
+    sql = " AND ".join(test.sql for test in tests) or "1 = 1"
     return Test(sql, tuple(cell for test in tests for cell in test.parameters))
