@@ -48,6 +48,7 @@ def _production(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     init.add_argument("--address", default="0.0.0.0", help="address of the KMIP server")  # noqa: S104  # KS-KMIP-003
     init.add_argument("--port", type=int, default=5696, help="port of the KMIP server")
     init.add_argument("--health-port", type=int, metavar="PORT", help="answer health checks on this loopback port")
+    init.add_argument("--metrics-port", type=int, metavar="PORT", help="show metrics on this loopback port")
     for role in ("security-officer", "domain", "crypto-user"):
         init.add_argument(f"--{role}", metavar="M/N", help=f"split the {role} role M of N")
     serve = _verb(verbs, "serve", "serve a production node in the foreground", "production:serve")

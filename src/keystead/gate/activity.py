@@ -41,6 +41,11 @@ class ActivityLog:
 
     Args:
         path: Log file, opened for appending with mode 0600; None = lines are dropped (one-off commands).
+
+    Attributes:
+        lost_count: Lines that could not be written.
+        succeeded: Request type -> how many were answered with a result since the process started.
+        failed: (request type, reason) -> how many were answered with an error.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -50,6 +55,8 @@ class ActivityLog:
         self._stamp_ends_s = 0.0
         self._asked_by: dict[int, tuple[Principal, str]] = {}
         self.lost_count = 0
+        self.succeeded: dict[str, int] = {}
+        self.failed: dict[tuple[str, str], int] = {}
 
     def add(self, batch: "Batch", replies: Sequence["Reply"], keys: Sequence[str]) -> None:
         """Add the lines of those requests of a batch that were run.
@@ -59,9 +66,8 @@ class ActivityLog:
             replies: One for each.
             keys: The object that each fell on, "-" where there is none.
         """
-        if self._file is None:
-            return
         principal, requests, _, number = batch
+        is_written = self._file is not None
         for request, (result, error), key in zip(requests, replies, keys, strict=False):
             declaration = REGISTRY.get(type(request))
             detail, title, failure = "-", "-", None
@@ -69,9 +75,13 @@ class ActivityLog:
                 title = declaration.title
                 if error is None and declaration.detail is not None:
                     detail = declaration.detail(result) or "-"
-            if error is not None:
+            if error is None:
+                self.succeeded[title] = self.succeeded.get(title, 0) + 1
+            else:
                 failure = error.reason, error.message  # the error itself holds frames
-            self._entries.append((principal, number, title, key, detail, failure))
+                self.failed[title, error.reason] = self.failed.get((title, error.reason), 0) + 1
+            if is_written:
+                self._entries.append((principal, number, title, key, detail, failure))
 
     def _line(self, entry: "_Entry") -> str:
         principal, number, title, key, detail, failure = entry

@@ -29,13 +29,13 @@ class Admissions:
 
     Args:
         objects: Where the users are.
-        turn_away: Told (address, why) when a peer is nobody any more.
+        turn_away: Told (address, cause, why) when a peer is nobody any more.
 
     Attributes:
         generation: Raised by whoever hears that users or settings changed.
     """
 
-    def __init__(self, objects: Objects, turn_away: Callable[[str, str], None]) -> None:
+    def __init__(self, objects: Objects, turn_away: Callable[[str, str, str], None]) -> None:
         self._objects = objects
         self._turn_away = turn_away
         self.generation = 0
@@ -52,7 +52,7 @@ class Admissions:
                     known = admit_user(self._objects, user, common_name, address)
                 except Unauthenticated as error:
                     known = None
-                    self._turn_away(address, error.message)
+                    self._turn_away(address, "user", error.message)
                     raise
                 generation = self.generation
             return known

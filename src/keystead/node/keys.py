@@ -31,6 +31,7 @@ from keystead.gate.committer import GroupCommitter
 from keystead.gate.identifiers import Clock
 from keystead.gate.objects import Objects
 from keystead.node.folder import NodeConfig, listening_socket, read_config
+from keystead.node.measuring import Serving
 from keystead.node.opening import (
     Parts,
     idle_s,
@@ -45,6 +46,7 @@ from keystead.node.threads import FAILED, end_with_any_thread
 from keystead.node.unlocking import unlock_from
 from keystead.node.witness import Witness, is_witnessed
 from keystead.operations.lifecycle import ApplyTransitions
+from keystead.operations.measurements import MEASUREMENTS
 from keystead.protocols.connections import Deadlines, Peer
 from keystead.protocols.kmip.session import Endpoint, Session
 from keystead.protocols.listener import TlsListener, Turn, server_context
@@ -100,6 +102,8 @@ class KeysProcess:
         self.door = LocalDoor(self.gate, (self.objects.refresh, self.activity.flush))
         self.listener = TlsListener(self._context(), self.turn, self._session, self._identity, self._refused)
         self._admissions = Admissions(self.objects, self.listener.turn_away)
+        serving = Serving(self.activity, self.committer, self.objects, self.listener, self.module)
+        self.gate.services[MEASUREMENTS] = serving.families
 
     async def start(self) -> int:
         """Unlock if that is possible without a person, open the doors, return the KMIP port."""

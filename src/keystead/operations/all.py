@@ -11,6 +11,7 @@ from keystead.operations import (  # noqa: F401  # importing declares
     lifecycle,
     locate,
     macs,
+    measurements,
     module,
     random_numbers,
     register,

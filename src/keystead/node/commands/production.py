@@ -66,6 +66,8 @@ def _places(words: argparse.Namespace) -> dict[str, dict[str, object]]:
     places: dict[str, dict[str, object]] = {"kmip": {"address": words.address, "port": words.port}}
     if words.health_port is not None:
         places["health"] = {"enabled": True, "port": words.health_port}
+    if words.metrics_port is not None:
+        places["metrics"] = {"enabled": True, "port": words.metrics_port}
     return places
 
 
