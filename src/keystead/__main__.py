@@ -56,6 +56,10 @@ def _production(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     serve.add_argument("--credentials", metavar="DIR", help="service manager's credentials: crypto-user.token, .pin")
     serve.add_argument("--accept-rollback", action="store_true", help="accept stores older than the witness has seen")
     _data(_verb(verbs, "verify", "check every row of the stores", "production:verify"))
+    doctor = _verb(verbs, "doctor", "say what is wrong with a node and what to do", "doctor:doctor")
+    _data(doctor)
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.add_argument("--days", type=int, default=30, help="warn so many days before certificates expire")
     _verb(verbs, "selftest", "run the known-answer self-tests", "production:selftest")
 
 

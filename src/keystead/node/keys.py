@@ -10,6 +10,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import signal
 import ssl
 import sys
@@ -19,8 +20,10 @@ from pathlib import Path
 
 import uvloop
 
-import keystead.operations.all  # noqa: F401  # declares every operation
-from keystead.appliance.hardening import harden
+import keystead
+import keystead.operations.all  # declares every operation
+from keystead.acceleration import compiled_count
+from keystead.appliance.hardening import HardeningReport, Memory, harden
 from keystead.core.errors import KeysteadError, Unavailable
 from keystead.core.permission import CLOCK
 from keystead.core.records import KIND_AUTHORITY, KIND_SERVER_KEY, ROOT_REALM, Record
@@ -47,6 +50,7 @@ from keystead.node.unlocking import unlock_from
 from keystead.node.witness import Witness, is_witnessed
 from keystead.operations.lifecycle import ApplyTransitions
 from keystead.operations.measurements import MEASUREMENTS
+from keystead.operations.node_state import NODE_STATE, NodeState
 from keystead.protocols.connections import Deadlines, Peer
 from keystead.protocols.kmip.session import Endpoint, Session
 from keystead.protocols.listener import TlsListener, Turn, server_context
@@ -104,6 +108,9 @@ class KeysProcess:
         self._admissions = Admissions(self.objects, self.listener.turn_away)
         serving = Serving(self.activity, self.committer, self.objects, self.listener, self.module)
         self.gate.services[MEASUREMENTS] = serving.families
+        self.gate.services[NODE_STATE] = self._state
+        self.hardening: HardeningReport | None = None
+        self._port = 0
 
     async def start(self) -> int:
         """Unlock if that is possible without a person, open the doors, return the KMIP port."""
@@ -116,7 +123,8 @@ class KeysProcess:
         assert isinstance(kmip, Kmip)  # noqa: S101  # narrowed for the type checker
         self.listener.deadlines = Deadlines(kmip.handshake_timeout_s, kmip.message_timeout_s, idle_s(self.objects))
         port = kmip.port if self._options.port is None else self._options.port
-        return await self.listener.listen(kmip.address, port)
+        self._port = await self.listener.listen(kmip.address, port)
+        return self._port
 
     async def stop(self) -> None:
         """Close the doors, finish commits, lock."""
@@ -138,6 +146,19 @@ class KeysProcess:
         self.listener.forget_identities()
         self.listener.deadlines = replace(self.listener.deadlines, idle_s=idle_s(self.objects))
         self.gate.switches = switches(self.objects, dev=self._parts.config.dev)
+
+    def _state(self) -> NodeState:
+        report = self.hardening
+        return NodeState(
+            version=keystead.__version__,
+            pid=os.getpid(),
+            kmip_port=self._port,
+            compiled_count=compiled_count(),
+            is_core_possible=report is None or not (report.core_dumps_off and report.undumpable),
+            is_memory_locked=report is not None and report.memory is Memory.ALL,
+            open_files_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            connections_limit=self.listener.count_max,
+        )
 
     def _session(self, peer: Peer) -> Session:
         identity = peer.identity
@@ -192,6 +213,7 @@ async def _serve(config: NodeConfig, options: KeysOptions, ready: int) -> int:
     report = harden(parent_pid=options.parent_pid)
     parts = open_parts(config, serving=options.serving)
     process = KeysProcess(parts, options)
+    process.hardening = report
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

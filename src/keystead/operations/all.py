@@ -13,6 +13,7 @@ from keystead.operations import (  # noqa: F401  # importing declares
     macs,
     measurements,
     module,
+    node_state,
     random_numbers,
     register,
     settings,
