@@ -111,10 +111,9 @@ def process_families(name: str, activity: ActivityLog, committer: GroupCommitter
         committer: Of the process.
     """
     process = ("process", name)
-    outcomes = {(title, "success"): count for title, count in activity.succeeded.items()} | activity.failed
     requests: dict[Labels, float] = {
         (process, ("operation", _operation(title)), ("result", result)): count
-        for (title, result), count in sorted(outcomes.items())
+        for (title, result), count in sorted(activity.outcomes().items())
     }
     usage = resource.getrusage(resource.RUSAGE_SELF)
     flushes = committer.flushes
