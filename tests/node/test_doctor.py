@@ -218,6 +218,20 @@ def test_memory_that_can_be_dumped(config: NodeConfig) -> None:
     assert finding.severity is Severity.ERROR
 
 
+def test_client_certificates_that_end(node: DevNode, tmp_path: Path) -> None:
+    for words in (
+        ["user", "create", "jack"],
+        ["client-certificate", "jack", "--days", "10", "--out", tmp_path / "old"],
+    ):
+        assert keystead(*words, "--data", node.data).returncode == 0
+    config = read_config(node.data)
+    (finding,) = found(config, "client_certificates")
+    assert "jack expires on" in finding.what
+    assert "jack expired on" in found(config, "client_certificates", time.time() + 11 * DAY_S)[0].what
+    assert keystead("client-certificate", "jack", "--out", tmp_path / "new", "--data", node.data).returncode == 0
+    assert not found(config, "client_certificates")
+
+
 def test_the_command_tells_people_and_programs(node: DevNode) -> None:
     told = keystead("doctor", "--data", node.data, "--json")
     assert (told.returncode, json.loads(told.stdout)["sound"]) == (0, True)

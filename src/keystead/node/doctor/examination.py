@@ -20,6 +20,7 @@ CHECKS: dict[str, Check] = {
         folders.permissions,
         trust.clock,
         trust.certificates,
+        trust.client_certificates,
         trust.witness,
         folders.last_verification,
         folders.write_ahead_log,

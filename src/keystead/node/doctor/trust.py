@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from cryptography import x509
 
 from keystead.core.errors import KeysteadError
+from keystead.core.records import KIND_CERTIFICATE, Record
 from keystead.node.doctor.findings import DAY_S, Examined, Finding, Severity
 from keystead.node.opening import open_module
 from keystead.node.witness import Witness
@@ -45,6 +46,30 @@ def certificates(node: Examined) -> Iterator[Finding]:
             days = int((ends_s - node.now_s) / DAY_S)
             what = f"The {name} certificate expires in {days} days, on {_day(ends_s)}."
             yield Finding(Severity.WARNING, "certificates", what, _RENEW[name])
+
+
+def client_certificates(node: Examined) -> Iterator[Finding]:
+    """A client whose certificate expires is shut out; one that has a newer certificate already is not told of."""
+    if node.parts is None:
+        return
+    last_s: dict[str, float] = {}
+    reader = node.parts.shared.reader()
+    try:
+        after = ""
+        while loaded := reader.list_records(KIND_CERTIFICATE, after):
+            for record in (one.record for one in loaded if isinstance(one.record, Record)):
+                if record.fields["revoked"] is None:
+                    user = str(record.fields["user"])
+                    last_s[user] = max(last_s.get(user, 0.0), float(record.fields["not_after_s"]))
+            after = loaded[-1].record.handle
+    finally:
+        reader.close()
+    for user, ends_s in sorted(last_s.items()):
+        if ends_s - node.now_s < node.thresholds.expiry_days * DAY_S:
+            ended = ends_s < node.now_s
+            what = f"The last client certificate of {user} {'expired' if ended else 'expires'} on {_day(ends_s)}."
+            advice = f"Issue a new one with `keystead client-certificate {user}`, or delete the user."
+            yield Finding(Severity.WARNING, "client_certificates", what, advice)
 
 
 def module(node: Examined) -> Iterator[Finding]:
