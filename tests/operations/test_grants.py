@@ -110,7 +110,6 @@ def test_destroyed_keys_change_hands_too(node: Node, key: str) -> None:
     assert node.record(key).owner == "bob"
 
 
-@pytest.mark.row("KS-KEY-001")
 def test_administrators_list_keys_without_their_bytes(node: Node, key: str) -> None:
     named = a_key(node, active=False, Name=name_value("first"))
     node.ask(ALICE, GiveRights(named, ENCRYPT, "staff"))
