@@ -65,7 +65,7 @@ def test_requests_are_counted_by_operation_and_result_and_timed(node: DevNode) -
     before = seen(node)
     with node.session() as session:
         session.ask(messages.create(CANARY))
-        for _ in range(3):
+        for _ in range(40):
             session.ask(messages.locate())
         with pytest.raises(Refused):
             session.ask(messages.get("0198c0de-0000-7000-8000-000000000000"))
@@ -74,9 +74,9 @@ def test_requests_are_counted_by_operation_and_result_and_timed(node: DevNode) -
     grown = {key: value - before.get(key, 0.0) for key, value in now.items()}
     keys = {"process": "keys"}
     assert number(grown, "keystead_requests_total", **keys, operation="Create", result="success") == 1
-    assert number(grown, "keystead_requests_total", **keys, operation="Locate", result="success") == 3
+    assert number(grown, "keystead_requests_total", **keys, operation="Locate", result="success") == 40
     assert number(grown, "keystead_requests_total", **keys, operation="Get", result="not_found.item") == 1
-    assert number(grown, "keystead_answer_seconds_count") == 5
+    assert 0 < number(grown, "keystead_answer_seconds_count") < 40  # one pass of the loop in eight is timed
     assert number(grown, "keystead_answer_seconds_sum") > 0
     assert number(grown, "keystead_connections_total") == 1
     assert number(grown, "keystead_transactions_total", **keys) >= 1

@@ -64,7 +64,7 @@ class Serving:
             one("keystead_connections_limit", "gauge", "As many there can be.", listener.count_max),
             one("keystead_connections_total", "counter", "KMIP connections since start.", listener.accepted_count),
             many("keystead_connections_refused_total", "counter", "Peers turned away, by cause.", refusals),
-            distribution("keystead_answer_seconds", "From taking up a message to its answer.", latency),
+            distribution("keystead_answer_seconds", "From taking up a message to its answer, of some.", latency),
         )
 
     def _module(self) -> tuple[Family, ...]:

@@ -111,7 +111,7 @@ class Connection(asyncio.Protocol):
         self._listener = listener
         self._turn = listener.turn
         self._wake, self._answered, self._now = self._turn.wake, self._turn.answered, listener.now
-        self._asked_s = 0.0  # when the turn began that took up the message which is being run
+        self._asked_s = 0.0  # when the turn began that took up the message which is being run; 0 = it is not timed
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = listener.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
@@ -305,7 +305,8 @@ class Connection(asyncio.Protocol):
         if self._serving:
             self._turn.prompt_count += 1
         else:
-            self._turn.late_s.append(self._asked_s)
+            if self._asked_s:
+                self._turn.late_s.append(self._asked_s)
             if not self._replies:
                 self._answered(self)
         self._replies.append(data)
