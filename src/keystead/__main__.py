@@ -12,6 +12,10 @@ from keystead.core.errors import KeysteadError
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+REVOCATION_REASONS = (
+    *("unspecified", "key-compromise", "affiliation-changed", "superseded"),
+    *("cessation-of-operation", "privilege-withdrawn"),
+)  # operations.certificates.Reason, which every command would have to import
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -22,6 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     _dev(verbs)
     _hsm(verbs)
     _people(verbs)
+    _keys(verbs)
     _settings(verbs)
     return parser
 
@@ -53,6 +58,7 @@ def _production(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     init.add_argument("--token-label", default="keystead", metavar="LABEL", help="label of the PKCS#11 token")
     init.add_argument("--token-slot", type=int, default=-1, metavar="N", help="slot of the blank token; else the first")
     init.add_argument("--token-maker-pin", action="store_true", help="ask for the PIN that the token's maker set")
+    init.add_argument("--metrics-port", type=int, metavar="PORT", help="show metrics on this loopback port")
     for role in ("security-officer", "domain", "crypto-user"):
         init.add_argument(f"--{role}", metavar="M/N", help=f"split the {role} role M of N")
     serve = _verb(verbs, "serve", "serve a production node in the foreground", "production:serve")
@@ -60,6 +66,10 @@ def _production(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     serve.add_argument("--credentials", metavar="DIR", help="service manager's credentials: crypto-user.token, .pin")
     serve.add_argument("--accept-rollback", action="store_true", help="accept stores older than the witness has seen")
     _data(_verb(verbs, "verify", "check every row of the stores", "production:verify"))
+    doctor = _verb(verbs, "doctor", "say what is wrong with a node and what to do", "doctor:doctor")
+    _data(doctor)
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.add_argument("--days", type=int, default=30, help="warn so many days before certificates expire")
     _verb(verbs, "selftest", "run the known-answer self-tests", "production:selftest")
 
 
@@ -88,11 +98,38 @@ def _hsm(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 def _people(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     user = verbs.add_parser("user", help="key users").add_subparsers(dest="verb", required=True)
-    create = _verb(user, "create", "create a key user", "local:user_create")
-    create.add_argument("name")
+    create = _named(user, "create", "create a key user", "people:user_create")
     create.add_argument("--group", action="append", metavar="NAME", help="member of this group (repeat)")
-    _data(create)
-    _data(_verb(user, "list", "list key users", "local:user_list"))
+    _data(_verb(user, "list", "list key users", "people:user_list"))
+    _named(user, "show", "show a key user", "people:user_show")
+    _named(user, "disable", "shut a user out, at once", "people:user_switch")
+    _named(user, "enable", "let a user in again", "people:user_switch")
+    delete = _named(user, "delete", "delete a user, with certificates and grants", "people:user_delete")
+    delete.add_argument("--keys-to", metavar="USER", help="who gets the keys of the user")
+    group = verbs.add_parser("group", help="groups of key users").add_subparsers(dest="verb", required=True)
+    _named(group, "create", "create a group", "people:group_create")
+    _data(_verb(group, "list", "list groups", "people:group_list"))
+    _named(group, "show", "show who is in a group", "people:group_show")
+    _named(group, "add", "put a user into a group", "people:group_member").add_argument("user")
+    _named(group, "remove", "take a user out of a group", "people:group_member").add_argument("user")
+    _named(group, "delete", "delete a group and what it was granted", "people:group_delete")
+    _certificates(verbs)
+
+
+def _certificates(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    held = verbs.add_parser("certificate", help="client certificates").add_subparsers(dest="verb", required=True)
+    listing = _verb(held, "list", "list client certificates", "people:certificate_list")
+    listing.add_argument("--user", metavar="NAME", help="of this user only")
+    _data(listing)
+    show = _verb(held, "show", "print a client certificate", "people:certificate_show")
+    show.add_argument("serial")
+    _data(show)
+    revoke = _verb(held, "revoke", "refuse a client certificate from the next message on", "people:certificate_revoke")
+    which = revoke.add_mutually_exclusive_group(required=True)
+    which.add_argument("serial", nargs="?")
+    which.add_argument("--file", metavar="PEM", help="the certificate itself")
+    revoke.add_argument("--reason", choices=REVOCATION_REASONS, default=REVOCATION_REASONS[0])
+    _data(revoke)
     certificate = _verb(verbs, "client-certificate", "certify a user's client", "local:client_certificate")
     certificate.add_argument("user")
     certificate.add_argument("--out", required=True, metavar="NAME", help="writes NAME.pem and NAME.key")
@@ -100,6 +137,43 @@ def _people(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> Non
     certificate.add_argument("--request", metavar="FILE", help="PKCS#10 request in PEM; no key is made then")
     certificate.add_argument("--days", type=int, default=365, help="validity")
     _data(certificate)
+
+
+def _keys(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    key = verbs.add_parser("key", help="whose keys are whose").add_subparsers(dest="verb", required=True)
+    listing = _verb(key, "list", "list keys of a user, granted to a group, or of nobody", "keys:key_list")
+    _whom(listing, required=False)
+    _data(listing)
+    grants = _verb(key, "grants", "show what others may do with a key", "keys:key_grants")
+    grants.add_argument("id")
+    _data(grants)
+    for name, text in (("give", "let a group or a user do more with a key"), ("take", "let them do less")):
+        change = _verb(key, name, text, "keys:key_change")
+        change.add_argument("id")
+        _whom(change, required=True)
+        change.add_argument("--right", action="append", required=True, metavar="RIGHT", help="such as encrypt (repeat)")
+        _data(change)
+    owner = _verb(key, "owner", "give a key to another user", "keys:key_owner")
+    owner.add_argument("id")
+    heir = owner.add_mutually_exclusive_group(required=True)
+    heir.add_argument("--to", metavar="USER")
+    heir.add_argument("--nobody", action="store_true", help="every user may use it then")
+    _data(owner)
+
+
+def _whom(verb: argparse.ArgumentParser, *, required: bool) -> None:
+    whom = verb.add_mutually_exclusive_group(required=required)
+    whom.add_argument("--group", metavar="NAME")
+    whom.add_argument("--user", metavar="NAME")
+
+
+def _named(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, run: str
+) -> argparse.ArgumentParser:
+    verb = _verb(verbs, name, text, run)
+    verb.add_argument("name")
+    _data(verb)
+    return verb
 
 
 def _settings(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -35,6 +35,12 @@ class _Finder(importlib.abc.MetaPathFinder):
         return None if file is None else importlib.util.spec_from_file_location(fullname, file)
 
 
+def compiled_count() -> int:
+    """Return how many modules of this process run compiled."""
+    held = [module for name, module in sys.modules.items() if name.startswith("keystead.")]
+    return sum((getattr(module, "__file__", None) or "").endswith(".so") for module in held)
+
+
 def digest_of(source: Path) -> str:
     """Return what a manifest says of a source."""
     return hashlib.sha256(source.read_bytes()).hexdigest()

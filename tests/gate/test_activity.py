@@ -67,3 +67,15 @@ def test_the_log_is_private_and_a_full_disk_is_counted(tmp_path: Path) -> None:
     log.add(Batch(ALICE, (Asked(),)), [Reply("done")], ["-"])
     log.flush()
     assert log.lost_count == 1
+
+
+@pytest.mark.parametrize("path", [None, Path("/dev/null")])
+def test_outcomes_are_counted_also_where_no_line_is_written(path: Path | None) -> None:
+    log = ActivityLog(path)
+    good, bad = Reply("done"), Reply(None, NotFound("no such object"))
+    for requests, replies in ((2, [good, bad]), (1, [good]), (1, [bad])):
+        log.add(Batch(ALICE, (Asked(),) * requests), replies, ["-"] * requests)
+    log.add(Batch(ALICE, (object(),)), [good], ["-"])  # of no operation that is declared
+    log.add(Batch(ALICE, (Asked(),)), [good], ["-"])
+    assert log.outcomes() == {("Asked", "success"): 3, ("Asked", "not_found.item"): 2, ("-", "success"): 1}
+    assert log.outcomes() == {("Asked", "success"): 3, ("Asked", "not_found.item"): 2, ("-", "success"): 1}

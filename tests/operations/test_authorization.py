@@ -17,7 +17,7 @@ from keystead.core.structures import name_value
 from keystead.gate.operation import REGISTRY
 from keystead.operations.checks import Check
 from keystead.operations.derivations import DeriveKey
-from keystead.operations.grants import GrantKey, SetKeyFlags
+from keystead.operations.grants import GiveRights, GrantKey, ListGrants, SetKeyFlags, SetOwner, TakeRights
 from keystead.operations.key_pairs import CreateKeyPair, Wishes
 from keystead.operations.macs import Mac, MacVerify
 from keystead.operations.pieces import (
@@ -47,6 +47,7 @@ from keystead.operations.requests import (
     SetAttribute,
 )
 from keystead.operations.signatures import Sign, SignatureVerify
+from keystead.operations.users import CreateUser
 from tests.support.builders import (
     ADMINISTRATOR,
     ALICE,
@@ -102,11 +103,15 @@ MATRIX = {
     "key.revoke": Row(Right.MODIFY, lambda key: Revoke(6, target=key)),
     "key.destroy": Row(Right.DELETE, Destroy),
     "key.grant": Row(Right.MODIFY, lambda key: GrantKey(key, "others", 1)),
+    "key.give": Row(Right.MODIFY, lambda key: GiveRights(key, 1, "others")),
+    "key.take": Row(Right.MODIFY, lambda key: TakeRights(key, 1, "others")),
+    "key.grants": Row(Right.MODIFY, ListGrants),
 }
 PAST_THE_SWITCH = {None, "wrong_state.object", "refused.usage_mask", "invalid.object_type"}
 OF_TWO_KEYS = {"key.get_wrapped"}  # tests/operations/test_wrapping.py
 GRANTS = [Right.SEE, Right.ENCRYPT, Right.DECRYPT, Right.EXPORT, Right.DERIVE]
 # What may be granted on an AES key; MAC keys have a test of their own.
+OF_GRANTS = ("key.grant", "key.give", "key.take", "key.grants")
 
 EVERY_ROW = pytest.mark.parametrize("name", MATRIX)
 
@@ -152,6 +157,21 @@ def test_a_member_may_do_what_the_group_was_granted_and_nothing_else(
 
 
 @EVERY_ROW
+@pytest.mark.parametrize("granted", GRANTS, ids=lambda right: right.name)
+def test_a_user_may_do_what_they_were_granted_themselves_and_nothing_else(
+    node: Node, key: str, name: str, granted: Right
+) -> None:
+    for user in ("bob", "carol"):
+        node.ask(ADMINISTRATOR, CreateUser(user))
+    node.ask(ALICE, GiveRights(key, int(granted), user="bob"))
+    before = node.record(key)
+    permitted = MATRIX[name].right in (granted, Right.SEE)
+    assert outcome(node, BOB, name, key) == ("let through" if permitted else "refused")
+    assert permitted or node.record(key) == before
+    assert outcome(node, a_user("carol", "bob", "user"), name, key) == "hidden"  # groups of such names are others
+
+
+@EVERY_ROW
 @pytest.mark.parametrize(
     "asker",
     [BOB, a_user("carol", "others"), GLOBAL, replace(ALICE, realm="tenant"), replace(ALICE, name="Alice")],
@@ -177,7 +197,7 @@ def test_everybody_may_use_a_key_of_nobody_while_global_keys_are_on(node: Node, 
     key = a_key(node, GLOBAL)
     node.ask(GLOBAL, AddAttribute("x-Held", text("v"), key))
     askers = (GLOBAL, BOB)
-    if name != "key.grant":  # groups are granted nothing on such a key
+    if name not in OF_GRANTS[:3]:  # nothing is granted on such a key
         assert outcome(node, askers[len(name) % 2], name, key) == "let through"
     node.gate.switches = PERMISSIVE
     assert [outcome(node, asker, name, key) for asker in askers] == ["hidden", "hidden"]
@@ -187,7 +207,7 @@ CONFIGURING = (
     "key.create",
     "key.create_pair",
     "key.register",
-    *(name for name, row in MATRIX.items() if row.right > Right.EXPORT),
+    *(name for name, row in MATRIX.items() if row.right > Right.EXPORT and name != "key.grants"),
 )
 
 
@@ -211,14 +231,30 @@ def test_clients_configure_keys_only_while_that_is_switched_on(node: Node, key: 
 @EVERY_ROW
 @pytest.mark.row("KS-GEN-012")
 def test_administrators_use_no_keys(node: Node, key: str, name: str) -> None:
-    expected = "let through" if name == "key.grant" else "refused"
+    expected = "let through" if name in OF_GRANTS else "refused"
     assert outcome(node, ADMINISTRATOR, name, key) == expected
     assert node.reason(ADMINISTRATOR, creation()) == "refused.permission"
 
 
-@pytest.mark.parametrize("kind", [GrantKey, SetKeyFlags])
-def test_administrators_change_permissions_only_with_access_to_keys(node: Node, key: str, kind: type) -> None:
-    request = GrantKey(key, "staff", int(Right.SEE)) if kind is GrantKey else SetKeyFlags(key, exportable=False)
+FOR_ADMINISTRATORS: dict[str, Callable[[str], Any]] = {
+    "key.grant": lambda key: GrantKey(key, "staff", int(Right.SEE)),
+    "key.give": lambda key: GiveRights(key, int(Right.SEE), "staff"),
+    "key.take": lambda key: TakeRights(key, int(Right.SEE), "staff"),
+    "key.grants": ListGrants,
+    "key.set_owner": lambda key: SetOwner(key, "bob"),
+    "key.set_flags": lambda key: SetKeyFlags(key, exportable=False),
+}
+
+
+def test_the_table_has_every_operation_of_administrators_on_objects() -> None:
+    administrators = {d.name for d in REGISTRY.values() if d.targets and d.administrator is not None}
+    assert administrators == set(FOR_ADMINISTRATORS)
+
+
+@pytest.mark.parametrize("name", FOR_ADMINISTRATORS)
+def test_administrators_change_permissions_only_with_access_to_keys(node: Node, key: str, name: str) -> None:
+    node.ask(ADMINISTRATOR, CreateUser("bob"))
+    request = FOR_ADMINISTRATORS[name](key)
     without = replace(ADMINISTRATOR, access=EVERY_ACCESS & ~Access.KEYS)
     assert node.reason(without, request) == "refused.permission"
     assert node.reason(replace(ADMINISTRATOR, realm="tenant"), request) == "not_found.item"

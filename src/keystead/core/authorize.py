@@ -2,17 +2,19 @@
 
 Law: an asker who may not even see an object gets the same answer as for one that does not exist.
 
+A user finds what is granted to them where their own objects are: one search, not two.
+
 Source: requirements KS-KEY-004, 005, 006; KS-AUTH-013; attacks.md classes 14 and 17.
 """
 
-from keystead.core.permission import ALL, GRANTABLE, Principal, Right, Switches
+from keystead.core.permission import ALL, GRANTABLE, PERSONAL, Principal, Right, Switches, personal
 from keystead.core.records import ManagedObject, Record
 
 _ALL, _GRANTABLE, _SEE = int(ALL), int(GRANTABLE), int(Right.SEE)
 
 
 def rights_on(principal: Principal, target: ManagedObject | Record, switches: Switches) -> int:
-    """Return every right the principal holds on the object, from ownership, globality and group grants.
+    """Return every right the principal holds on the object: from ownership, globality, grants to groups and to users.
 
     An administrator has passed by access to the area, which knows no owners. Other records have no rights.
 
@@ -30,7 +32,9 @@ def rights_on(principal: Principal, target: ManagedObject | Record, switches: Sw
         return _ALL if switches.global_keys and kind in ("user", "global") else 0
     if kind != "user":
         return 0
-    held = 0
+    if not target.grants:
+        return 0
+    held = target.grants.get(personal(principal.name), 0)
     for group in principal.groups:
         held |= target.grants.get(group, 0)
     return held & _GRANTABLE | _SEE if held & _GRANTABLE else 0
@@ -55,4 +59,12 @@ def scopes_for(target: ManagedObject) -> tuple[str, ...]:
     """Return the index scopes under which an object is listed; the inverse of `scopes_of`."""
     if target.owner is None:
         return ("*",)
-    return ("u:" + target.owner, *("g:" + g for g in sorted(target.grants) if target.grants[g] & GRANTABLE))
+    own = "u:" + target.owner
+    if not target.grants:
+        return (own,)
+    granted = [_scope_of(grantee) for grantee in sorted(target.grants) if target.grants[grantee] & _GRANTABLE]
+    return (own, *(scope for scope in granted if scope != own))
+
+
+def _scope_of(grantee: str) -> str:
+    return "u:" + grantee[len(PERSONAL) :] if grantee.startswith(PERSONAL) else "g:" + grantee

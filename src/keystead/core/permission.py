@@ -38,9 +38,17 @@ GRANTABLE = (
     | Right.EXPORT
     | Right.DERIVE
 )
-"""What a group may be granted (KS-KEY-021, 022); changing and destroying stay with the owner."""
+"""What a group, or another user, may be granted (KS-KEY-021, 022); changing and destroying stay with the owner."""
 
 ALL = Right(4095)
+
+PERSONAL = "user:"
+"""Begins the name of a user among those that a key is granted to; no group's name has a colon."""
+
+
+def personal(user: str) -> str:
+    """Return under which name a key is granted to one user."""
+    return PERSONAL + user
 
 
 class Access(IntFlag):

@@ -23,7 +23,11 @@ KIND_AUTHORITY = "authority"
 KIND_SETTINGS = "settings"
 KIND_SERVER_KEY = "server_key"
 KIND_MODULE = "module"
-KINDS = (KIND_OBJECT, KIND_USER, KIND_GROUP, KIND_REALM, KIND_AUTHORITY, KIND_SETTINGS, KIND_SERVER_KEY, KIND_MODULE)
+KIND_CERTIFICATE = "certificate"
+KINDS = (
+    *(KIND_OBJECT, KIND_USER, KIND_GROUP, KIND_REALM, KIND_AUTHORITY),
+    *(KIND_SETTINGS, KIND_SERVER_KEY, KIND_MODULE, KIND_CERTIFICATE),
+)
 
 
 class MaterialReference(NamedTuple):
@@ -72,7 +76,7 @@ class ManagedObject(NamedTuple):
         owner: Name of the owning user; None = global.
         handle: Name unique per realm and kind (KS-KEY-002); generated for objects made over KMIP.
         revision: Of the stored record, from 1; 0 = not stored yet.
-        grants: Group name -> bit mask of `permission.Right`.
+        grants: Group name, or `permission.personal` of a user -> bit mask of `permission.Right`.
         digest: SHA-256 of the clear key material (KMIP's Digest attribute), kept only of keys of 112 bits and
             more: of a password it would let a thief of the file test guesses. Otherwise made when it is asked for.
         attributes: Everything of the multimap that is not in the head.

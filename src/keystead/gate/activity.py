@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TEXT_CHARACTERS_MAX = 256
 PRINCIPALS_COUNT_MAX = 1_000
+SUCCESS = "success"
 
 
 def printable(text: str) -> str:
@@ -41,6 +42,9 @@ class ActivityLog:
 
     Args:
         path: Log file, opened for appending with mode 0600; None = lines are dropped (one-off commands).
+
+    Attributes:
+        lost_count: Lines that could not be written.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -50,6 +54,10 @@ class ActivityLog:
         self._stamp_ends_s = 0.0
         self._asked_by: dict[int, tuple[Principal, str]] = {}
         self.lost_count = 0
+        self._succeeded: dict[str, int] = {}
+        self._failed: dict[tuple[str, str], int] = {}
+        self._title = ""  # of the latest requests that succeeded: mostly many of one kind follow each other
+        self._alike_count = 0
 
     def add(self, batch: "Batch", replies: Sequence["Reply"], keys: Sequence[str]) -> None:
         """Add the lines of those requests of a batch that were run.
@@ -59,9 +67,8 @@ class ActivityLog:
             replies: One for each.
             keys: The object that each fell on, "-" where there is none.
         """
-        if self._file is None:
-            return
         principal, requests, _, number, _ = batch
+        is_written = self._file is not None
         for request, (result, error), key in zip(requests, replies, keys, strict=False):
             declaration = REGISTRY.get(type(request))
             detail, title, failure = "-", "-", None
@@ -69,9 +76,26 @@ class ActivityLog:
                 title = declaration.title
                 if error is None and declaration.detail is not None:
                     detail = declaration.detail(result) or "-"
-            if error is not None:
+            if error is None:
+                if title is not self._title:
+                    self._settle(title)
+                self._alike_count += 1
+            else:
                 failure = error.reason, error.message  # the error itself holds frames
-            self._entries.append((principal, number, title, key, detail, failure))
+                self._failed[title, error.reason] = self._failed.get((title, error.reason), 0) + 1
+            if is_written:
+                self._entries.append((principal, number, title, key, detail, failure))
+
+    def _settle(self, title: str) -> None:
+        """Count the latest requests that succeeded; those that follow are of another kind."""
+        if self._alike_count:
+            self._succeeded[self._title] = self._succeeded.get(self._title, 0) + self._alike_count
+        self._title, self._alike_count = title, 0
+
+    def outcomes(self) -> dict[tuple[str, str], int]:
+        """Return (request type, "success" or reason) -> how many were answered so since the process started."""
+        self._settle("")
+        return {(title, SUCCESS): count for title, count in self._succeeded.items()} | self._failed
 
     def _line(self, entry: "_Entry") -> str:
         principal, number, title, key, detail, failure = entry

@@ -1,13 +1,13 @@
 """From a proven certificate to a principal: the user behind a connection, as the store knows it now.
 
-Source: requirements KS-KMIP-010, 011, 048; KS-AUTH-002, 003, 013; attacks.md class 27.
+Source: requirements KS-KMIP-010, 011, 048; KS-CAU-009; KS-AUTH-002, 003, 013; attacks.md class 27.
 """
 
 from collections.abc import Callable
 
 from keystead.core.errors import Unauthenticated
 from keystead.core.permission import Principal
-from keystead.core.records import KIND_USER
+from keystead.core.records import KIND_CERTIFICATE, KIND_USER
 from keystead.gate.objects import Objects
 
 
@@ -24,35 +24,56 @@ def admit_user(objects: Objects, name: str, common_name: str, address: str, *, r
     return Principal("user", name, realm, groups, common_name=common_name, address=address)
 
 
+def check_certificate(objects: Objects, fingerprint: bytes) -> None:
+    """Check that a certificate which TLS has verified was not revoked.
+
+    Raises:
+        Unauthenticated: it was.
+    """
+    record = objects.record(KIND_CERTIFICATE, fingerprint.hex()) if fingerprint else None
+    if record is not None and record.fields.get("revoked") is not None:
+        raise Unauthenticated("the client certificate was revoked; have a new one issued")
+
+
 class Admissions:
     """Tells of each connection who it is, for each message; looks that up anew only after something changed.
 
     Args:
         objects: Where the users are.
-        turn_away: Told (address, why) when a peer is nobody any more.
+        turn_away: Told (address, cause, why) when a peer is nobody any more.
 
     Attributes:
-        generation: Raised by whoever hears that users or settings changed.
+        generation: Raised by whoever hears that users, certificates or settings changed.
     """
 
-    def __init__(self, objects: Objects, turn_away: Callable[[str, str], None]) -> None:
+    def __init__(self, objects: Objects, turn_away: Callable[[str, str, str], None]) -> None:
         self._objects = objects
         self._turn_away = turn_away
         self.generation = 0
 
-    def of(self, user: str, common_name: str, address: str) -> Callable[[], Principal]:
-        """Return a function that tells who a peer is now; it raises Unauthenticated when that is nobody."""
+    def of(self, user: str, common_name: str, address: str, fingerprint: bytes = b"") -> Callable[[], Principal]:
+        """Return a function that tells who a peer is now; it raises Unauthenticated when that is nobody.
+
+        Args:
+            user: Whom the certificate names.
+            common_name: Of the certificate, for the log.
+            address: Of the peer.
+            fingerprint: SHA-256 over the certificate; empty when the peer has none that could be revoked.
+        """
         known: Principal | None = None
         generation = -1
 
         def admit() -> Principal:
             nonlocal known, generation
             if known is None or generation != self.generation:
+                cause = "revoked"
                 try:
+                    check_certificate(self._objects, fingerprint)
+                    cause = "user"
                     known = admit_user(self._objects, user, common_name, address)
                 except Unauthenticated as error:
                     known = None
-                    self._turn_away(address, error.message)
+                    self._turn_away(address, cause, error.message)
                     raise
                 generation = self.generation
             return known

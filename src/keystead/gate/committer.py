@@ -16,12 +16,14 @@ from typing import Protocol
 
 from keystead.core.changes import Transaction
 from keystead.core.errors import KeysteadError, Unavailable
+from keystead.gate.histograms import Histogram
 from keystead.storage.store import Staged, Writer, do_nothing
 
 GROUP_COUNT_MAX = 256
 PATIENCE_S = 0.0003
 """How long a group waits for those who have just got their answer and may ask again: two groups that take turns need
 twice the flushes of one."""
+FLUSH_BOUNDS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 STAGED_STEPS_MAX = 16  # changes that the serving thread writes down itself, about 0.1 ms each
 
 Done = Callable[[KeysteadError | None], None]
@@ -56,6 +58,10 @@ class GroupCommitter:
     Args:
         open_writer: Opens the writer.
         loop: Of the serving thread.
+
+    Attributes:
+        flushes: How long each group took to become durable, whether it did or not.
+        stored_count: Transactions that became durable.
     """
 
     def __init__(self, open_writer: Callable[[], Writer], loop: asyncio.AbstractEventLoop) -> None:
@@ -64,6 +70,8 @@ class GroupCommitter:
         self._is_busy = False  # a group is on its way, and the writer is the other thread's
         self._expected_count = 0  # who could be part of the next group, as far as anybody can tell
         self._patience_ends_s = 0.0
+        self.flushes = Histogram(FLUSH_BOUNDS_S)
+        self.stored_count = 0
         self._writer = open_writer()
         self._loop = loop
         self._thread = threading.Thread(target=self._work, name="committer", daemon=True)
@@ -106,7 +114,10 @@ class GroupCommitter:
         writer = self._writer
         while (task := self._queue.get()) is not None:
             jobs, staged = task
+            began_s = time.perf_counter()
             outcomes = self._outcomes(jobs, staged)
+            self.flushes.add(time.perf_counter() - began_s)
+            self.stored_count += outcomes.count(None)
             told: list[Callable[[], None]] = [
                 partial(done, outcome) for (_, done), outcome in zip(jobs, outcomes, strict=True)
             ]

@@ -1,4 +1,4 @@
-"""The `admin` process: the local administrators' door and the health check; never an unsealed key.
+"""The `admin` process: the local administrators' door, the health check and metrics; never an unsealed key.
 
 It runs the same gate over the same store with a committer of its own; what needs key material goes to the `keys`
 process as a request (docs/adr/0051).
@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 import uvloop
@@ -18,21 +19,28 @@ import uvloop
 import keystead.operations.all  # noqa: F401  # declares every operation
 from keystead.appliance.hardening import harden
 from keystead.core.errors import KeysteadError
+from keystead.core.records import KIND_AUTHORITY, KIND_SERVER_KEY, ROOT_REALM, Record
 from keystead.gate.activity import ActivityLog
 from keystead.gate.call import Gate
 from keystead.gate.committer import GroupCommitter
 from keystead.gate.identifiers import Clock
 from keystead.gate.objects import Objects
 from keystead.node.folder import NodeConfig, listening_socket, read_config, unix_address
+from keystead.node.measuring import node_families, process_families
 from keystead.node.opening import Parts, open_parts, own_section, switches
 from keystead.node.threads import end_with_any_thread
+from keystead.operations.certificates import CLIENT_AUTHORITY
 from keystead.operations.settings import OWN_SETTINGS
-from keystead.protocols.health.server import HealthServer
+from keystead.protocols.health.server import HealthServer, PageServer
+from keystead.protocols.health.wire import Page
 from keystead.protocols.local.server import Forwarder, LocalDoor
+from keystead.protocols.metrics.wire import CONTENT_TYPE, exposition, families_from
 from keystead.settings.section import SECTIONS
-from keystead.settings.services import Health
+from keystead.settings.services import Health, Metrics
 
 READY_ANEW_S = 0.1
+MEASURED_ANEW_S = 1.0
+METRICS_ADDRESS = "127.0.0.1"  # no setting: whoever else shall see them gets them through a proxy that asks who it is
 
 NICENESS = 10
 
@@ -54,23 +62,37 @@ class AdminProcess:
         self.forward = Forwarder(unix_address(parts.config.keys_socket))
         self.door = LocalDoor(self.gate, (self.objects.refresh, self.activity.flush), self.forward)
         self.health = HealthServer(self._alive, self._ready)
+        self.metrics = PageServer({"/metrics": self._metrics})
         self._readiness: asyncio.Future[dict[str, bool]] | None = None
         self._asked_at_s = 0.0
+        self._measured: asyncio.Future[Page] | None = None
+        self._measured_at_s = 0.0
 
-    async def start(self, health_port: int | None) -> int | None:
-        """Open the doors; return the port of the health check if it is enabled."""
+    async def start(self, before: Mapping[str, int]) -> dict[str, int]:
+        """Open the doors.
+
+        Args:
+            before: Service -> port that it had before this process was started anew.
+
+        Returns: service -> port of those that are enabled.
+        """
         await self.door.listen(listening_socket(self._parts.config.local_socket))
-        settings = own_section(self._parts.own, "health")
-        assert isinstance(settings, Health)  # noqa: S101  # narrowed for the type checker
-        if not settings.enabled:
-            return None
-        return await self.health.listen(settings.address, settings.port if health_port is None else health_port)
+        health, metrics = own_section(self._parts.own, "health"), own_section(self._parts.own, "metrics")
+        assert isinstance(health, Health)  # noqa: S101  # narrowed for the type checker
+        assert isinstance(metrics, Metrics)  # noqa: S101  # likewise
+        ports = {}
+        if health.enabled:
+            ports["health"] = await self.health.listen(health.address, before.get("health", health.port))
+        if metrics.enabled:
+            ports["metrics"] = await self.metrics.listen(METRICS_ADDRESS, before.get("metrics", metrics.port))
+        return ports
 
     def stop(self) -> None:
         """Close the doors and finish commits."""
         self.door.close()
         self._parts.config.local_socket.unlink(missing_ok=True)
         self.health.close()
+        self.metrics.close()
         self.objects.reader.close()
         self.committer.close()
 
@@ -95,6 +117,37 @@ class AdminProcess:
             return {"store": self._store_answers(), "key_server": False, "security_module": False}
         return {"store": self._store_answers(), "key_server": True, "security_module": answer.get("result") is True}
 
+    async def _metrics(self) -> Page:
+        """Measure for all who ask within a second: whoever asks must not keep the `keys` process from its work."""
+        now_s = asyncio.get_running_loop().time()
+        if self._measured is None or now_s - self._measured_at_s > MEASURED_ANEW_S:
+            self._measured_at_s = now_s
+            self._measured = asyncio.ensure_future(self._measure())
+        return await asyncio.shield(self._measured)
+
+    async def _measure(self) -> Page:
+        try:
+            answer = await self.forward({"operation": "node.measure", "fields": {}})
+            serving = families_from(answer["result"])
+        except (KeysteadError, KeyError):
+            serving = []
+        try:
+            node = node_families(self._parts, self._certificates(), is_serving=bool(serving))
+        except KeysteadError:  # the store cannot be read: what else there is says so
+            node = ()
+        own = process_families("admin", self.activity, self.committer)
+        return Page(200, exposition([*node, *serving, *own]).encode(), CONTENT_TYPE)
+
+    def _certificates(self) -> dict[str, str]:
+        authority = self.objects.record(KIND_AUTHORITY, CLIENT_AUTHORITY)
+        reader = self._parts.own.reader()
+        try:
+            server = reader.by_handle(ROOT_REALM, KIND_SERVER_KEY, "kmip")
+        finally:
+            reader.close()
+        records = {"authority": authority, "server": server.record if server is not None else None}
+        return {name: str(found.fields["certificate"]) for name, found in records.items() if isinstance(found, Record)}
+
     def _store_answers(self) -> bool:
         try:
             self.objects.refresh()
@@ -103,26 +156,26 @@ class AdminProcess:
         return True
 
 
-async def _serve(config: NodeConfig, health_port: int | None, parent_pid: int, ready: int) -> int:
+async def _serve(config: NodeConfig, before: Mapping[str, int], parent_pid: int, ready: int) -> int:
     harden(parent_pid=parent_pid)
     process = AdminProcess(open_parts(config))
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    port = await process.start(health_port)
-    os.write(ready, json.dumps({} if port is None else {"health": port}).encode() + b"\n")
+    ports = await process.start(before)
+    os.write(ready, json.dumps(ports).encode() + b"\n")
     os.close(ready)
     await stopping.wait()
     process.stop()
     return 0
 
 
-def start(data: str, port: str, parent_pid: str, ready: str) -> int:
+def start(data: str, before: str, parent_pid: str, ready: str) -> int:
     """Start from the supervisor's words (see supervisor.py)."""
     end_with_any_thread()
     os.nice(NICENESS)  # whatever administrators ask for, clients are served first
     try:
-        return uvloop.run(_serve(read_config(Path(data)), int(port) if port else None, int(parent_pid), int(ready)))
+        return uvloop.run(_serve(read_config(Path(data)), json.loads(before), int(parent_pid), int(ready)))
     except KeysteadError as error:
         log.error("%s", error.message)
         return 1

@@ -72,6 +72,11 @@ class NodeConfig:
         return self.node_key.with_name(self.node_key.name + ".witness")
 
     @property
+    def verified(self) -> Path:
+        """When `keystead verify` walked the stores last, and how much it found."""
+        return self.data / "logs" / "verified.json"
+
+    @property
     def insecure(self) -> Path:
         """Where a `dev` node keeps what belongs elsewhere: node key, role tokens, PINs, passwords."""
         return self.data / "insecure"

@@ -10,6 +10,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import signal
 import ssl
 import sys
@@ -19,8 +20,10 @@ from pathlib import Path
 
 import uvloop
 
-import keystead.operations.all  # noqa: F401  # declares every operation
-from keystead.appliance.hardening import harden
+import keystead
+import keystead.operations.all  # declares every operation
+from keystead.acceleration import compiled_count
+from keystead.appliance.hardening import HardeningReport, Memory, harden
 from keystead.core.errors import KeysteadError, Unavailable
 from keystead.core.permission import CLOCK
 from keystead.core.records import KIND_AUTHORITY, KIND_SERVER_KEY, ROOT_REALM, Record
@@ -32,6 +35,7 @@ from keystead.gate.identifiers import Clock
 from keystead.gate.objects import Objects
 from keystead.gate.workshop import ThreadWorkshop
 from keystead.node.folder import NodeConfig, listening_socket, read_config
+from keystead.node.measuring import Serving
 from keystead.node.opening import (
     Parts,
     idle_s,
@@ -46,11 +50,14 @@ from keystead.node.threads import FAILED, end_with_any_thread
 from keystead.node.unlocking import unlock_unattended
 from keystead.node.witness import Witness, is_witnessed
 from keystead.operations.lifecycle import ApplyTransitions
+from keystead.operations.measurements import MEASUREMENTS
+from keystead.operations.node_state import NODE_STATE, NodeState
 from keystead.protocols.connections import Deadlines, Peer
 from keystead.protocols.kmip.session import Endpoint, Session
 from keystead.protocols.listener import TlsListener, Turn, server_context
 from keystead.protocols.local.server import LocalDoor
 from keystead.settings.services import Kmip
+from keystead.storage.store import KIND_COUNTER
 from keystead.trust import x509
 from keystead.trust.keyring import Keyring
 from keystead.trust.selftest import run_selftests
@@ -102,6 +109,11 @@ class KeysProcess:
         self.door = LocalDoor(self.gate, (self.objects.refresh, self.activity.flush))
         self.listener = TlsListener(self._context(), self.turn, self._session, self._identity, self._refused)
         self._admissions = Admissions(self.objects, self.listener.turn_away)
+        serving = Serving(self.activity, self.committer, self.objects, self.listener, self.module)
+        self.gate.services[MEASUREMENTS] = serving.families
+        self.gate.services[NODE_STATE] = self._state
+        self.hardening: HardeningReport | None = None
+        self._port = 0
 
     async def start(self) -> int:
         """Unlock if that is possible without a person, open the doors, return the KMIP port."""
@@ -111,7 +123,8 @@ class KeysProcess:
         assert isinstance(kmip, Kmip)  # noqa: S101  # narrowed for the type checker
         self.listener.deadlines = Deadlines(kmip.handshake_timeout_s, kmip.message_timeout_s, idle_s(self.objects))
         port = kmip.port if self._options.port is None else self._options.port
-        return await self.listener.listen(kmip.address, port)
+        self._port = await self.listener.listen(kmip.address, port)
+        return self._port
 
     async def stop(self) -> None:
         """Close the doors, finish commits, lock."""
@@ -128,16 +141,32 @@ class KeysProcess:
         self.objects.refresh()
         self.gate.run(Batch(CLOCK, (ApplyTransitions(),)), lambda _replies: None)
 
-    def _changed(self, _kinds: frozenset[str]) -> None:
-        """Users or settings changed: every connection looks its principal up again."""
+    def _changed(self, kinds: frozenset[str]) -> None:
+        """Users, certificates or settings changed: every connection looks its principal up again."""
+        if kinds == {KIND_COUNTER}:
+            return
         self._admissions.generation += 1
         self.listener.forget_identities()
         self.listener.deadlines = replace(self.listener.deadlines, idle_s=idle_s(self.objects))
         self.gate.switches = switches(self.objects, dev=self._parts.config.dev)
 
+    def _state(self) -> NodeState:
+        report = self.hardening
+        return NodeState(
+            version=keystead.__version__,
+            pid=os.getpid(),
+            kmip_port=self._port,
+            compiled_count=compiled_count(),
+            is_core_possible=report is None or not (report.core_dumps_off and report.undumpable),
+            is_memory_locked=report is not None and report.memory is Memory.ALL,
+            open_files_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            connections_limit=self.listener.count_max,
+        )
+
     def _session(self, peer: Peer) -> Session:
         identity = peer.identity
-        return Session(self._endpoint, self._admissions.of(identity.user, identity.common_name, peer.address))
+        admit = self._admissions.of(identity.user, identity.common_name, peer.address, identity.fingerprint)
+        return Session(self._endpoint, admit)
 
     def _identity(self, certificate: bytes) -> x509.ClientIdentity:
         return x509.identity(certificate, username_field(self.objects))
@@ -188,6 +217,7 @@ async def _serve(config: NodeConfig, options: KeysOptions, ready: int) -> int:
     report = harden(parent_pid=options.parent_pid)
     parts = open_parts(config, serving=options.serving)
     process = KeysProcess(parts, options)
+    process.hardening = report
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

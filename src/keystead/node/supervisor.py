@@ -101,7 +101,7 @@ class Supervisor:
         rules = "serving" if serving else "dev"
         self._children = [
             Child("keys", lambda ports: [data, str(ports.get("kmip", "")), credentials, rules]),
-            Child("admin", lambda ports: [data, str(ports.get("health", ""))]),
+            Child("admin", lambda ports: [data, json.dumps(ports)]),
         ]
         self._told, self._tell = os.pipe()
         for number in (signal.SIGTERM, signal.SIGINT):

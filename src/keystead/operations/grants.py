@@ -1,19 +1,21 @@
-"""Permissions of a key: what the members of a group may do with it, and whether it may be deleted and exported at all.
+"""Permissions of a key: who may do what with it, to whom it belongs, and whether it may be deleted and exported at all.
 
-Law: a group is granted only what groups may be granted and what the key's algorithm can do; never anything on a key
-that belongs to nobody, which everybody may use anyway.
+Law: groups and users are granted only what may be granted and what the key's algorithm can do; never anything on a key
+that belongs to nobody, which everybody may use anyway, and nothing to its owner, who may do everything.
 
-Source: requirements KS-KEY-004 to 006, 008, 009, 021 to 023; KS-AUTH-013; chapter Keys (Permissions, Properties).
+Source: requirements KS-KEY-003 to 006, 008, 009, 021 to 023, 059; KS-AUTH-013; chapter Keys (Permissions, Properties).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from keystead.core.algorithms import grantable_rights
 from keystead.core.attribute_table import PAIR, ObjectType
 from keystead.core.changes import Change, Put
-from keystead.core.errors import Invalid, Refused
+from keystead.core.errors import Invalid, NotFound, Refused
 from keystead.core.key_pairs import pair_rights
-from keystead.core.permission import GRANTABLE, Access, Right
+from keystead.core.permission import GRANTABLE, PERSONAL, Access, Right, personal
+from keystead.core.records import KIND_USER, ManagedObject
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
 from keystead.operations.requests import Touched
@@ -24,7 +26,7 @@ GROUPS_PER_KEY_COUNT_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class GrantKey:
-    """Let a group use a key.
+    """Replace what a group may do with a key.
 
     Attributes:
         target: Id of the key.
@@ -38,12 +40,72 @@ class GrantKey:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveRights:
+    """Let a group, or one user, do more with a key.
+
+    Attributes:
+        target: Id of the key.
+        rights: Bit mask of permission.Right; seeing the key is always among them.
+        group: Name of the group, or "".
+        user: Name of the user, or "".
+    """
+
+    target: str
+    rights: int
+    group: str = ""
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeRights:
+    """Let a group, or one user, do less with a key; fields as of GiveRights. Who keeps nothing does not see it."""
+
+    target: str
+    rights: int
+    group: str = ""
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListGrants:
+    """Show to whom a key belongs and what others may do with it."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetOwner:
+    """Give a key to another user, with whatever others were granted; None = to nobody, which takes all grants back."""
+
+    target: str
+    owner: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class SetKeyFlags:
     """Say whether clients may delete and export a key; None leaves a flag as it is."""
 
     target: str
     deletable: bool | None = None
     exportable: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a group or a user may do; one of the names is ""."""
+
+    group: str
+    user: str
+    rights: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """Everything that is granted on a key, by name."""
+
+    id: str
+    owner: str | None
+    grants: tuple[Grant, ...]
 
 
 @operation(
@@ -57,17 +119,78 @@ class SetKeyFlags:
 )
 def grant_key(call: Call, request: GrantKey) -> Change:
     """Replace what the group may do with the key."""
-    record = call.target
     check_name(request.group, "group")
-    if record.owner is None:
-        raise Refused("a key without an owner is everybody's; groups are granted nothing on it", "refused.permission")
-    grants = {group: mask for group, mask in record.grants.items() if group != request.group}
-    if request.rights:
-        grants[request.group] = _checked(request.rights, record.object_type, record.shape.algorithm)
-    if len(grants) > GROUPS_PER_KEY_COUNT_MAX:
-        raise Invalid("a key is granted to at most 100 groups", "invalid.field")
-    detail = f"group {request.group} granted {request.rights:#x}"
-    return Change((Put(record.changed(call.now_us, grants=grants)),), Touched(record.id), detail=detail)
+    return _granted(call, request.group, request.rights)
+
+
+@operation(
+    GiveRights,
+    "key.give",
+    "KeyGive",
+    user=Right.MODIFY,
+    administrator=Access.KEYS,
+    targets=(Target(Right.MODIFY),),
+    configuration=True,
+)
+def give_rights(call: Call, request: GiveRights) -> Change:
+    """Add rights to what the grantee has."""
+    grantee = _grantee(request.group, request.user)
+    if request.user and call.desk.objects.record(KIND_USER, request.user, call.principal.realm) is None:
+        raise NotFound(f"there is no user {request.user}; create it first (`keystead user create`)")
+    if request.user and request.user == call.target.owner:
+        raise Refused("the key belongs to this user, who may do everything with it", "refused.permission")
+    if not request.rights:
+        raise Invalid("name at least one right to give", "invalid.field")
+    return _granted(call, grantee, call.target.grants.get(grantee, 0) | request.rights)
+
+
+@operation(
+    TakeRights,
+    "key.take",
+    "KeyTake",
+    user=Right.MODIFY,
+    administrator=Access.KEYS,
+    targets=(Target(Right.MODIFY, destroyed=True),),
+    configuration=True,
+)
+def take_rights(call: Call, request: TakeRights) -> Change:
+    """Take rights from what the grantee has."""
+    grantee = _grantee(request.group, request.user)
+    left = call.target.grants.get(grantee, 0) & ~request.rights
+    return _granted(call, grantee, 0 if left == Right.SEE and request.rights != Right.SEE else left)
+
+
+@operation(
+    ListGrants,
+    "key.grants",
+    "KeyGrants",
+    user=Right.MODIFY,
+    administrator=Access.KEYS,
+    targets=(Target(Right.MODIFY, destroyed=True),),
+)
+def list_grants(call: Call, _request: ListGrants) -> Grants:
+    """Return owner and grants."""
+    return grants_of(call.target)
+
+
+@operation(
+    SetOwner, "key.set_owner", "KeySetOwner", administrator=Access.KEYS, targets=(Target(Right.MODIFY, destroyed=True),)
+)
+def set_owner(call: Call, request: SetOwner) -> Change:
+    """Change the owner, from the next request on."""
+    record = call.target
+    if request.owner is None:
+        if not call.switches.global_keys:
+            raise Refused(
+                "a key of nobody is everybody's: that needs key_server.allow_global_keys", "refused.switched_off"
+            )
+        given = record.changed(call.now_us, owner=None, grants={})
+    else:
+        if call.desk.objects.record(KIND_USER, request.owner, call.principal.realm) is None:
+            raise NotFound(f"there is no user {request.owner}; create it first (`keystead user create`)")
+        given = given_to(record, request.owner, call.now_us)
+    detail = f"owner from {record.owner or 'nobody'} to {request.owner or 'nobody'}"
+    return Change((Put(given),), grants_of(given), detail=detail)
 
 
 @operation(SetKeyFlags, "key.set_flags", "KeySetFlags", administrator=Access.KEYS, targets=(Target(Right.MODIFY),))
@@ -80,9 +203,49 @@ def set_key_flags(call: Call, request: SetKeyFlags) -> Change:
     return Change((Put(changed),), Touched(record.id), detail=f"flags {flags}")
 
 
+def given_to(record: ManagedObject, owner: str, now_us: int) -> ManagedObject:
+    """Return an object as another user's; what that user was granted is among what owners may do."""
+    return record.changed(now_us, owner=owner, grants=without(record.grants, personal(owner)))
+
+
+def without(grants: Mapping[str, int], grantee: str) -> dict[str, int]:
+    """Return grants but for one grantee's."""
+    return {name: mask for name, mask in grants.items() if name != grantee}
+
+
+def grants_of(record: ManagedObject) -> Grants:
+    """Return the owner and everything that is granted, groups first."""
+    granted = [
+        Grant("", name.removeprefix(PERSONAL), mask) if name.startswith(PERSONAL) else Grant(name, "", mask)
+        for name, mask in record.grants.items()
+    ]
+    return Grants(record.id, record.owner, tuple(sorted(granted, key=lambda one: (one.user, one.group))))
+
+
+def _grantee(group: str, user: str) -> str:
+    if bool(group) == bool(user):
+        raise Invalid("name one group or one user", "invalid.field")
+    check_name(group or user, "group" if group else "user")
+    return group or personal(user)
+
+
+def _granted(call: Call, grantee: str, rights: int) -> Change:
+    record = call.target
+    if record.owner is None:
+        raise Refused("a key without an owner is everybody's; nothing is granted on it", "refused.permission")
+    grants = without(record.grants, grantee)
+    if rights:
+        grants[grantee] = _checked(rights, record.object_type, record.shape.algorithm)
+    if len(grants) > GROUPS_PER_KEY_COUNT_MAX:
+        raise Invalid("a key is granted to at most 100 groups and users", "invalid.field")
+    named = grantee.replace(":", " ") if grantee.startswith(PERSONAL) else f"group {grantee}"
+    changed = record.changed(call.now_us, grants=grants)
+    return Change((Put(changed),), grants_of(changed), detail=f"{named} granted {rights:#x}")
+
+
 def _checked(rights: int, object_type: int, algorithm: int) -> int:
     if rights < 0 or rights & ~int(GRANTABLE):
-        raise Invalid("groups are never granted changing or destroying", "invalid.field")
+        raise Invalid("groups and users are never granted changing or destroying", "invalid.field")
     if rights & ~int(_possible(object_type, algorithm)):
         raise Invalid("the key's algorithm cannot do this; grant only what it can", "invalid.field")
     return rights | int(Right.SEE)

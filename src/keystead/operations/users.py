@@ -1,10 +1,10 @@
-"""Key users: creating, listing, groups, disabling. A group exists as long as a user is in it.
+"""Key users: creating, listing, groups, disabling.
 
 Source: requirements KS-USR-001, 006, 007; KS-AUTH-013; KS-GEN-012; chapter Local users and groups.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,7 @@ def create_user(call: Call, request: CreateUser) -> Change:
     check_name(request.name, "user")
     if call.desk.objects.record(KIND_USER, request.name, call.principal.realm) is not None:
         raise Exists(f"there is a user {request.name} already; choose another name")
-    fields = {"groups": _groups(request.groups), "disabled": False}
+    fields = {"groups": checked_groups(request.groups), "disabled": False}
     record = Record(KIND_USER, new_id(call.now_us), request.name, fields, call.principal.realm)
     return _stored(record, f"user {request.name} created")
 
@@ -84,27 +84,27 @@ def list_users(call: Call, request: ListUsers) -> tuple[User, ...]:
     """Return users by name."""
     reader = call.desk.objects.reader
     loaded = reader.list_records(KIND_USER, request.after, USERS_LISTED_COUNT_MAX, call.principal.realm)
-    return tuple(_user(found.record) for found in loaded if isinstance(found.record, Record))
+    return tuple(user_of(found.record) for found in loaded if isinstance(found.record, Record))
 
 
 @operation(ShowUser, "user.show", "UserShow", administrator=Access.ANY)
 def show_user(call: Call, request: ShowUser) -> User:
     """Return one user."""
-    return _user(_found(call, request.name))
+    return user_of(found_user(call, request.name))
 
 
 @operation(SetGroups, "user.set_groups", "UserSetGroups", administrator=Access.USERS)
 def set_groups(call: Call, request: SetGroups) -> Change:
     """Replace the user's groups."""
-    record = _found(call, request.name)
-    groups = _groups(request.groups)
+    record = found_user(call, request.name)
+    groups = checked_groups(request.groups)
     return _stored(_with(record, {"groups": groups}), f"user {request.name} in groups {', '.join(groups) or '-'}")
 
 
 @operation(DisableUser, "user.disable", "UserDisable", administrator=Access.USERS)
 def disable_user(call: Call, request: DisableUser) -> Change:
     """Disable or enable the user."""
-    record = _found(call, request.name)
+    record = found_user(call, request.name)
     word = "disabled" if request.disabled else "enabled"
     return _stored(_with(record, {"disabled": request.disabled}), f"user {request.name} {word}")
 
@@ -122,7 +122,22 @@ def check_name(name: str, kind: str) -> None:
         )
 
 
-def _groups(groups: tuple[str, ...]) -> list[str]:
+def records_of(call: Call, kind: str) -> Iterator[Record]:
+    """Yield every record of a kind in the asker's realm, by handle."""
+    reader, after = call.desk.objects.reader, ""
+    while loaded := reader.list_records(kind, after, USERS_LISTED_COUNT_MAX, call.principal.realm):
+        for found in loaded:
+            if isinstance(found.record, Record):
+                yield found.record
+        after = loaded[-1].record.handle
+
+
+def checked_groups(groups: tuple[str, ...]) -> list[str]:
+    """Return names of groups as they are kept: each once, in order.
+
+    Raises:
+        Invalid: too many, or no names of groups.
+    """
     if len(groups) > GROUPS_PER_USER_COUNT_MAX:
         raise Invalid("a user is in at most 100 groups", "invalid.field")
     for group in groups:
@@ -130,14 +145,20 @@ def _groups(groups: tuple[str, ...]) -> list[str]:
     return sorted(set(groups))
 
 
-def _found(call: Call, name: str) -> Record:
+def found_user(call: Call, name: str) -> Record:
+    """Return a user's record.
+
+    Raises:
+        NotFound: there is no such user.
+    """
     record = call.desk.objects.record(KIND_USER, name, call.principal.realm)
     if record is None:
         raise NotFound(f"there is no user {name}")
     return record
 
 
-def _user(record: Record) -> User:
+def user_of(record: Record) -> User:
+    """Return a user as administrators see it."""
     return User(record.handle, tuple(record.fields.get("groups", ())), bool(record.fields.get("disabled")))
 
 
@@ -146,4 +167,4 @@ def _with(record: Record, changes: Mapping[str, Any]) -> Record:
 
 
 def _stored(record: Record, detail: str) -> Change:
-    return Change((Put(record),), _user(record), detail=detail)
+    return Change((Put(record),), user_of(record), detail=detail)

@@ -78,6 +78,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_answered",
+        "_asked_s",
         "_busy",
         "_expires",
         "_held",
@@ -95,6 +96,7 @@ class Connection(asyncio.Protocol):
         "_session",
         "_tls",
         "_transport",
+        "_turn",
         "_unsent_bytes",
         "_wake",
         "_weighed",
@@ -107,7 +109,9 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, listener: "TlsListener") -> None:
         self._listener = listener
-        self._wake, self._answered, self._now = listener.turn.wake, listener.turn.answered, listener.now
+        self._turn = listener.turn
+        self._wake, self._answered, self._now = self._turn.wake, self._turn.answered, listener.now
+        self._asked_s = 0.0  # when the turn began that took up the message which is being run; 0 = it is not timed
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = listener.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
@@ -139,6 +143,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Leave; a request that is being committed goes on, its reply is dropped."""
+        if self._session is None and not self.closing:
+            self._listener.count_refusal("left_before_handshake")
         self.closing = True
         self._listener.left(self)
 
@@ -196,7 +202,8 @@ class Connection(asyncio.Protocol):
         if self._outgoing.pending:
             self._transport.write(self._outgoing.read())
         if failure is not None:
-            self._listener.refused(self, getattr(failure, "reason", None) or type(failure).__name__)
+            why = getattr(failure, "reason", None) or type(failure).__name__
+            self._listener.refused(self, f"tls_{why.lower()}", why)
             self._close()
         elif done:
             self._open()
@@ -208,7 +215,7 @@ class Connection(asyncio.Protocol):
         try:
             identity, lasts_s = self._listener.identity(self._tls.getpeercert(binary_form=True) or b"")
         except KeysteadError as error:
-            self._listener.refused(self, error.message)
+            self._listener.refused(self, "certificate", error.message)
             self._close()
             return
         self._session = self._listener.open_session(Peer(identity, self.address))
@@ -262,6 +269,7 @@ class Connection(asyncio.Protocol):
             if not queue or self._busy or self._paused or self.closing or self._unsent_bytes > UNSENT_BYTES_MAX:
                 break
             self._busy = True
+            self._asked_s = self._turn.began_s
             session.handle(queue.pop(0), self._reply)
         self._serving = False
         if self._ragged and session.failure is not None and not queue and not self._busy:
@@ -294,8 +302,13 @@ class Connection(asyncio.Protocol):
         self._busy = False
         if self.closing:
             return
-        if not self._serving and not self._replies:
-            self._answered(self)
+        if self._serving:
+            self._turn.prompt_count += 1
+        else:
+            if self._asked_s:
+                self._turn.late_s.append(self._asked_s)
+            if not self._replies:
+                self._answered(self)
         self._replies.append(data)
         self._unsent_bytes += len(data)
 

@@ -19,9 +19,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from operator import attrgetter
+from time import perf_counter
 from typing import Any
 
 from keystead.core.errors import Unauthenticated
+from keystead.gate.histograms import Histogram
 from keystead.protocols.connections import Connection, Deadlines, Peer, Session
 from keystead.trust.x509 import ClientIdentity
 
@@ -33,6 +35,10 @@ SWEEP_S = 1.0
 IDENTITIES_COUNT_MAX = 2_000
 REFUSALS_LOGGED_PER_S_MAX = 20
 HANDSHAKE_NICE = 5
+ANSWER_BOUNDS_S = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+TIMED_EVERY_TURNS = 8  # a look at the clock is dear where a message takes some 25 us
+CAUSES_COUNT_MAX = 64
+TOO_MANY = "too_many_connections"
 
 log = logging.getLogger("keystead.listener")
 
@@ -43,6 +49,13 @@ class Turn:
     Args:
         before: Called once before any message of the turn (refresh of caches).
         after: Called once after all messages ran and before replies leave (log lines).
+
+    Attributes:
+        latency: How long messages took from the turn that took them up to the end of the one that answered them; of the
+            messages that one turn in eight took up.
+        began_s: When the turn began; 0 = it is not timed.
+        prompt_count: Messages that the turn answers itself.
+        late_s: When the timed turns began that took up the messages which are answered only now, after a commit.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, before: Callable[[], None], after: Callable[[], None]) -> None:
@@ -52,6 +65,11 @@ class Turn:
         self._ready: list[Connection] = []
         self._answered: list[Connection] = []
         self._scheduled = False
+        self.latency = Histogram(ANSWER_BOUNDS_S)
+        self._turns_count = 0
+        self.began_s = 0.0
+        self.prompt_count = 0
+        self.late_s: list[float] = []
 
     def wake(self, connection: "Connection") -> None:
         """Let a connection with received bytes take part, once in each turn."""
@@ -76,6 +94,8 @@ class Turn:
 
         For the same reason messages of one kind run together; the order among connections is nobody's.
         """
+        self._turns_count += 1
+        self.began_s = 0.0 if self._turns_count % TIMED_EVERY_TURNS else perf_counter()
         ready, self._ready = self._ready, []
         if ready:
             try:
@@ -97,8 +117,20 @@ class Turn:
             for connection in answered:
                 connection.abort()
         _each(answered, Connection.flush)
+        if self.began_s or self.late_s:
+            self._measure()
+        self.prompt_count = 0
         if self._ready and not self._scheduled:
             self._schedule()
+
+    def _measure(self) -> None:
+        """Time what was answered."""
+        now_s = perf_counter()
+        if self.began_s and self.prompt_count:
+            self.latency.add(now_s - self.began_s, self.prompt_count)
+        for began_s in self.late_s:
+            self.latency.add(now_s - began_s)
+        self.late_s.clear()
 
 
 _kind = attrgetter("kind")
@@ -126,6 +158,8 @@ class TlsListener:
 
     Attributes:
         deadlines: May be replaced at any time.
+        accepted_count: Connections since the process started.
+        refusals: Cause -> how many peers were turned away because of it.
     """
 
     def __init__(
@@ -145,7 +179,9 @@ class TlsListener:
         self._on_refused = on_refused
         self._loop = asyncio.get_running_loop()
         self._refused_count = 0
-        self._count_max = _connections_count_max()
+        self.accepted_count = 0
+        self.refusals: dict[str, int] = {}
+        self.count_max = _connections_count_max()
         self._connections: set[Connection] = set()
         self._unproven: dict[Connection, None] = {}  # in the order of their arrival
         self._held_bytes: dict[Connection, int] = {}
@@ -192,12 +228,13 @@ class TlsListener:
 
     def joined(self, connection: Connection) -> bool:
         """Count a connection in; when there are too many, the one that longest has not proven itself makes room."""
-        if len(self._connections) >= self._count_max:
+        self.accepted_count += 1
+        if len(self._connections) >= self.count_max:
             oldest = next(iter(self._unproven), None)
             if oldest is None:
-                self.refused(connection, "too many connections")
+                self.refused(connection, TOO_MANY, "too many connections")
                 return False
-            self.refused(oldest, "too many connections, and no handshake so far")
+            self.refused(oldest, TOO_MANY, "too many connections, and no handshake so far")
             oldest.abort()
             self.left(oldest)
         self._connections.add(connection)
@@ -222,19 +259,36 @@ class TlsListener:
         self._held_bytes[connection] = held_bytes
         if sum(self._held_bytes.values()) > HELD_BYTES_MAX:
             heaviest = max(self._held_bytes, key=self._held_bytes.__getitem__)
-            self.refused(heaviest, "too much in half messages and answers that nobody reads")
+            self.refused(heaviest, "too_much_held", "too much in half messages and answers that nobody reads")
             heaviest.abort()
             self.left(heaviest)
 
-    def refused(self, connection: Connection, why: str) -> None:
-        """Report a peer that was turned away."""
-        self.turn_away(connection.address, why)
+    def counts(self) -> tuple[int, int]:
+        """Return how many connections there are, and how many of them have not proven themselves yet."""
+        return len(self._connections), len(self._unproven)
 
-    def turn_away(self, address: str, why: str) -> None:
-        """Report a peer that was turned away; strangers must not fill the log."""
+    def refused(self, connection: Connection, cause: str, why: str) -> None:
+        """Report a peer that was turned away."""
+        self.turn_away(connection.address, cause, why)
+
+    def turn_away(self, address: str, cause: str, why: str) -> None:
+        """Report a peer that was turned away; strangers must not fill the log.
+
+        Args:
+            address: Of the peer.
+            cause: A word to count by; of many different ones, the later are counted together.
+            why: For people.
+        """
+        self.count_refusal(cause)
         self._refused_count += 1
         if self._refused_count <= REFUSALS_LOGGED_PER_S_MAX:
             self._on_refused(address, why)
+
+    def count_refusal(self, cause: str) -> None:
+        """Count a peer that was turned away, or that ended before it had proven itself."""
+        if cause not in self.refusals and len(self.refusals) >= CAUSES_COUNT_MAX:
+            cause = "other"
+        self.refusals[cause] = self.refusals.get(cause, 0) + 1
 
     def forget_identities(self) -> None:
         """Parse certificates anew: what names the user in them may have changed."""
@@ -243,6 +297,8 @@ class TlsListener:
     def _sweep(self) -> None:
         now = self.now()
         for connection in [c for c in self._connections if c.overdue(now, self.deadlines)]:
+            if connection in self._unproven:
+                self.count_refusal("handshake_timeout")
             connection.abort()
         unlogged_count = self._refused_count - REFUSALS_LOGGED_PER_S_MAX
         if unlogged_count > 0:

@@ -1,6 +1,6 @@
 """Where the node's services listen.
 
-Chapter: Key Server, Health Check, HSM. Rows: KS-KMIP-003, 004; KS-HCK-002; KS-HSM-017; KS-PORT-001.
+Chapter: Key Server, Health Check, HSM, Statistics. Rows: KS-KMIP-003, 004; KS-HCK-002; KS-HSM-017; KS-PORT-001.
 """
 
 from dataclasses import dataclass
@@ -33,6 +33,16 @@ class Health(Section):
     enabled: bool = described("Answer health checks", False)
     address: str = described("Address to listen on", "127.0.0.1")
     port: int = described("Port", 9080, minimum=0, maximum=65535)
+
+
+@section
+@dataclass(frozen=True, slots=True)
+class Metrics(Section):
+    """What the node counts about itself, for monitoring; plain HTTP, always on 127.0.0.1, off as delivered."""
+
+    name, title, access, own = "metrics", "Metrics", Access.SERVICES, True
+    enabled: bool = described("Show metrics at /metrics", False)
+    port: int = described("Port on 127.0.0.1", 9082, minimum=0, maximum=65535)
 
 
 @section

@@ -2,7 +2,7 @@
 
 import pytest
 
-from keystead.protocols.health.wire import BODY_BYTES_MAX, Head, read_head, response
+from keystead.protocols.health.wire import BODY_BYTES_MAX, Head, Page, read_head, response
 
 
 @pytest.mark.parametrize(
@@ -24,5 +24,5 @@ def test_heads(text: bytes, expected: Head | int) -> None:
 
 
 def test_an_answer_to_head_has_no_body() -> None:
-    assert response(200, b"{}", head_only=True).endswith(b"\r\n\r\n")
-    assert response(500, b"{}").startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert response(Page(200, b"{}"), head_only=True).endswith(b"\r\n\r\n")
+    assert response(Page(500, b"{}")).startswith(b"HTTP/1.1 500 Internal Server Error\r\n")

@@ -41,6 +41,7 @@ OPEN_SETTINGS: dict[str, dict[str, Any]] = {
     "legacy": {"algorithms": True, "modes": True},
     "kmip": {"address": "127.0.0.1", "port": 0},
     "health": {"enabled": True, "address": "127.0.0.1", "port": 0},
+    "metrics": {"enabled": True, "port": 0},
 }
 
 
@@ -153,6 +154,8 @@ def _write_ready(file: Path, config: NodeConfig, ports: dict[str, int]) -> None:
     }
     if "health" in ports:
         ready["health"] = {"url": f"http://127.0.0.1:{ports['health']}/"}
+    if "metrics" in ports:
+        ready["metrics"] = {"url": f"http://127.0.0.1:{ports['metrics']}/metrics"}
     beside = file.with_name(file.name + ".new")
     beside.write_text(json.dumps(ready, indent=1) + "\n")
     beside.replace(file)

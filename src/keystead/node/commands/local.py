@@ -1,4 +1,4 @@
-"""`keystead hsm | user | group | client-certificate | settings`: asking a running node at its local door.
+"""`keystead hsm | client-certificate | settings`: asking a running node at its local door.
 
 Source: design.md section 6 ("first door of the administrator"); requirements KS-HSM-016 to 020, 026, 050 to 053.
 """
@@ -20,14 +20,15 @@ from keystead.trust.root import Role
 _DECLARED = (key_server, services)
 
 
-def _ask(words: argparse.Namespace, operation: str, **fields: Any) -> Any:
+def ask_node(words: argparse.Namespace, operation: str, **fields: Any) -> Any:
+    """Run an operation at the local door of the node that the words name; see `protocols.local.client.ask`."""
     config = read_config(Path(words.data).absolute())
     return ask(unix_address(config.local_socket), operation, **fields)
 
 
 def hsm_status(words: argparse.Namespace) -> int:
     """Print the three lines of KS-HSM-020."""
-    status = _ask(words, "module.show")
+    status = ask_node(words, "module.show")
     state = "Activated" if status["activated"] else "Initialised, locked" if status["initialised"] else "Uninitialised"
     print(f"HSM Status: {state} ({status['kind']} module)")
     print(f"Crypto-user logged in: {'yes' if status['crypto_user_logged_in'] else 'no'}")
@@ -52,7 +53,7 @@ def hsm_login(words: argparse.Namespace) -> int:
 
 def hsm_logout(words: argparse.Namespace) -> int:
     """Log a role out; the crypto user's logout locks the node."""
-    _ask(words, "module.logout", role=words.role)
+    ask_node(words, "module.logout", role=words.role)
     print(f"{words.role}: logged out")
     return 0
 
@@ -65,30 +66,15 @@ def hsm_switch(words: argparse.Namespace) -> int:
         "enable-key-cache": ("module.set_key_cache", {"enabled": True}, "secure key cache enabled"),
         "disable-key-cache": ("module.set_key_cache", {"enabled": False}, "secure key cache disabled"),
     }[words.verb]
-    changed = _ask(words, operation, **fields)["changed"]
+    changed = ask_node(words, operation, **fields)["changed"]
     print(done if changed else f"already in this state: {done}")
-    return 0
-
-
-def user_create(words: argparse.Namespace) -> int:
-    """Create a key user."""
-    _ask(words, "user.create", name=words.name, groups=words.group or [])
-    print(f"user {words.name} created")
-    return 0
-
-
-def user_list(words: argparse.Namespace) -> int:
-    """List key users."""
-    for user in _ask(words, "user.list"):
-        state = "disabled" if user["disabled"] else "enabled"
-        print(f"{user['name']}  {state}  groups: {', '.join(user['groups']) or '-'}")
     return 0
 
 
 def client_certificate(words: argparse.Namespace) -> int:
     """Certify a user's client; without a request the key is made and written to OUT.key, once."""
     request = Path(words.request).read_text() if words.request else None
-    issued = _ask(words, "certificate.issue", user=words.user, request_pem=request, validity_days=words.days)
+    issued = ask_node(words, "certificate.issue", user=words.user, request_pem=request, validity_days=words.days)
     out = Path(words.out)
     make_file(out.with_suffix(".pem"), issued["certificate"].encode())
     if issued["key"] is not None:
@@ -103,7 +89,7 @@ def client_certificate(words: argparse.Namespace) -> int:
 
 def settings_show(words: argparse.Namespace) -> int:
     """Print settings, one a line."""
-    for section, fields in _ask(words, "settings.read", section=words.section or "").items():
+    for section, fields in ask_node(words, "settings.read", section=words.section or "").items():
         for name, value in fields.items():
             print(f"{section}.{name}={str(value).lower() if isinstance(value, bool) else value}")
     return 0
@@ -119,7 +105,7 @@ def settings_set(words: argparse.Namespace) -> int:
     if SECTIONS[section].own:
         _set_own(words, section, {field: parsed})
     else:
-        _ask(words, "settings.change", section=section, field=field, value=parsed)
+        ask_node(words, "settings.change", section=section, field=field, value=parsed)
     print(f"{place} is now {value}")
     return 0
 

@@ -14,6 +14,7 @@ from keystead.core.errors import Invalid, Refused
 from keystead.core.secret import Secret
 from keystead.gate.operation import REGISTRY
 from keystead.node.commands.answers import Answers
+from keystead.node.doctor.folders import note_verification
 from keystead.node.folder import NodeConfig, make_file, read_config, unix_address
 from keystead.node.opening import OWN, SHARED, open_parts
 from keystead.node.supervisor import Supervisor
@@ -73,6 +74,8 @@ def _settings(words: argparse.Namespace) -> dict[str, dict[str, object]]:
         library = str(Path(words.pkcs11).absolute())
         place = {"library": library, "token_label": words.token_label, "token_slot": words.token_slot}
         places["module"] = {"kind": "pkcs11", **place}
+    if words.metrics_port is not None:
+        places["metrics"] = {"enabled": True, "port": words.metrics_port}
     return places
 
 
@@ -126,7 +129,8 @@ def _check(config: NodeConfig, *, accept_rollback: bool) -> None:
 
 def verify(words: argparse.Namespace) -> int:
     """Walk both stores and name every row that was altered, moved, deleted, inserted or rolled back."""
-    parts = open_parts(read_config(Path(words.data).absolute()), check=False)
+    config = read_config(Path(words.data).absolute())
+    parts = open_parts(config, check=False)
     findings = []
     seen = Witness(parts).read()
     shared = "shared store" if parts.config.store else "store.db"
@@ -145,6 +149,7 @@ def verify(words: argparse.Namespace) -> int:
         findings += [(name, finding) for finding in report.findings]
     for name, finding in findings:
         print(f"{name}: {finding.kind} {finding.id}: {finding.what}; {finding.advice}")
+    note_verification(config.verified, time.time(), len(findings))
     return 1 if findings else 0
 
 

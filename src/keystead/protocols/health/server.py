@@ -1,4 +1,6 @@
-"""Answers health checks: `/` tells whether the server accepts requests, `/ready` tests the path to the module.
+"""Answers plain HTTP: a listener for a few pages, and the two pages of the health check.
+
+`/` tells whether the server accepts requests, `/ready` tests the path to the module.
 
 `/` succeeds even when every key server is stopped (KS-HCK-004) and fails when the store cannot be reached (AMB-27);
 `/ready` reports each part and is 500 while the node is locked. No connection or no answer means "down" (KS-HCK-003).
@@ -8,9 +10,9 @@ Source: requirements KS-HCK-001 to 005.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
-from keystead.protocols.health.wire import HEAD_BYTES_MAX, Head, read_head, response
+from keystead.protocols.health.wire import HEAD_BYTES_MAX, Head, Page, read_head, response
 
 REQUEST_S_MAX = 10.0
 CONNECTIONS_COUNT_MAX = 200
@@ -18,18 +20,22 @@ REQUESTS_PER_S_MAX = 500
 
 Check = Callable[[], Awaitable[dict[str, bool]]]
 """Asks the parts of the node; all true = ready."""
+Render = Callable[[], Awaitable[Page]]
 
 
-class HealthServer:
-    """The health listener.
+def _empty(status: int) -> Page:
+    return Page(status, b"{}\n")
+
+
+class PageServer:
+    """A listener that answers a few paths; what strangers send it is limited in size, rate and time (KS-HCK-005).
 
     Args:
-        alive: Parts that `/` depends on.
-        ready: Parts that `/ready` depends on.
+        pages: Path -> what is there.
     """
 
-    def __init__(self, alive: Check, ready: Check) -> None:
-        self._checks = {"/": alive, "/ready": ready}
+    def __init__(self, pages: Mapping[str, Render]) -> None:
+        self._pages = pages
         self._server: asyncio.Server | None = None
         self._waiting: dict[asyncio.StreamWriter, None] = {}  # the one that has been silent longest comes first
         self._second = 0
@@ -58,10 +64,10 @@ class HealthServer:
                         writer.write(await self._answer(head))
                     else:
                         keep = False
-                        writer.write(response(head, b"{}\n"))
+                        writer.write(response(_empty(head)))
                     await writer.drain()
         except asyncio.LimitOverrunError:
-            writer.write(response(413, b"{}\n"))
+            writer.write(response(_empty(413)))
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
             pass
         finally:
@@ -82,11 +88,29 @@ class HealthServer:
         self._requests_count = self._requests_count + 1 if second == self._second else 1
         self._second = second
         if self._requests_count > REQUESTS_PER_S_MAX:
-            return response(429, b"{}\n", head_only=head.method == "HEAD")
-        check = self._checks.get(head.path)
-        if check is None:
-            return response(404, b"{}\n", head_only=head.method == "HEAD", keep=head.keep)
+            return response(_empty(429), head_only=head.method == "HEAD")
+        render = self._pages.get(head.path)
+        page = _empty(404) if render is None else await render()
+        return response(page, head_only=head.method == "HEAD", keep=head.keep)
+
+
+class HealthServer(PageServer):
+    """The health listener.
+
+    Args:
+        alive: Parts that `/` depends on.
+        ready: Parts that `/ready` depends on.
+    """
+
+    def __init__(self, alive: Check, ready: Check) -> None:
+        super().__init__({"/": _page(alive), "/ready": _page(ready)})
+
+
+def _page(check: Check) -> Render:
+    async def render() -> Page:
         parts = await check()
         status = 200 if all(parts.values()) else 500
         body = json.dumps({"status": "up" if status == 200 else "unavailable", **parts}).encode() + b"\n"
-        return response(status, body, head_only=head.method == "HEAD", keep=head.keep)
+        return Page(status, body)
+
+    return render

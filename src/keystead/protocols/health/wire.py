@@ -50,15 +50,24 @@ def read_head(data: bytes) -> Head | int:
     return Head(method, target.partition("?")[0], int(length), keep)
 
 
-def response(status: int, body: bytes, *, head_only: bool = False, keep: bool = False) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is answered to a request."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+
+
+def response(page: Page, *, head_only: bool = False, keep: bool = False) -> bytes:
     """Return a whole response."""
     lines = (
-        f"HTTP/1.1 {status} {_PHRASES[status]}",
-        "Content-Type: application/json",
-        f"Content-Length: {len(body)}",
+        f"HTTP/1.1 {page.status} {_PHRASES[page.status]}",
+        f"Content-Type: {page.content_type}",
+        f"Content-Length: {len(page.body)}",
         "Cache-Control: no-store",
         f"Connection: {'keep-alive' if keep else 'close'}",
         "",
         "",
     )
-    return "\r\n".join(lines).encode("ascii") + (b"" if head_only else body)
+    return "\r\n".join(lines).encode("ascii") + (b"" if head_only else page.body)

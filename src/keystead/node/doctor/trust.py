@@ -1,0 +1,118 @@
+"""Checks of what the node relies on: clock, certificates, security module, witness, stores."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from cryptography import x509
+
+from keystead.core.errors import KeysteadError
+from keystead.core.records import KIND_CERTIFICATE, Record
+from keystead.node.doctor.findings import DAY_S, Examined, Finding, Severity
+from keystead.node.opening import open_module
+from keystead.node.witness import Witness
+from keystead.protocols.local.wire import plain
+from keystead.trust.root import Role
+
+_SET_CLOCK = "Set the clock (`timedatectl`) and keep it right with NTP; dates of keys do not go back with it."
+_RENEW = {
+    "CA": "Plan a new node or CA now: every client needs a new certificate from it.",
+    "server": "It cannot be renewed yet: make a new node with `keystead init` and move the clients, or ask for help.",
+}
+
+
+def clock(node: Examined) -> Iterator[Finding]:
+    """Dates of keys and of certificates are judged by the clock."""
+    if node.parts is not None:
+        newest_s = max(store.anchor().at_us for store in (node.parts.shared, node.parts.own)) / 1e6
+        behind_s = newest_s - node.now_s
+        if behind_s > node.thresholds.clock_behind_s:
+            what = f"The clock is {behind_s:.0f} s behind the newest change: it was set back."
+            yield Finding(Severity.ERROR, "clock", what, _SET_CLOCK)
+    for name, pem in node.certificates().items():
+        certificate = x509.load_pem_x509_certificate(pem.encode())
+        if node.now_s < certificate.not_valid_before_utc.timestamp():
+            what = f"By the clock it is {_day(node.now_s)}, before the {name} certificate was made."
+            yield Finding(Severity.ERROR, "clock", what, _SET_CLOCK)
+
+
+def certificates(node: Examined) -> Iterator[Finding]:
+    """An expired certificate ends every connection."""
+    for name, pem in node.certificates().items():
+        ends_s = x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc.timestamp()
+        if ends_s < node.now_s:
+            what = f"The {name} certificate expired on {_day(ends_s)}; clients refuse it."
+            yield Finding(Severity.ERROR, "certificates", what, _RENEW[name])
+        elif ends_s - node.now_s < node.thresholds.expiry_days * DAY_S:
+            days = int((ends_s - node.now_s) / DAY_S)
+            what = f"The {name} certificate expires in {days} days, on {_day(ends_s)}."
+            yield Finding(Severity.WARNING, "certificates", what, _RENEW[name])
+
+
+def client_certificates(node: Examined) -> Iterator[Finding]:
+    """A client whose certificate expires is shut out; one that has a newer certificate already is not told of."""
+    if node.parts is None:
+        return
+    last_s: dict[str, float] = {}
+    reader = node.parts.shared.reader()
+    try:
+        after = ""
+        while loaded := reader.list_records(KIND_CERTIFICATE, after):
+            for record in (one.record for one in loaded if isinstance(one.record, Record)):
+                if record.fields["revoked"] is None:
+                    user = str(record.fields["user"])
+                    last_s[user] = max(last_s.get(user, 0.0), float(record.fields["not_after_s"]))
+            after = loaded[-1].record.handle
+    finally:
+        reader.close()
+    for user, ends_s in sorted(last_s.items()):
+        if ends_s - node.now_s < node.thresholds.expiry_days * DAY_S:
+            ended = ends_s < node.now_s
+            what = f"The last client certificate of {user} {'expired' if ended else 'expires'} on {_day(ends_s)}."
+            advice = f"Issue a new one with `keystead client-certificate {user}`, or delete the user."
+            yield Finding(Severity.WARNING, "client_certificates", what, advice)
+
+
+def module(node: Examined) -> Iterator[Finding]:
+    """A role whose attempts are used up is blocked until it is set up again."""
+    status = node.module
+    if status is None and node.parts is not None:
+        status = plain(open_module(node.parts).status())
+    if status is None:
+        return
+    if not status["initialised"]:
+        yield Finding(
+            Severity.ERROR, "module", "The security module has no partition.", "Restore module.state from a backup."
+        )
+    for role, left in status["attempts_left"].items():
+        few = 1 if role == Role.SECURITY_OFFICER else node.thresholds.attempts_left
+        if left == 0:
+            what = f"The {role} is blocked: too many wrong logins."
+            yield Finding(Severity.ERROR, "module", what, "Find out who tried. The role has to be set up again.")
+        elif left <= few:
+            what = f"The {role} has {left} login attempts left."
+            advice = "Find out who tried; the next right login gives all attempts back."
+            yield Finding(Severity.WARNING, "module", what, advice)
+
+
+def witness(node: Examined) -> Iterator[Finding]:
+    """Only the witness, outside the data folder, can tell that a whole folder was put back to an earlier day."""
+    if node.parts is None or node.config.dev:
+        return
+    path = node.config.witness
+    try:
+        held = Witness(node.parts)
+        if not held.read():
+            yield Finding(
+                Severity.WARNING,
+                "witness",
+                f"There is no witness at {path}: a folder put back to an earlier day goes unnoticed.",
+                "Serve the node: it writes one about once a second, if its account may write beside the node key.",
+            )
+        held.compare()
+    except KeysteadError as error:
+        advice = "If you restored a backup on purpose: `keystead serve --accept-rollback`. Otherwise find out who did."
+        yield Finding(Severity.ERROR, "witness", f"The witness contradicts the stores: {error.message}.", advice)
+
+
+def _day(at_s: float) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d")
