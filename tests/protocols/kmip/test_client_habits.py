@@ -210,3 +210,114 @@ def test_tape_library_puts_the_templates_name_inside_the_template(alice: Connect
     made = one(alice, (1, 0), "Create", object_type, from_template)
     key = target(made.value(Tag.UNIQUE_IDENTIFIER))
     assert told(one(alice, (1, 0), "GetAttributes", key, *names("Object Group")))["Object Group"][2] == "tapes"
+
+
+def raw_key(data: bytes, *attributes: Node) -> tuple[Node, ...]:
+    """Payload of a Register of 1.x for an AES key."""
+    block = nodes.structure(
+        Tag.KEY_BLOCK,
+        nodes.enumeration(Tag.KEY_FORMAT_TYPE, enum_value("KeyFormatType", "Raw")),
+        nodes.structure(Tag.KEY_VALUE, nodes.byte_string(Tag.KEY_MATERIAL, data)),
+        nodes.enumeration(Tag.CRYPTOGRAPHIC_ALGORITHM, enum_value("CryptographicAlgorithm", "AES")),
+        nodes.integer(Tag.CRYPTOGRAPHIC_LENGTH, 8 * len(data)),
+    )
+    return (*aes(*attributes, bits=8 * len(data)), nodes.structure(Tag.SYMMETRIC_KEY, block))
+
+
+@pytest.mark.parametrize("version", [(1, 0), (1, 4)], ids=str)
+def test_firewall(alice: Connection, version: Version) -> None:
+    """User and password beside the certificate; each name gives exactly its key; batches of Locate."""
+    credential = nodes.structure(
+        Tag.AUTHENTICATION,
+        nodes.structure(
+            Tag.CREDENTIAL,
+            nodes.enumeration(Tag.CREDENTIAL_TYPE, 1),
+            nodes.structure(
+                Tag.CREDENTIAL_VALUE, nodes.text(Tag.USERNAME, "alice"), nodes.text(Tag.PASSWORD, "not looked at")
+            ),
+        ),
+    )
+    keys = {}
+    for number in range(3):
+        named = attribute("Name", name_value(f"tunnel-{number}"))
+        made = answers(
+            alice.ask(message(version, item("Register", *raw_key(bytes([number]) * 32, named)), header=[credential]))
+        )
+        keys[f"tunnel-{number}"] = made[0].value(Tag.UNIQUE_IDENTIFIER)
+        one(alice, version, "Activate", target(keys[f"tunnel-{number}"]))
+    asked = [
+        item("Locate", attribute("Name", name_value(name)), batch_id=bytes([number]))
+        for number, name in enumerate(keys)
+    ]
+    found = answers(alice.ask(message(version, *asked, header=[credential])))
+    assert [answer.values(Tag.UNIQUE_IDENTIFIER) for answer in found] == [[key] for key in keys.values()]
+    for number, key in enumerate(keys.values()):
+        _, material = key_material(one(alice, version, "Get", target(key)))
+        assert material[2] == bytes([number]) * 32
+        one(alice, version, "Revoke", target(key), revocation())
+        one(alice, version, "Destroy", target(key))
+
+
+def revocation() -> Node:
+    return nodes.structure(Tag.REVOCATION_REASON, nodes.enumeration(Tag.REVOCATION_REASON_CODE, 5))
+
+
+@pytest.mark.row("KS-KMIP-019", "KS-KMIP-020")
+def test_backup_server(alice: Connection) -> None:
+    """1.4; a pair of RSA-2048 by name; a Key Value with anything but the key in it breaks the client."""
+
+    def of(name: str, mask: int) -> tuple[Node, ...]:
+        return attribute("Name", name_value(name)), attribute("Cryptographic Usage Mask", nodes.integer(0, mask))
+
+    rsa = attribute("Cryptographic Algorithm", nodes.enumeration(0, enum_value("CryptographicAlgorithm", "RSA")))
+    pair = (
+        nodes.structure(Tag.COMMON_TEMPLATE_ATTRIBUTE, rsa, attribute("Cryptographic Length", nodes.integer(0, 2048))),
+        nodes.structure(Tag.PRIVATE_KEY_TEMPLATE_ATTRIBUTE, *of("backup private", 0x28)),
+        nodes.structure(Tag.PUBLIC_KEY_TEMPLATE_ATTRIBUTE, *of("backup public", 0x14)),
+    )
+    assert one(alice, (1, 4), "Locate", attribute("Name", name_value("backup public"))).payload is not None
+    made = one(alice, (1, 4), "CreateKeyPair", *pair)
+    for tag, name in (
+        (Tag.PRIVATE_KEY_UNIQUE_IDENTIFIER, "backup private"),
+        (Tag.PUBLIC_KEY_UNIQUE_IDENTIFIER, "backup public"),
+    ):
+        key = made.value(tag)
+        one(alice, (1, 4), "Activate", target(key))
+        found = one(alice, (1, 4), "Locate", attribute("Name", name_value(name)))
+        assert found.values(Tag.UNIQUE_IDENTIFIER) == [key]
+        key_format, _ = key_material(one(alice, (1, 4), "Get", target(key)))
+        assert key_format == enum_value("KeyFormatType", "PKCS_1")
+        one(alice, (1, 4), "Revoke", target(key), revocation())
+        one(alice, (1, 4), "Destroy", target(key))
+
+
+@pytest.mark.row("KS-KMIP-031")
+def test_file_storage(alice: Connection) -> None:
+    """1.4; the state is asked every minute; Re-key makes a new key, the old one stays active, links both ways; Check."""
+    made = one(alice, (1, 4), "Create", *aes()).value(Tag.UNIQUE_IDENTIFIER)
+    for added in (
+        attribute("Name", name_value("tenant 7")),
+        text_attribute("Object Group", "tenants"),
+        text_attribute("Operation Policy Name", "default"),
+    ):
+        one(alice, (1, 4), "AddAttribute", target(made), added)
+    one(alice, (1, 4), "Activate", target(made))
+    polled = told(one(alice, (1, 4), "GetAttributes", target(made), *names("State", "Activation Date")))
+    assert polled["State"][2] == enum_value("State", "Active")
+    assert "Activation Date" in polled
+    replaced = one(alice, (1, 4), "ReKey", target(made)).value(Tag.UNIQUE_IDENTIFIER)
+    assert replaced != made
+    links = {
+        key: told(one(alice, (1, 4), "GetAttributes", target(key), *names("Link", "State"))) for key in (made, replaced)
+    }
+    for key, other in ((made, replaced), (replaced, made)):
+        assert links[key]["Link"][2][1][2] == other
+        assert links[key]["State"][2] == enum_value("State", "Active")
+    found = one(alice, (1, 4), "Locate", attribute("Name", name_value("tenant 7")))
+    assert found.values(Tag.UNIQUE_IDENTIFIER) == [replaced]
+    checked = one(alice, (1, 4), "Check", target(replaced), nodes.integer(Tag.CRYPTOGRAPHIC_USAGE_MASK, 0x0C))
+    assert checked.value(Tag.UNIQUE_IDENTIFIER) == replaced
+    assert (
+        key_material(one(alice, (1, 4), "Get", target(made)))[1]
+        != key_material(one(alice, (1, 4), "Get", target(replaced)))[1]
+    )
