@@ -4,8 +4,9 @@ Law of the table: the owner may do everything; a member of a group what it was g
 else the key does not exist. The table is complete: an operation on objects that is not in it fails a test.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,12 +57,14 @@ from tests.support.builders import (
     PERMISSIVE,
     Node,
     a_key,
+    a_node,
     a_user,
     attributes,
     creation,
     enumeration,
     registration,
 )
+from tests.support.engines import ENGINES
 
 GCM = CipherParameters(mode=9, random_iv=True)
 CMAC, CTR = CipherParameters(mode=7), CipherParameters(mode=6)
@@ -114,6 +117,13 @@ GRANTS = [Right.SEE, Right.ENCRYPT, Right.DECRYPT, Right.EXPORT, Right.DERIVE]
 OF_GRANTS = ("key.grant", "key.give", "key.take", "key.grants")
 
 EVERY_ROW = pytest.mark.parametrize("name", MATRIX)
+
+
+@pytest.fixture(params=list(ENGINES))
+def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
+    """On both stores: clients may configure and export keys; nothing outdated."""
+    with a_node(tmp_path, PERMISSIVE, ENGINES[request.param](tmp_path)) as node:
+        yield node
 
 
 @pytest.fixture

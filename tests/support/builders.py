@@ -25,7 +25,7 @@ from keystead.gate.objects import Objects
 from keystead.operations.requests import Activate, Create, Created, GetAttributes, KeyBlock, Register
 from keystead.storage.creation import create_store
 from keystead.storage.sqlite import open_store
-from keystead.storage.store import StoreKeys
+from keystead.storage.store import Store, StoreKeys
 from keystead.trust.keyring import Keyring
 from keystead.trust.root import Role
 from tests.support.modules import Bench
@@ -64,11 +64,12 @@ class Node:
         log: The activity log's file.
     """
 
-    def __init__(self, folder: Path, switches: Switches = PERMISSIVE) -> None:
+    def __init__(self, folder: Path, switches: Switches = PERMISSIVE, store: Store | None = None) -> None:
         self.path = folder / "store.db"
         self.log = folder / "activity.log"
-        copyfile(_empty_store(), self.path)
-        store = open_store(self.path, KEYS, insecure_no_flush=True)
+        if store is None:
+            copyfile(_empty_store(), self.path)
+            store = open_store(self.path, KEYS, insecure_no_flush=True)
         self._bench = Bench()
         self.module = self._bench.unlocked()
         self.module.set_key_cache(enabled=True)
@@ -155,9 +156,9 @@ def _empty_store() -> Path:
 
 
 @contextmanager
-def a_node(folder: Path, switches: Switches = PERMISSIVE) -> Iterator[Node]:
-    """A node that is closed in the end."""
-    node = Node(folder, switches)
+def a_node(folder: Path, switches: Switches = PERMISSIVE, store: Store | None = None) -> Iterator[Node]:
+    """A node that is closed in the end; on a store of its own unless one is given."""
+    node = Node(folder, switches, store)
     try:
         yield node
     finally:

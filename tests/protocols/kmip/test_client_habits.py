@@ -293,7 +293,7 @@ def test_backup_server(alice: Connection) -> None:
 
 @pytest.mark.row("KS-KMIP-031")
 def test_file_storage(alice: Connection) -> None:
-    """1.4; the state is asked every minute; Re-key makes a new key, the old one stays active, links both ways; Check."""
+    """1.4; asks the state every minute; Re-key makes a new key, the old one stays active, links both ways."""
     made = one(alice, (1, 4), "Create", *aes()).value(Tag.UNIQUE_IDENTIFIER)
     for added in (
         attribute("Name", name_value("tenant 7")),
