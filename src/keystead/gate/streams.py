@@ -33,7 +33,7 @@ class Stream:
         who: Began it: kind, realm and name.
         kind: Name of the operation.
         target: Id of the object, "" without one.
-        key: Where the keyring keeps what it holds of keys; None when it holds none.
+        is_keyed: What has come of it holds a key, so the keyring keeps it.
         state: What has come of it, where no key is part of that.
         used_us: When it was last used.
     """
@@ -41,7 +41,7 @@ class Stream:
     who: tuple[str, str, str]
     kind: str
     target: str
-    key: tuple[str, bytes] | None
+    is_keyed: bool
     state: Any
     used_us: int
 
@@ -65,16 +65,14 @@ class Streams:
         if own >= STREAMS_PER_USER_COUNT_MAX or len(self._streams) >= STREAMS_COUNT_MAX:
             raise Limited("too many streams are open; finish some of them first", RETRY_AFTER_S)
         correlation = secrets.token_bytes(CORRELATION_BYTES)
-        key = None
         if keyed:
-            if call.desk.keyring.ready is None:
+            held = call.desk.keyring.streams
+            if held is None:
                 raise Unavailable(
                     "data in pieces needs the secure key cache; send all of it in one request", "unavailable.locked"
                 )
-            key = ("stream", correlation)
-            call.desk.keyring.keep(key, state)
-            state = None
-        self._streams[correlation] = Stream(who, kind, target, key, state, call.now_us)
+            held[correlation] = state
+        self._streams[correlation] = Stream(who, kind, target, keyed, None if keyed else state, call.now_us)
         return correlation
 
     def state_of(self, call: "Call", correlation: bytes, kind: str, target: str) -> Any:
@@ -87,8 +85,8 @@ class Streams:
         stream = self._streams.get(correlation)
         state = None
         if stream is not None and (stream.who, stream.kind, stream.target) == (_who(call.principal), kind, target):
-            ready = call.desk.keyring.ready
-            state = stream.state if stream.key is None else None if ready is None else ready.get(stream.key)
+            held = call.desk.keyring.streams
+            state = stream.state if not stream.is_keyed else None if held is None else held.get(correlation)
             stream.used_us = call.now_us
         if state is None:
             raise Invalid("there is no such stream; begin anew, without a Correlation Value", "invalid.field")
@@ -96,10 +94,10 @@ class Streams:
 
     def end(self, call: "Call", correlation: bytes) -> None:
         """Forget a stream."""
-        stream = self._streams.pop(correlation, None)
-        ready = call.desk.keyring.ready
-        if stream is not None and stream.key is not None and ready is not None:
-            ready.pop(stream.key, None)
+        self._streams.pop(correlation, None)
+        held = call.desk.keyring.streams
+        if held is not None:
+            held.pop(correlation, None)
 
     def count(self) -> int:
         """Tell how many streams are open."""

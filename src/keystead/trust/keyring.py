@@ -34,18 +34,20 @@ READY_COUNT_MAX = 32_768  # plans of all operations together; at most 3 KB each 
 class _Held:
     """What is held between calls while the secure key cache works; dropped as a whole."""
 
-    __slots__ = ("is_dropped", "openers", "ready", "realm_keys")
+    __slots__ = ("is_dropped", "openers", "ready", "realm_keys", "streams")
 
     def __init__(self) -> None:
         self.realm_keys: dict[str, LockedSecret] = {}
         self.openers: dict[PlaceFields, Opener] = {}
         self.ready: dict[Any, Any] = {}
+        self.streams: dict[bytes, Any] = {}
         self.is_dropped = False
 
     def drop(self) -> None:
         self.is_dropped = True
         self.openers.clear()
         self.ready.clear()
+        self.streams.clear()
         for key in self.realm_keys.values():
             key.wipe()
         self.realm_keys.clear()
@@ -64,6 +66,8 @@ class Keyring:
         ready: Plans and prepared ciphers of served keys, kept by whoever made them; None while nothing may be held
             between calls. Emptied and replaced when the module locks or the cache is switched, so ask for it each time
             and add to it with `keep` only.
+        streams: What streams of data in pieces hold of keys, by Correlation Value; comes and goes as `ready` does, but
+            whoever adds to it bounds it.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Keyring:
         self._lock = threading.Lock()  # never held while the module is asked: its watchers come here under its lock
         self._held: _Held | None = None
         self.ready: dict[Any, Any] | None = None
+        self.streams: dict[bytes, Any] | None = None
         root.watch(self._module_changed)
         self._module_changed()
 
@@ -153,7 +158,7 @@ class Keyring:
     def holds_keys(self) -> bool:
         """Tell whether anything is held between calls."""
         held = self._held
-        return held is not None and bool(held.realm_keys or held.openers or held.ready)
+        return held is not None and bool(held.realm_keys or held.openers or held.ready or held.streams)
 
     def cipher_count(self) -> int:
         """Tell how many ciphers are ready."""
@@ -198,6 +203,7 @@ class Keyring:
                 self._held.drop()
             self._held = _Held() if status.activated and status.key_cache else None
             self.ready = None if self._held is None else self._held.ready
+            self.streams = None if self._held is None else self._held.streams
 
 
 def _realm_context(realm: str) -> bytes:
