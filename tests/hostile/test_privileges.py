@@ -229,12 +229,14 @@ def test_a_batch_stops_at_the_first_failure(bob: Wire) -> None:
     assert [answer.reason for answer in told] == ["", "ItemNotFound"]
 
 
-def test_a_batch_that_would_have_to_be_undone_is_not_begun(bob: Wire) -> None:
+def test_a_batch_that_is_undone_leaves_nothing(bob: Wire) -> None:
+    """Not the objects, and not the key bytes that an item before the failure was to tell."""
     undo = [nodes.enumeration(Tag.BATCH_ERROR_CONTINUATION_OPTION, 3)]
     created = item("Create", key_type(), attributes((1, 4)))
     before = len(bob.told((1, 4), item("Locate"))[0].values(Tag.UNIQUE_IDENTIFIER))
-    told = bob.told((1, 4), created, created, header=undo)
-    assert all(answer.reason for answer in told)
+    told = bob.told((1, 4), created, item("Get"), item("Get", target("nothing")), created, header=undo)
+    assert [answer.reason for answer in told] == ["", "", "ItemNotFound"]
+    assert [answer.payload for answer in told[:2]] == [None, None]
     assert len(bob.told((1, 4), item("Locate"))[0].values(Tag.UNIQUE_IDENTIFIER)) == before
 
 
