@@ -235,7 +235,7 @@ def test_a_batch_that_is_undone_leaves_nothing(bob: Wire) -> None:
     created = item("Create", key_type(), attributes((1, 4)))
     before = len(bob.told((1, 4), item("Locate"))[0].values(Tag.UNIQUE_IDENTIFIER))
     told = bob.told((1, 4), created, item("Get"), item("Get", target("nothing")), created, header=undo)
-    assert [answer.reason for answer in told] == ["", "", "ItemNotFound"]
+    assert [answer.reason for answer in told] == ["OperationUndone", "OperationUndone", "ItemNotFound"]
     assert [answer.payload for answer in told[:2]] == [None, None]
     assert len(bob.told((1, 4), item("Locate"))[0].values(Tag.UNIQUE_IDENTIFIER)) == before
 

@@ -115,11 +115,13 @@ def _answer(found: Node) -> Answer:
     values = {child[0]: child[2] for child in found[2]}
     operation = values.get(Tag.OPERATION)
     reason = values.get(Tag.RESULT_REASON)
-    assert (values[Tag.RESULT_STATUS] == 0) is (reason is None)
+    status = enum_name("ResultStatus", values[Tag.RESULT_STATUS])
+    assert (status in {"Success", "OperationUndone"}) is (reason is None)
+    failure = status if status == "OperationUndone" else ""
     return Answer(
         "" if operation is None else enum_name("Operation", operation),
         values.get(Tag.UNIQUE_BATCH_ITEM_ID),
-        "" if reason is None else enum_name("ResultReason", reason),
+        failure if reason is None else enum_name("ResultReason", reason),
         values.get(Tag.RESULT_MESSAGE, ""),
         nodes.first(found, Tag.RESPONSE_PAYLOAD),
     )
