@@ -136,6 +136,7 @@ def _certificates(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     certificate.add_argument("--ca", metavar="FILE", help="also write the CA certificate")
     certificate.add_argument("--request", metavar="FILE", help="PKCS#10 request in PEM; no key is made then")
     certificate.add_argument("--days", type=int, default=365, help="validity")
+    certificate.add_argument("--address", action="append", default=[], metavar="IP", help="of the client; repeatable")
     _data(certificate)
 
 

@@ -9,7 +9,7 @@ from tests.node.production import keystead
 from tests.node.test_metrics import number, seen
 from tests.support.dev_node import DevNode
 from tests.support.kmip import messages
-from tests.support.kmip.sessions import Client, Refused, Session
+from tests.support.kmip.sessions import Client, Disconnected, Refused, Session
 
 
 def ran(node: DevNode, *words: str | Path) -> str:
@@ -157,3 +157,38 @@ def test_keys_of_a_deleted_user_go_to_somebody(node: DevNode, tmp_path: Path) ->
         assert not asks(ida)
     with node.session("bob") as bob:
         assert bob.key(key) == value
+
+
+@pytest.mark.row("KS-KMIP-015")
+def test_a_certificate_may_have_to_name_the_address_that_its_client_comes_from(node: DevNode, tmp_path: Path) -> None:
+    anywhere = certified(node, tmp_path, "ivan", "anywhere")
+    words = (
+        "client-certificate",
+        "ivan",
+        "--out",
+        tmp_path / "here",
+        "--address",
+        "192.0.2.1",
+        "--address",
+        "127.0.0.1",
+    )
+    ran(node, *words)
+    here = Client(tmp_path / "here.pem", tmp_path / "here.key", anywhere.authority)
+    ran(node, "client-certificate", "ivan", "--out", tmp_path / "there", "--address", "192.0.2.1")
+    there = Client(tmp_path / "there.pem", tmp_path / "there.key", anywhere.authority)
+    ran(node, "settings", "set", "key_server.check_source_ip=true")
+    try:
+        for client, served in ((here, True), (there, False), (anywhere, False)):
+            assert is_served(node, client) is served
+    finally:
+        ran(node, "settings", "set", "key_server.check_source_ip=false")
+    assert is_served(node, there)
+    assert "no IP address" in refused(node, "client-certificate", "ivan", "--out", tmp_path / "x", "--address", "here")
+
+
+def is_served(node: DevNode, client: Client) -> bool:
+    try:
+        with Session(node.port, client) as session:
+            return asks(session)
+    except (OSError, Disconnected):
+        return False

@@ -24,7 +24,7 @@ import keystead
 import keystead.operations.all  # declares every operation
 from keystead.acceleration import compiled_count
 from keystead.appliance.hardening import HardeningReport, Memory, harden
-from keystead.core.errors import KeysteadError, Unavailable
+from keystead.core.errors import KeysteadError, Unauthenticated, Unavailable
 from keystead.core.permission import CLOCK
 from keystead.core.records import KIND_AUTHORITY, KIND_SERVER_KEY, ROOT_REALM, Record
 from keystead.gate.activity import ActivityLog
@@ -38,6 +38,7 @@ from keystead.node.folder import NodeConfig, listening_socket, read_config
 from keystead.node.measuring import Serving
 from keystead.node.opening import (
     Parts,
+    checks_source,
     idle_s,
     open_module,
     open_parts,
@@ -165,6 +166,8 @@ class KeysProcess:
 
     def _session(self, peer: Peer) -> Session:
         identity = peer.identity
+        if checks_source(self.objects) and not identity.names_address(peer.address):
+            raise Unauthenticated("the client certificate does not name the address that its client comes from")
         admit = self._admissions.of(identity.user, identity.common_name, peer.address, identity.fingerprint)
         return Session(self._endpoint, admit)
 

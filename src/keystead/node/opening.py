@@ -163,6 +163,11 @@ def username_field(objects: Objects) -> str:
     return str(getattr(read("key_server", _settings(objects, "key_server")), "username_field", "CN"))
 
 
+def checks_source(objects: Objects) -> bool:
+    """Tell whether a client certificate must name the address that its client comes from (KS-KMIP-015)."""
+    return bool(getattr(read("key_server", _settings(objects, "key_server")), "check_source_ip", False))
+
+
 def idle_s(objects: Objects) -> int:
     """Return after how many seconds a silent connection is closed (KS-KMIP-006)."""
     return int(getattr(read("key_server", _settings(objects, "key_server")), "connection_timeout_s", 3600))

@@ -38,11 +38,16 @@ class ShowAuthority:
 
 @dataclass(frozen=True, slots=True)
 class IssueClientCertificate:
-    """Certify a user's client: from a PKCS#10 request in PEM, or with a key made here when there is none."""
+    """Certify a user's client: from a PKCS#10 request in PEM, or with a key made here when there is none.
+
+    Attributes:
+        addresses: IP addresses that the client will connect from, with commas between them; "" = any.
+    """
 
     user: str
     request_pem: str | None = None
     validity_days: int = 365
+    addresses: str = ""
 
 
 class Reason(StrEnum):
@@ -141,7 +146,11 @@ def issue_client_certificate(call: Call, request: IssueClientCertificate) -> Cha
         key,
         authority,
         request.user,
-        x509.ClientRequest(request.request_pem, min(request.validity_days, VALIDITY_DAYS_MAX)),
+        x509.ClientRequest(
+            request.request_pem,
+            min(request.validity_days, VALIDITY_DAYS_MAX),
+            tuple(address.strip() for address in request.addresses.split(",") if address.strip()),
+        ),
     )
     kept = _record(call, certificate, request.user)
     detail = f"certificate {kept.fields['serial']} for {request.user}"

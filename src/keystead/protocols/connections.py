@@ -214,11 +214,11 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None  # noqa: S101  # connection_made came first
         try:
             identity, lasts_s = self._listener.identity(self._tls.getpeercert(binary_form=True) or b"")
+            self._session = self._listener.open_session(Peer(identity, self.address))
         except KeysteadError as error:
             self._listener.refused(self, "certificate", error.message)
             self._close()
             return
-        self._session = self._listener.open_session(Peer(identity, self.address))
         self._listener.proven(self)
         self.since = self._listener.now()
         self._expires = self.since + lasts_s

@@ -23,6 +23,7 @@ class KeyServer(Section):
     destroy_purges_metadata: bool = described("Destroying a key removes its metadata too (AMB-04)", False)
     connection_timeout_s: int = described("Close idle connections after, seconds", 3600, minimum=1, maximum=3600)
     username_field: str = described("Field of the certificate that names the user", "CN", choices=USERNAME_FIELDS)
+    check_source_ip: bool = described("Certificates must name the address that the client connects from", False)
 
 
 @section

@@ -74,7 +74,8 @@ def hsm_switch(words: argparse.Namespace) -> int:
 def client_certificate(words: argparse.Namespace) -> int:
     """Certify a user's client; without a request the key is made and written to OUT.key, once."""
     request = Path(words.request).read_text() if words.request else None
-    issued = ask_node(words, "certificate.issue", user=words.user, request_pem=request, validity_days=words.days)
+    told = {"request_pem": request, "validity_days": words.days, "addresses": ",".join(words.address)}
+    issued = ask_node(words, "certificate.issue", user=words.user, **told)
     out = Path(words.out)
     make_file(out.with_suffix(".pem"), issued["certificate"].encode())
     if issued["key"] is not None:
