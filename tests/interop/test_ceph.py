@@ -46,6 +46,9 @@ def test_the_page_works_from_its_first_line_to_its_last(node: DevNode, tmp_path:
         unknown = s3.text.replace('SSEKMSKeyId="invoices"', 'SSEKMSKeyId="nobody made this"')
         assert "(NoSuchKey) when calling the PutObject operation: Failed to retrieve the actual key" in refused(unknown)
 
-        node.stop()  # this file's own: the gateway keeps no key
         only_get = "\n".join(line for line in s3.text.splitlines() if not line.startswith(("s3.create", "s3.put")))
+        reader.do(before[-1])  # another key of that name: neither is taken
+        assert "when calling the GetObject operation" in refused(only_get)
+
+        node.stop()  # this file's own: the gateway keeps no key
         assert "when calling the GetObject operation" in refused(only_get)

@@ -52,7 +52,8 @@ class Reader:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def placed(self, text: str) -> str:
-        for there, here in {"/srv/keystead/data": str(self.node.data), "5696": str(self.node.port), **self.places}.items():
+        text = text.replace("5696", str(self.node.port)).replace("/srv/keystead/data", str(self.node.data))
+        for there, here in self.places.items():
             text = text.replace(there, here)
         return text
 

@@ -11,6 +11,7 @@ from tests.surface.sources import ROOT
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)", re.MULTILINE)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+GROUPS = PROJECT["dependency-groups"]
 
 
 def pins(name: str) -> dict[str, str]:
@@ -18,7 +19,7 @@ def pins(name: str) -> dict[str, str]:
     return {canonicalize_name(package): version for package, version in PIN.findall(text)}
 
 
-@pytest.mark.parametrize("name", ["runtime", "dev"])
+@pytest.mark.parametrize("name", ["runtime", *GROUPS])
 def test_every_pin_has_hashes(name: str) -> None:
     text = (ROOT / f"requirements/{name}.txt").read_text()
     entries = [entry for entry in re.split(r"^(?=\S)", text, flags=re.MULTILINE) if "==" in entry]
@@ -32,8 +33,8 @@ def test_development_uses_the_versions_that_are_shipped() -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "lock"),
-    [(PROJECT["project"]["dependencies"], "runtime"), (PROJECT["dependency-groups"]["dev"], "dev")],
-    ids=["runtime", "dev"],
+    [(PROJECT["project"]["dependencies"], "runtime"), *((wanted, name) for name, wanted in GROUPS.items())],
+    ids=["runtime", *GROUPS],
 )
 def test_the_lock_answers_the_package_description(wanted: list[str], lock: str) -> None:
     requirements = [Requirement(line) for line in wanted]
