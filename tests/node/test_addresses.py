@@ -11,7 +11,7 @@ CONNECT_S = 5.0
 
 
 @pytest.mark.row("KS-KMIP-003")
-@pytest.mark.parametrize(("address", "others"), [("127.0.0.2", False), ("0.0.0.0", True)])  # noqa: S104  # on purpose
+@pytest.mark.parametrize(("address", "others"), [("127.0.0.2", False), ("0.0.0.0", True)])  # on purpose
 def test_the_listening_address_is_one_or_all(tmp_path: Path, address: str, others: bool) -> None:
     node = DevNode(tmp_path, settings=[f"kmip.address={address}"])
     node.start()

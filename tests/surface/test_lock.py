@@ -11,6 +11,7 @@ from tests.surface.sources import ROOT
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)", re.MULTILINE)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+GROUPS = PROJECT["dependency-groups"]
 
 
 def pins(name: str) -> dict[str, str]:
@@ -18,7 +19,7 @@ def pins(name: str) -> dict[str, str]:
     return {canonicalize_name(package): version for package, version in PIN.findall(text)}
 
 
-@pytest.mark.parametrize("name", ["runtime", "postgresql", "dev"])
+@pytest.mark.parametrize("name", ["runtime", "postgresql", *GROUPS])
 def test_every_pin_has_hashes(name: str) -> None:
     text = (ROOT / f"requirements/{name}.txt").read_text()
     entries = [entry for entry in re.split(r"^(?=\S)", text, flags=re.MULTILINE) if "==" in entry]
@@ -35,9 +36,9 @@ def test_development_uses_the_versions_that_are_shipped() -> None:
     [
         (PROJECT["project"]["dependencies"], "runtime"),
         (PROJECT["project"]["optional-dependencies"]["postgresql"], "postgresql"),
-        (PROJECT["dependency-groups"]["dev"], "dev"),
+        *((wanted, name) for name, wanted in GROUPS.items()),
     ],
-    ids=["runtime", "postgresql", "dev"],
+    ids=["runtime", "postgresql", *GROUPS],
 )
 def test_the_lock_answers_the_package_description(wanted: list[str], lock: str) -> None:
     requirements = [Requirement(line) for line in wanted]

@@ -321,3 +321,20 @@ def test_file_storage(alice: Connection) -> None:
         key_material(one(alice, (1, 4), "Get", target(made)))[1]
         != key_material(one(alice, (1, 4), "Get", target(replaced)))[1]
     )
+
+
+def test_secret_store_makes_pairs_without_a_usage_mask(alice: Connection) -> None:
+    """1.2; it only fetches them; what each may be used for follows from the algorithm."""
+    wanted = nodes.structure(
+        Tag.COMMON_TEMPLATE_ATTRIBUTE,
+        attribute("Cryptographic Algorithm", nodes.enumeration(0, enum_value("CryptographicAlgorithm", "ECDSA"))),
+        attribute("Cryptographic Length", nodes.integer(0, 256)),
+    )
+    pair = one(alice, (1, 2), "CreateKeyPair", wanted)
+    private, public = (
+        target(pair.value(tag)) for tag in (Tag.PRIVATE_KEY_UNIQUE_IDENTIFIER, Tag.PUBLIC_KEY_UNIQUE_IDENTIFIER)
+    )
+    assert key_material(one(alice, (1, 2), "Get", private))[1] != key_material(one(alice, (1, 2), "Get", public))[1]
+    mask = "Cryptographic Usage Mask"
+    uses = [told(one(alice, (1, 2), "GetAttributes", key, *names(mask)))[mask][2] for key in (private, public)]
+    assert uses == [1, 2]  # Sign, Verify
