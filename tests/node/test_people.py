@@ -192,3 +192,28 @@ def is_served(node: DevNode, client: Client) -> bool:
             return asks(session)
     except (OSError, Disconnected):
         return False
+
+
+@pytest.mark.row("KS-KMIP-010")
+def test_certificates_name_a_user_or_serve_tls_only(node: DevNode, tmp_path: Path) -> None:
+    client = certified(node, tmp_path, "judy", "judy")
+    with Session(node.port, client) as judy:
+        owned = judy.identifier(messages.create("of judy"))
+    ran(node, "settings", "set", "key_server.username_field=none")
+    try:
+        assert not is_served(node, client)  # nobody without a user is served unless that is switched on
+        ran(node, "settings", "set", "key_server.allow_global_sessions=true")
+        with Session(node.port, client) as nobody, pytest.raises(Refused, match="without an owner"):
+            nobody.ask(messages.create("of nobody"))
+        ran(node, "settings", "set", "key_server.allow_global_keys=true")
+        with Session(node.port, client) as nobody:
+            common = nobody.identifier(messages.create("of nobody"))
+            assert common in nobody.identifiers(messages.locate())
+            with pytest.raises(Refused, match="no such object"):
+                nobody.ask(messages.get(owned))
+    finally:
+        ran(node, "settings", "set", "key_server.allow_global_keys=false")
+        ran(node, "settings", "set", "key_server.allow_global_sessions=false")
+        ran(node, "settings", "set", "key_server.username_field=CN")
+    with Session(node.port, client) as judy:
+        judy.ask(messages.get(owned))

@@ -24,6 +24,19 @@ def admit_user(objects: Objects, name: str, common_name: str, address: str, *, r
     return Principal("user", name, realm, groups, common_name=common_name, address=address)
 
 
+def admit_nobody(common_name: str, address: str, *, permitted: bool) -> Principal:
+    """Return the principal of a client whose certificate names no user.
+
+    Raises:
+        Unauthenticated: such clients are not permitted.
+    """
+    if not permitted:
+        raise Unauthenticated(
+            "clients without a user are switched off; an administrator can set key_server.allow_global_sessions"
+        )
+    return Principal("global", "", common_name=common_name, address=address)
+
+
 def check_certificate(objects: Objects, fingerprint: bytes) -> None:
     """Check that a certificate which TLS has verified was not revoked.
 
@@ -44,18 +57,20 @@ class Admissions:
 
     Attributes:
         generation: Raised by whoever hears that users, certificates or settings changed.
+        global_sessions: Whether peers whose certificate names no user, as it serves TLS only, may ask at all (LEG-05).
     """
 
     def __init__(self, objects: Objects, turn_away: Callable[[str, str, str], None]) -> None:
         self._objects = objects
         self._turn_away = turn_away
         self.generation = 0
+        self.global_sessions = False
 
     def of(self, user: str, common_name: str, address: str, fingerprint: bytes = b"") -> Callable[[], Principal]:
         """Return a function that tells who a peer is now; it raises Unauthenticated when that is nobody.
 
         Args:
-            user: Whom the certificate names.
+            user: Whom the certificate names; "" = nobody, it serves TLS only.
             common_name: Of the certificate, for the log.
             address: Of the peer.
             fingerprint: SHA-256 over the certificate; empty when the peer has none that could be revoked.
@@ -70,7 +85,11 @@ class Admissions:
                 try:
                     check_certificate(self._objects, fingerprint)
                     cause = "user"
-                    known = admit_user(self._objects, user, common_name, address)
+                    known = (
+                        admit_user(self._objects, user, common_name, address)
+                        if user
+                        else admit_nobody(common_name, address, permitted=self.global_sessions)
+                    )
                 except Unauthenticated as error:
                     known = None
                     self._turn_away(address, cause, error.message)

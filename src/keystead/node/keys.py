@@ -38,6 +38,7 @@ from keystead.node.folder import NodeConfig, listening_socket, read_config
 from keystead.node.measuring import Serving
 from keystead.node.opening import (
     Parts,
+    allows_global_sessions,
     checks_source,
     idle_s,
     open_module,
@@ -110,6 +111,7 @@ class KeysProcess:
         self.door = LocalDoor(self.gate, (self.objects.refresh, self.activity.flush))
         self.listener = TlsListener(self._context(), self.turn, self._session, self._identity, self._refused)
         self._admissions = Admissions(self.objects, self.listener.turn_away)
+        self._admissions.global_sessions = allows_global_sessions(self.objects)
         serving = Serving(self.activity, self.committer, self.objects, self.listener, self.module)
         self.gate.services[MEASUREMENTS] = serving.families
         self.gate.services[NODE_STATE] = self._state
@@ -150,6 +152,7 @@ class KeysProcess:
         self.listener.forget_identities()
         self.listener.deadlines = replace(self.listener.deadlines, idle_s=idle_s(self.objects))
         self.gate.switches = switches(self.objects, dev=self._parts.config.dev)
+        self._admissions.global_sessions = allows_global_sessions(self.objects)
 
     def _state(self) -> NodeState:
         report = self.hardening

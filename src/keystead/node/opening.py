@@ -158,9 +158,15 @@ def switches(objects: Objects, *, dev: bool) -> Switches:
     )
 
 
-def username_field(objects: Objects) -> str:
-    """Return which field of a client certificate names the user (KS-KMIP-011)."""
-    return str(getattr(read("key_server", _settings(objects, "key_server")), "username_field", "CN"))
+def username_field(objects: Objects) -> str | None:
+    """Return which field of a client certificate names the user, None = it serves TLS only (KS-KMIP-010, 011)."""
+    field = str(getattr(read("key_server", _settings(objects, "key_server")), "username_field", "CN"))
+    return None if field == key_server.TLS_ONLY else field
+
+
+def allows_global_sessions(objects: Objects) -> bool:
+    """Tell whether clients without a user may connect (LEG-05)."""
+    return bool(getattr(read("key_server", _settings(objects, "key_server")), "allow_global_sessions", False))
 
 
 def checks_source(objects: Objects) -> bool:

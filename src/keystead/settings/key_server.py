@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from keystead.core.permission import Access
 from keystead.settings.section import Section, described, section
 
-USERNAME_FIELDS = ("UID", "CN", "SN", "E", "E_ND", "OU")  # KS-KMIP-011
+TLS_ONLY = "none"
+USERNAME_FIELDS = ("UID", "CN", "SN", "E", "E_ND", "OU", TLS_ONLY)  # KS-KMIP-010, 011
 
 
 @section
@@ -23,6 +24,7 @@ class KeyServer(Section):
     destroy_purges_metadata: bool = described("Destroying a key removes its metadata too (AMB-04)", False)
     connection_timeout_s: int = described("Close idle connections after, seconds", 3600, minimum=1, maximum=3600)
     username_field: str = described("Field of the certificate that names the user", "CN", choices=USERNAME_FIELDS)
+    allow_global_sessions: bool = described("Clients without a user may connect, to keys without an owner", False)
     check_source_ip: bool = described("Certificates must name the address that the client connects from", False)
 
 
