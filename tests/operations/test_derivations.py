@@ -216,3 +216,22 @@ def test_no_secret_shows(node: Node) -> None:
     request = DeriveKey(SYMMETRIC_KEY, a_base(node), HMAC, parameters=SHA_256, data=b"canary-data", attributes=wanted())
     node.ask(ALICE, request)
     assert "canary" not in repr(request) + "".join(node.lines())
+
+
+def of_bytes(count: int) -> Any:
+    return attributes(Cryptographic_Length=integer(8 * count), Cryptographic_Usage_Mask=integer(12))
+
+
+def test_no_derivation_takes_the_time_of_others(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = a_secret(node, b"password")
+    elsewhere: list[Any] = []
+    monkeypatch.setattr(node.gate.workshop, "submit", lambda make, done: elsewhere.append(make))
+    with pytest.raises(ValueError, match="unpack"):  # it has gone elsewhere, so that there is no answer yet
+        node.ask(ALICE, DeriveKey(SECRET_DATA, base, PBKDF2, salt=b"s", iterations=500, attributes=of_bytes(65_536)))
+    assert len(elsewhere) == 1
+    monkeypatch.undo()
+    too_much = DeriveKey(SECRET_DATA, base, PBKDF2, salt=b"s", iterations=10_000_000, attributes=of_bytes(21))
+    assert node.reason(ALICE, too_much) == "invalid.field"
+    for method in (COUNTER, HKDF):
+        request = DeriveKey(SECRET_DATA, base, method, None, SHA_1, bytes(4097), attributes=of_bytes(5100))
+        assert node.reason(ALICE, request) == "invalid.field"

@@ -44,6 +44,7 @@ from keystead.trust.derivations import (
     agree,
     cut,
     derive,
+    iterations_count,
 )
 from keystead.trust.key_pairs import read_private, read_public
 
@@ -152,7 +153,7 @@ def _derived(call: Call, request: DeriveKey, bases: list[Loaded], birth: Birth) 
         *(data, request.salt, request.iterations),
     )
     work = partial(derive, how, _material(call, bases[0]), base.shape.algorithm)
-    is_long = request.method == DerivationMethod.PBKDF2 and (request.iterations or 0) > ITERATIONS_AT_ONCE_COUNT_MAX
+    is_long = request.method == DerivationMethod.PBKDF2 and iterations_count(how) > ITERATIONS_AT_ONCE_COUNT_MAX
     secret: Secret = call.made(work) if is_long else work()
     return secret
 
