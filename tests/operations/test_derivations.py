@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from keystead.operations.derivations import DeriveKey
 from keystead.operations.grants import GrantKey
 from keystead.operations.key_pairs import CreateKeyPair, Wishes
 from keystead.operations.links import LinkType, link_of
-from keystead.operations.requests import Activate, CipherParameters, Get, KeyBlock, Register, Revoke
+from keystead.operations.requests import Activate, CipherParameters, Get, KeyBlock, Register, Revoke, SetAttribute
 from tests.support.builders import (
     ALICE,
     BOB,
@@ -22,6 +23,7 @@ from tests.support.builders import (
     a_key,
     a_user,
     attributes,
+    boolean,
     date,
     enumeration,
     integer,
@@ -235,3 +237,40 @@ def test_no_derivation_takes_the_time_of_others(node: Node, monkeypatch: pytest.
     for method in (COUNTER, HKDF):
         request = DeriveKey(SECRET_DATA, base, method, None, SHA_1, bytes(4097), attributes=of_bytes(5100))
         assert node.reason(ALICE, request) == "invalid.field"
+
+
+def test_encrypt_is_no_way_out_for_a_secret_that_must_stay(node: Node) -> None:
+    """Alice knows the bytes of the key, so that she could decrypt what is derived."""
+    key, secret = a_base(node, bytes(16)), a_secret(node, b"sixteen bytes..." * 2)
+    request = DeriveKey(SECRET_DATA, key, ENCRYPT, secret, CBC, iv=bytes(16), attributes=of_bytes(32))
+    assert node.reason(ALICE, request) is None
+    node.ask(ALICE, SetAttribute("Sensitive", boolean(True), secret))
+    assert node.reason(ALICE, request) == "refused.sensitive"
+    node.ask(ALICE, SetAttribute("Extractable", boolean(False), secret))
+    assert node.reason(ALICE, request) == "refused.not_extractable"
+
+
+@pytest.mark.parametrize(
+    ("method", "mask", "right", "more"),
+    [
+        (ENCRYPT, 8, Right.ENCRYPT, {"parameters": CipherParameters(mode=6), "iv": bytes(16)}),
+        (HMAC, 0x80, Right.MAC, {"parameters": SHA_256}),
+        (COUNTER, 0x100, Right.MAC, {"parameters": SHA_256}),
+    ],
+)
+def test_deriving_is_no_way_to_encrypt_or_make_codes(
+    node: Node, method: int, mask: int, right: Right, more: dict[str, Any]
+) -> None:
+    """In CTR this ENCRYPT decrypts; HMAC with a key that makes codes gives the code."""
+    carol = a_user("carol", "staff")
+    both, derives_only = (
+        a_key(node, algorithm=AES if method == ENCRYPT else 9, mask=DERIVE | also) for also in (mask, 0)
+    )
+    for key in (both, derives_only):
+        node.ask(ALICE, GrantKey(key, "staff", int(Right.DERIVE)))
+    data = bytes(16)
+    request = partial(DeriveKey, SYMMETRIC_KEY, method=method, data=data, attributes=wanted(), **more)
+    assert node.reason(carol, request(base=both)) == "refused.permission"
+    assert node.reason(carol, request(base=derives_only)) is None
+    node.ask(ALICE, GrantKey(both, "staff", int(Right.DERIVE | right)))
+    assert node.reason(carol, request(base=both)) is None

@@ -1,6 +1,8 @@
 """Derive Key: a new key or secret from one or two that are here.
 
-Laws: whoever derives must hold that right on every object that goes into it; only objects whose usage mask says so, and
+Laws: whoever derives must hold that right on every object that goes into it, and by ENCRYPT, HMAC and NIST800-108-C
+from a key that also encrypts or makes codes the right to that too; ENCRYPT takes no data from an object that may not
+leave in clear; only objects whose usage mask says so, and
 which are not out of use, are derived from: also pre-active ones, as common clients do it (docs/adr/0038). A long
 derivation is made on another thread.
 
@@ -30,9 +32,10 @@ from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
 from keystead.operations.ciphers import own_parameters
+from keystead.operations.get import released_format
 from keystead.operations.links import LinkType, linked
 from keystead.operations.new_objects import conceived, described, id_of, with_shape, with_templates
-from keystead.operations.requests import CipherParameters, Created
+from keystead.operations.requests import CipherParameters, Created, Get
 from keystead.operations.wrapped_keys import check_usable
 from keystead.storage.store import Loaded, as_object
 from keystead.trust.cipher_modes import Prepared
@@ -120,6 +123,24 @@ def _check_base(call: Call, base: ManagedObject) -> None:
         raise WrongState("an object that is no longer in use is not derived from")
 
 
+def _check_right(call: Call, base: ManagedObject, method: int) -> None:
+    """Ask for the right to what the method does in all but name, where the key serves that purpose too."""
+    uses, right = _SAME_AS.get(method, (0, Right.NONE))
+    if base.shape.usage_mask & uses:
+        call.another(base.id, right)
+
+
+_CIPHER_USES = UsageMask.ENCRYPT | UsageMask.DECRYPT | UsageMask.WRAP | UsageMask.UNWRAP
+_CODE_USES = UsageMask.MAC_GENERATE | UsageMask.MAC_VERIFY
+_SAME_AS: dict[int, tuple[int, Right]] = {
+    DerivationMethod.ENCRYPT: (_CIPHER_USES, Right.ENCRYPT),
+    DerivationMethod.HMAC: (_CODE_USES, Right.MAC),
+    DerivationMethod.NIST800_108_C: (_CODE_USES, Right.MAC),
+}
+"""Derivation Method -> uses of a key for which its result counts, and the right to that: ciphertext of chosen data
+(which in a counter mode decrypts as well), or a code of it."""
+
+
 def _born_as(call: Call, object_type: int, birth: Birth) -> Birth:
     shape = birth.shape
     if object_type == ObjectType.SYMMETRIC_KEY:
@@ -138,6 +159,7 @@ def _derived(call: Call, request: DeriveKey, bases: list[Loaded], birth: Birth) 
     shape = birth.shape
     length_bytes = material_bytes(shape.algorithm, shape.length_bits)
     base = as_object(bases[0])
+    _check_right(call, base, request.method)
     if request.method == DerivationMethod.ASYMMETRIC_KEY:
         return _agreed(call, bases, length_bytes)
     if base.object_type not in _BASES:
@@ -147,6 +169,8 @@ def _derived(call: Call, request: DeriveKey, bases: list[Loaded], birth: Birth) 
     if request.method == DerivationMethod.ENCRYPT:
         if not data:
             raise Invalid("ENCRYPT needs Derivation Data", "invalid.missing")
+        for source in bases[1:]:  # whoever knows the key decrypts again what is derived so
+            released_format(call, as_object(call.another(source.record.id, Right.EXPORT)), Get())
         return cut(_cipher(call, bases[0], parameters).encrypt(data, request.iv)[0], length_bytes)
     how = Derivation(
         *(request.method, length_bytes, None if parameters is None else parameters.hashing),
