@@ -1,7 +1,8 @@
 """Re-key and Re-key Key Pair: another key takes the place, the names and the attributes of one that grows old.
 
 Laws: the old key keeps its bytes, its state and its id, and each names the other; both are stored in one change. The
-replacement belongs to the owner of what it replaces, and the same groups may use it. Dates that have passed already are
+replacement belongs to the owner of what it replaces, the same groups may use it, and clients may no more export or
+delete it than the old key. Dates that have passed already are
 not taken over, but for the activation: a replacement is not born dead (docs/adr/0038).
 
 Source: KMIP 1.4 sections 4.4, 4.5, 11.5, 11.6; KMIP 2.1 sections 6.1.41, 6.1.42; requirement KS-KMIP-031.
@@ -13,7 +14,14 @@ from functools import partial
 from typing import NamedTuple
 
 from keystead.core.algorithms import Algorithm, new_key_rule
-from keystead.core.attribute_rules import DATE_FIELDS, Birth, birth_of, merged, template_attributes
+from keystead.core.attribute_rules import (
+    DATE_FIELDS,
+    Birth,
+    birth_of,
+    check_quantum_safe,
+    merged,
+    template_attributes,
+)
 from keystead.core.attribute_table import Client, ObjectType, rule_of
 from keystead.core.attribute_values import date
 from keystead.core.attributes import Attribute
@@ -116,8 +124,11 @@ def rekey_key_pair(call: Call, request: RekeyKeyPair) -> Change:
         wishes = merged([shared, with_templates(call, own.templates, ())], own.attributes)
         heirs.append(_heir(call, old, wishes, request.offset_s))
     shape = private.shape
+    if len({_kind(heir.birth) for heir in heirs}) > 1:
+        raise WrongState("the public key that is linked is not of the private key's kind", "wrong_state.object")
     specification = new_pair(shape.algorithm, shape.length_bits, curve_of(heirs[0].birth), call.switches)
     make = partial(generate, specification, tests_of(call))
+    call.desk.keyring.check()  # while the module is locked nothing can be kept, so nothing is made
     key = call.made(make) if shape.algorithm == Algorithm.RSA else make()
     links = ((LinkType.PUBLIC_KEY, heirs[1].id), (LinkType.PRIVATE_KEY, heirs[0].id))
     secrets = (
@@ -132,6 +143,10 @@ def rekey_key_pair(call: Call, request: RekeyKeyPair) -> Change:
         puts += both
         made.append(new)
     return Change(puts, PairCreated(heirs[0].id, heirs[1].id, made[0]))
+
+
+def _kind(birth: Birth) -> tuple[int, int, int]:
+    return birth.shape.algorithm, birth.shape.length_bits, curve_of(birth)
 
 
 def _public_half(call: Call) -> ManagedObject:
@@ -157,7 +172,10 @@ def _heir(call: Call, old: ManagedObject, wishes: tuple[Attribute, ...], offset_
     fixed = {a.name: a.value for a in held if a.name in FIXED}
     if any(wish.name in fixed and wish.value != fixed[wish.name] for wish in wishes):
         raise Invalid("a replacement is of the same algorithm and length; create another key", "invalid.field")
+    if link_of(old.attributes, LinkType.REPLACEMENT_OBJECT) is not None:
+        raise Refused("the key has been replaced already; re-key its replacement", "refused.permission")
     birth = birth_of(old.object_type, merged([held], wishes))
+    check_quantum_safe(birth.shape, birth.attributes)
     birth = birth._replace(shape=birth.shape._replace(subtype=old.shape.subtype, format=old.shape.format))
     return _Heir(old, with_generator(birth), new_id(call.now_us))
 
@@ -188,10 +206,9 @@ def _dates(now_us: int, old: ManagedObject, offset_s: int | None) -> list[Attrib
 def _replaced(call: Call, heir: _Heir, secret: Secret) -> tuple[ManagedObject, tuple[Put, Put]]:
     """Store the replacement under the owner of the old key, take the names off that, and let each name the other."""
     old, birth, object_id = heir
-    if link_of(old.attributes, LinkType.REPLACEMENT_OBJECT) is not None:
-        raise Refused("the key has been replaced already; re-key its replacement", "refused.permission")
     birth = birth._replace(attributes=linked(birth.attributes, LinkType.REPLACED_OBJECT, old.id))
     new, sealed = conceived(call, old.object_type, birth, secret, object_id)
-    new = new._replace(owner=old.owner, grants=old.grants)
+    flags = new.protection._replace(deletable=old.protection.deletable, exportable=old.protection.exportable)
+    new = new._replace(owner=old.owner, grants=old.grants, protection=flags)
     left = linked(old.attributes.removed(NAME), LinkType.REPLACEMENT_OBJECT, object_id)
     return new, (Put(new, sealed), Put(old.changed(call.now_us, attributes=left)))
