@@ -9,11 +9,21 @@ import pytest
 
 from keystead.core.permission import Right
 from keystead.core.secret import Secret
+from keystead.core.structures import TAG_USAGE_LIMITS_COUNT, made
 from keystead.operations.derivations import DeriveKey
 from keystead.operations.grants import GrantKey
 from keystead.operations.key_pairs import CreateKeyPair, Wishes
 from keystead.operations.links import LinkType, link_of
-from keystead.operations.requests import Activate, CipherParameters, Get, KeyBlock, Register, Revoke, SetAttribute
+from keystead.operations.requests import (
+    Activate,
+    AddAttribute,
+    CipherParameters,
+    Get,
+    KeyBlock,
+    Register,
+    Revoke,
+    SetAttribute,
+)
 from tests.support.builders import (
     ALICE,
     BOB,
@@ -209,9 +219,9 @@ def test_links_of_a_base_are_bounded_and_those_of_derived_keys_complete(
     monkeypatch.setattr("keystead.operations.links.LINKS_MADE_COUNT_MAX", 2)
     base = a_base(node)
     request = DeriveKey(SYMMETRIC_KEY, base, HASH, parameters=SHA_256, attributes=wanted())
-    made = [node.ask(ALICE, request).id for _ in range(3)]
+    keys = [node.ask(ALICE, request).id for _ in range(3)]
     assert len(node.record(base).attributes.instances("Link")) == 2
-    assert all(link_of(node.record(key).attributes, LinkType.DERIVATION_BASE_OBJECT) == base for key in made)
+    assert all(link_of(node.record(key).attributes, LinkType.DERIVATION_BASE_OBJECT) == base for key in keys)
 
 
 def test_no_secret_shows(node: Node) -> None:
@@ -274,3 +284,29 @@ def test_deriving_is_no_way_to_encrypt_or_make_codes(
     assert node.reason(carol, request(base=derives_only)) is None
     node.ask(ALICE, GrantKey(both, "staff", int(Right.DERIVE | right)))
     assert node.reason(carol, request(base=both)) is None
+
+
+@pytest.mark.parametrize(("unit", "total", "left"), [(2, 2, 1), (1, 40, 8)], ids=["objects", "bytes"])
+def test_encrypt_spends_the_limits_of_the_key(node: Node, unit: int, total: int, left: int) -> None:
+    base, data = a_base(node), a_secret(node, bytes(32))
+    node.ask(ALICE, AddAttribute("Usage Limits", made("Usage Limits", total, None, unit), base))
+    request = DeriveKey(SYMMETRIC_KEY, base, ENCRYPT, data, CBC, iv=bytes(16), attributes=wanted())
+    node.ask(ALICE, request)
+    limits = node.record(base).attributes.first("Usage Limits")
+    assert limits is not None
+    assert limits.field(TAG_USAGE_LIMITS_COUNT) == left
+    assert link_of(node.record(base).attributes, LinkType.DERIVED_KEY) is not None
+    for _ in range(2):
+        reason = node.reason(ALICE, request)
+    assert reason == "refused.usage_limit"
+
+
+def test_one_object_does_not_go_in_twice(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be stored twice in one change, which loses every race, and the batch is run a hundred times."""
+    secret = a_secret(node, bytes(32))
+    runs: list[Any] = []
+    inner = node.gate.run
+    monkeypatch.setattr(node.gate, "run", lambda *batch: (runs.append(batch), inner(*batch)))
+    request = DeriveKey(SYMMETRIC_KEY, secret, HMAC, secret, SHA_256, attributes=wanted())
+    assert node.reason(ALICE, request) == "invalid.field"
+    assert len(runs) == 1

@@ -22,7 +22,7 @@ from keystead.core.algorithms import (
 )
 from keystead.core.attribute_rules import Birth, birth_of, check_quantum_safe
 from keystead.core.attribute_table import ObjectType
-from keystead.core.attributes import Attribute
+from keystead.core.attributes import Attribute, Attributes
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid, Refused, WrongState
 from keystead.core.lifecycle import State
@@ -31,7 +31,7 @@ from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
-from keystead.operations.ciphers import own_parameters
+from keystead.operations.ciphers import LIMITS, own_parameters, spent
 from keystead.operations.get import released_format
 from keystead.operations.links import LinkType, linked
 from keystead.operations.new_objects import conceived, described, id_of, with_shape, with_templates
@@ -96,6 +96,8 @@ class DeriveKey:
 def derive_key(call: Call, request: DeriveKey) -> Change:
     """Derive, keep the result as an object of the asker, and let it and its bases name each other."""
     bases = [loaded for loaded in call.targets if loaded is not None]
+    if len({loaded.record.id for loaded in bases}) < len(bases):
+        raise Invalid("name two different objects to derive from", "invalid.field")  # each is stored with its new link
     for loaded in bases:
         _check_base(call, as_object(loaded))
     given = with_templates(call, request.templates, request.attributes)
@@ -110,7 +112,8 @@ def derive_key(call: Call, request: DeriveKey) -> Change:
     puts = [Put(new, sealed)]
     for loaded in bases:
         base = as_object(loaded)
-        links = linked(base.attributes, LinkType.DERIVED_KEY, new.id)
+        found = _spent(call, request, bases) if loaded is bases[0] else base.attributes
+        links = linked(found, LinkType.DERIVED_KEY, new.id)
         if links is not base.attributes:
             puts.append(Put(base.changed(call.now_us, attributes=links)))
     return Change(tuple(puts), Created(new.id, request.object_type, (), new))
@@ -128,6 +131,17 @@ def _check_right(call: Call, base: ManagedObject, method: int) -> None:
     uses, right = _SAME_AS.get(method, (0, Right.NONE))
     if base.shape.usage_mask & uses:
         call.another(base.id, right)
+
+
+def _spent(call: Call, request: DeriveKey, bases: list[Loaded]) -> Attributes:
+    """Return the attributes of the first base, with its usage limits spent where it has encrypted."""
+    base = as_object(bases[0])
+    limits = base.attributes.first(LIMITS) if request.method == DerivationMethod.ENCRYPT else None
+    if limits is None:
+        return base.attributes
+    record = spent(call, base, limits, len(_derivation_data(call, request, bases) or b"")).record
+    assert isinstance(record, ManagedObject)  # noqa: S101  # narrowed for the type checker
+    return record.attributes
 
 
 _CIPHER_USES = UsageMask.ENCRYPT | UsageMask.DECRYPT | UsageMask.WRAP | UsageMask.UNWRAP
