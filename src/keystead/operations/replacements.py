@@ -27,7 +27,7 @@ from keystead.core.attribute_values import date
 from keystead.core.attributes import Attribute
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid, NotFound, Refused, WrongState
-from keystead.core.key_pairs import new_pair
+from keystead.core.key_pairs import ELLIPTIC, PairSpecification, new_pair
 from keystead.core.permission import Right
 from keystead.core.records import ManagedObject
 from keystead.core.secret import Secret
@@ -124,9 +124,9 @@ def rekey_key_pair(call: Call, request: RekeyKeyPair) -> Change:
         wishes = merged([shared, with_templates(call, own.templates, ())], own.attributes)
         heirs.append(_heir(call, old, wishes, request.offset_s))
     shape = private.shape
-    if len({_kind(heir.birth) for heir in heirs}) > 1:
+    specification, other = (_specification(call, heir.birth) for heir in heirs)
+    if _kind(specification) != _kind(other):
         raise WrongState("the public key that is linked is not of the private key's kind", "wrong_state.object")
-    specification = new_pair(shape.algorithm, shape.length_bits, curve_of(heirs[0].birth), call.switches)
     make = partial(generate, specification, tests_of(call))
     call.desk.keyring.check()  # while the module is locked nothing can be kept, so nothing is made
     key = call.made(make) if shape.algorithm == Algorithm.RSA else make()
@@ -145,8 +145,13 @@ def rekey_key_pair(call: Call, request: RekeyKeyPair) -> Change:
     return Change(puts, PairCreated(heirs[0].id, heirs[1].id, made[0]))
 
 
-def _kind(birth: Birth) -> tuple[int, int, int]:
-    return birth.shape.algorithm, birth.shape.length_bits, curve_of(birth)
+def _specification(call: Call, birth: Birth) -> PairSpecification:
+    return new_pair(birth.shape.algorithm, birth.shape.length_bits, curve_of(birth), call.switches)
+
+
+def _kind(found: PairSpecification) -> PairSpecification:
+    """Return a specification under one name of the several that a key on a curve may have."""
+    return found._replace(algorithm=Algorithm.EC) if found.algorithm in ELLIPTIC else found
 
 
 def _public_half(call: Call) -> ManagedObject:
