@@ -222,6 +222,7 @@ class Gate:
         def done(error: KeysteadError | None) -> None:
             if error is not None:
                 self.objects.expect_nothing(transaction.request_id)
+                self._refusals.not_written(run.principal, run.refusals)
             if error is not None and isinstance(error, (Conflict, Exists)) and attempt < RETRY_COUNT_MAX:
                 self.objects.refresh()
                 self.run(run.batch, deliver, attempt + 1, run.prepared)
