@@ -196,3 +196,9 @@ def test_the_first_get_of_what_is_kept_wrapped_makes_it_no_longer_fresh(node: No
     assert node.record(kept).protection.fresh
     node.ask(ALICE, Get(kept))
     assert not node.record(kept).protection.fresh
+
+
+def test_what_arrives_wrapped_names_its_wrapping_key(node: Node) -> None:
+    """The ID Placeholder does not count there; kept with an empty name nobody could ever unwrap it."""
+    data = keywrap.aes_key_wrap(KEK, bytes(range(32)))
+    assert node.reason(ALICE, arriving(data, "", KEY_WRAP)) == "invalid.field"

@@ -137,6 +137,8 @@ def register_wrapped(call: Call, request: RegisterWrapped) -> Change:
     plain, block = request.register, request.register.block
     if block is None:
         raise Invalid("there is no object to register", "invalid.missing")
+    if not request.wrapping.key:
+        raise Invalid("name the wrapping key; the ID Placeholder does not count here", "invalid.field")
     wrapper = _unwrapping_key(call, request.wrapping)
     if wrapper is None:
         return _kept_wrapped(call, request, block)
