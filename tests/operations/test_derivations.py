@@ -237,7 +237,7 @@ def of_bytes(count: int) -> Any:
 def test_no_derivation_takes_the_time_of_others(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     base = a_secret(node, b"password")
     elsewhere: list[Any] = []
-    monkeypatch.setattr(node.gate.workshop, "submit", lambda make, done: elsewhere.append(make))
+    monkeypatch.setattr(node.gate.workshop, "submit", lambda make, _: elsewhere.append(make))
     with pytest.raises(ValueError, match="unpack"):  # it has gone elsewhere, so that there is no answer yet
         node.ask(ALICE, DeriveKey(SECRET_DATA, base, PBKDF2, salt=b"s", iterations=500, attributes=of_bytes(65_536)))
     assert len(elsewhere) == 1

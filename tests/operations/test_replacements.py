@@ -199,7 +199,7 @@ def test_no_rsa_key_is_made_for_a_pair_that_was_replaced_or_while_locked(
     old = node.ask(ALICE, CreateKeyPair(wishes)).private_id
     new = node.ask(ALICE, RekeyKeyPair(old)).private_id
     asked: list[Any] = []
-    monkeypatch.setattr(node.gate.workshop, "submit", lambda make, done: asked.append(done))
+    monkeypatch.setattr(node.gate.workshop, "submit", lambda _, done: asked.append(done))
     assert node.reason(ALICE, RekeyKeyPair(old)) == "refused.permission"
     node.module.logout(Role.CRYPTO_USER)
     assert node.reason(ALICE, RekeyKeyPair(new)) == "unavailable.locked"

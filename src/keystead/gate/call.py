@@ -228,9 +228,8 @@ class Gate:
                 self.run(run.batch, deliver, attempt + 1, run.prepared)
                 return
             if error is not None:
-                run.forget()
-            failed = [] if error is None else [Reply(None, error)] * len(run.replies)  # no audit, no answer
-            self._answer(run, failed or run.replies, deliver)
+                run.forget()  # no audit, no answer
+            self._answer(run, run.replies if error is None else [Reply(None, error)] * len(run.replies), deliver)
 
         self.objects.expect(transaction)
         self.committer.submit(transaction, done)

@@ -124,8 +124,8 @@ def rekey_key_pair(call: Call, request: RekeyKeyPair) -> Change:
         wishes = merged([shared, with_templates(call, own.templates, ())], own.attributes)
         heirs.append(_heir(call, old, wishes, request.offset_s))
     shape = private.shape
-    specification, other = (_specification(call, heir.birth) for heir in heirs)
-    if _kind(specification) != _kind(other):
+    specification, linked_one = (_specification(call, heir.birth) for heir in heirs)
+    if _kind(specification) != _kind(linked_one):
         raise WrongState("the public key that is linked is not of the private key's kind", "wrong_state.object")
     make = partial(generate, specification, tests_of(call))
     call.desk.keyring.check()  # while the module is locked nothing can be kept, so nothing is made

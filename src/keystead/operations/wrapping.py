@@ -94,7 +94,7 @@ class RegisterWrapped:
     material=True,
 )
 def get_wrapped(call: Call, request: GetWrapped) -> GotWrapped | Change:
-    """Wrap the object as asked; the IV of GCM is fresh and counted like any other of the wrapping key, as is its use."""
+    """Wrap the object as asked; the wrapping key is used, and the IV of GCM drawn and counted, as to encrypt data."""
     loaded, wrapper = call.targets
     record, key = as_object(loaded), as_object(wrapper)
     if record.object_type not in _WRAPPABLE:
