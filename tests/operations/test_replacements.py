@@ -205,3 +205,26 @@ def test_no_rsa_key_is_made_for_a_pair_that_was_replaced_or_while_locked(
     assert node.reason(ALICE, RekeyKeyPair(new)) == "unavailable.locked"
     node.unlock()
     assert asked == []
+
+
+def test_a_key_made_for_another_pair_is_not_taken(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the key for a pair of 2048 bits is made, the name that the batch looks for goes to one of 3072."""
+    pairs = []
+    for bits, name in ((2048, "in use"), (3072, "to come")):
+        wishes = Wishes(attributes(Cryptographic_Algorithm=enumeration(RSA), Cryptographic_Length=integer(bits)))
+        pairs.append(node.ask(ALICE, CreateKeyPair(wishes, Wishes(attributes(name)))).private_id)
+    inner = node.gate.workshop.submit
+
+    def submit(make: Any, done: Any) -> None:
+        def renamed(outcome: Any) -> None:
+            for private, name in zip(pairs, ("gone", "in use"), strict=True):
+                left = node.record(private).attributes.removed("Name")
+                node.change(private, attributes=left.added("Name", name_value(name)))
+            done(outcome)
+
+        inner(make, renamed)
+
+    monkeypatch.setattr(node.gate.workshop, "submit", submit)
+    (_, reply) = node.batch(ALICE, [Locate((Condition("Name", name_value("in use")),)), RekeyKeyPair()])
+    assert reply.error is not None
+    assert reply.error.reason == "conflict"

@@ -10,7 +10,6 @@ Source: KMIP 1.4 sections 4.4, 4.5, 11.5, 11.6; KMIP 2.1 sections 6.1.41, 6.1.42
 
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 from keystead.core.algorithms import Algorithm, new_key_rule
@@ -34,13 +33,13 @@ from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.gate.identifiers import new_id
 from keystead.gate.operation import PLACEHOLDER, Target, operation
-from keystead.operations.create import key_bytes, tests_of, with_generator
-from keystead.operations.key_pairs import DOMAIN, PairCreated, Wishes, curve_of
+from keystead.operations.create import key_bytes, with_generator
+from keystead.operations.key_pairs import DOMAIN, PairCreated, Wishes, curve_of, generated
 from keystead.operations.links import LINK, LinkType, link_of, linked
 from keystead.operations.new_objects import conceived, described, described_record, id_of, with_templates
 from keystead.operations.requests import Created
 from keystead.storage.store import as_object
-from keystead.trust.key_pairs import generate, write_private, write_public
+from keystead.trust.key_pairs import write_private, write_public
 
 US_PER_S = 1_000_000
 NOT_TAKEN_OVER = frozenset({LINK, "Random Number Generator", "Fresh", "Original Creation Date", *DATE_FIELDS})
@@ -123,13 +122,10 @@ def rekey_key_pair(call: Call, request: RekeyKeyPair) -> Change:
     for old, own in ((private, request.private), (public, request.public)):
         wishes = merged([shared, with_templates(call, own.templates, ())], own.attributes)
         heirs.append(_heir(call, old, wishes, request.offset_s))
-    shape = private.shape
     specification, linked_one = (_specification(call, heir.birth) for heir in heirs)
     if _kind(specification) != _kind(linked_one):
         raise WrongState("the public key that is linked is not of the private key's kind", "wrong_state.object")
-    make = partial(generate, specification, tests_of(call))
-    call.desk.keyring.check()  # while the module is locked nothing can be kept, so nothing is made
-    key = call.made(make) if shape.algorithm == Algorithm.RSA else make()
+    key = generated(call, specification)
     links = ((LinkType.PUBLIC_KEY, heirs[1].id), (LinkType.PRIVATE_KEY, heirs[0].id))
     secrets = (
         write_private(key, heirs[0].birth.shape.format),
