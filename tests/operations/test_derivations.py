@@ -9,7 +9,7 @@ import pytest
 
 from keystead.core.permission import Right
 from keystead.core.secret import Secret
-from keystead.core.structures import TAG_USAGE_LIMITS_COUNT, made
+from keystead.core.structures import TAG_USAGE_LIMITS_COUNT, made, name_value
 from keystead.operations.derivations import DeriveKey
 from keystead.operations.grants import GrantKey
 from keystead.operations.key_pairs import CreateKeyPair, Wishes
@@ -310,3 +310,34 @@ def test_one_object_does_not_go_in_twice(node: Node, monkeypatch: pytest.MonkeyP
     request = DeriveKey(SYMMETRIC_KEY, secret, HMAC, secret, SHA_256, attributes=wanted())
     assert node.reason(ALICE, request) == "invalid.field"
     assert len(runs) == 1
+
+
+def test_bytes_derived_for_another_length_are_not_taken(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While they are derived, the template that the request names becomes one of another length."""
+    templates = [
+        node.ask(ALICE, Register(6, None, attributes(name, Cryptographic_Length=integer(bits)))).id
+        for name, bits in (("in use", 128), ("to come", 256))
+    ]
+    inner = node.gate.workshop.submit
+
+    def submit(make: Any, done: Any) -> None:
+        def renamed(outcome: Any) -> None:
+            for template, name in zip(templates, ("gone", "in use"), strict=True):
+                left = node.record(template).attributes.removed("Name")
+                node.change(template, attributes=left.added("Name", name_value(name)))
+            done(outcome)
+
+        inner(make, renamed)
+
+    monkeypatch.setattr(node.gate.workshop, "submit", submit)
+    base = a_secret(node, b"password")
+    request = DeriveKey(
+        SECRET_DATA,
+        base,
+        PBKDF2,
+        salt=b"salt",
+        iterations=5000,
+        attributes=attributes(Cryptographic_Usage_Mask=integer(12)),
+        templates=("in use",),
+    )
+    assert node.reason(ALICE, request) == "conflict"

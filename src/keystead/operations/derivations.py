@@ -24,7 +24,7 @@ from keystead.core.attribute_rules import Birth, birth_of, check_quantum_safe
 from keystead.core.attribute_table import ObjectType
 from keystead.core.attributes import Attribute, Attributes
 from keystead.core.changes import Change, Put
-from keystead.core.errors import Invalid, Refused, WrongState
+from keystead.core.errors import Conflict, Invalid, Refused, WrongState
 from keystead.core.lifecycle import State
 from keystead.core.permission import Right
 from keystead.core.records import KIND_OBJECT, ManagedObject
@@ -193,6 +193,8 @@ def _derived(call: Call, request: DeriveKey, bases: list[Loaded], birth: Birth) 
     work = partial(derive, how, _material(call, bases[0]), base.shape.algorithm)
     is_long = request.method == DerivationMethod.PBKDF2 and iterations_count(how) > ITERATIONS_AT_ONCE_COUNT_MAX
     secret: Secret = call.made(work) if is_long else work()
+    if len(secret) != length_bytes:
+        raise Conflict("what the request means has changed while its key was derived; send it again", "conflict")
     return secret
 
 
