@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from keystead.core.changes import Transaction
 from keystead.core.errors import TooLarge
 from keystead.gate import call
-from keystead.operations.requests import Get
+from keystead.gate.committer import Done
+from keystead.operations.requests import Activate, Get
 from tests.support.builders import ALICE, a_key, a_node, creation
 
 
@@ -31,3 +33,26 @@ def test_a_request_alone_is_never_too_much(tmp_path: Path, monkeypatch: pytest.M
     with a_node(tmp_path) as node:
         assert node.reason(ALICE, Get(a_key(node))) is None
         assert [type(reply.error) for reply in node.batch(ALICE, [creation()] * 2)] == [TooLarge]
+
+
+def test_a_refusal_is_written_even_if_its_batch_loses_a_race(tmp_path: Path) -> None:
+    with a_node(tmp_path) as node:
+        key, other = a_key(node), a_key(node, active=False)
+        node.change(key, protection=node.record(key).protection._replace(exportable=False))
+        inner = node.gate.committer
+        transactions: list[Transaction] = []
+
+        class LosesOnce:
+            """A committer before which somebody else changes the other key, once."""
+
+            def submit(self, transaction: Transaction, done: Done) -> None:
+                if not transactions:
+                    node.change(other, last_change_us=node.clock.us)
+                transactions.append(transaction)
+                inner.submit(transaction, done)
+
+        node.gate.committer = LosesOnce()
+        replies = node.batch(ALICE, [Get(key), Activate(other)], go_on=True)
+        assert [reply.error is None for reply in replies] == [False, True]
+        refusal = ("key.get", key, "refused.permission")
+        assert [transaction.refusals for transaction in transactions] == [(refusal,), (refusal,)]

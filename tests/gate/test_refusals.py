@@ -27,3 +27,11 @@ def test_memory_stays_bounded_whatever_is_asked() -> None:
     for number in range(TRACKED_COUNT_MAX + 100):
         refusals.due(Principal("user", f"u{number}"), [ONE], 5 * WINDOW_US)
     assert len(refusals._seen) <= TRACKED_COUNT_MAX
+
+
+def test_what_was_not_stored_is_written_the_next_time() -> None:
+    refusals = Refusals()
+    assert refusals.due(ALICE, [ONE], 5 * WINDOW_US) == [ONE]
+    refusals.not_written(ALICE, [ONE])
+    assert refusals.due(ALICE, [ONE], 5 * WINDOW_US) == [ONE]
+    assert refusals.due(ALICE, [ONE], 5 * WINDOW_US) == []

@@ -2,17 +2,28 @@
 
 import hashlib
 import hmac
+from functools import partial
 from typing import Any
 
 import pytest
 
 from keystead.core.permission import Right
 from keystead.core.secret import Secret
+from keystead.core.structures import TAG_USAGE_LIMITS_COUNT, made, name_value
 from keystead.operations.derivations import DeriveKey
 from keystead.operations.grants import GrantKey
 from keystead.operations.key_pairs import CreateKeyPair, Wishes
 from keystead.operations.links import LinkType, link_of
-from keystead.operations.requests import Activate, CipherParameters, Get, KeyBlock, Register, Revoke
+from keystead.operations.requests import (
+    Activate,
+    AddAttribute,
+    CipherParameters,
+    Get,
+    KeyBlock,
+    Register,
+    Revoke,
+    SetAttribute,
+)
 from tests.support.builders import (
     ALICE,
     BOB,
@@ -22,6 +33,7 @@ from tests.support.builders import (
     a_key,
     a_user,
     attributes,
+    boolean,
     date,
     enumeration,
     integer,
@@ -207,12 +219,125 @@ def test_links_of_a_base_are_bounded_and_those_of_derived_keys_complete(
     monkeypatch.setattr("keystead.operations.links.LINKS_MADE_COUNT_MAX", 2)
     base = a_base(node)
     request = DeriveKey(SYMMETRIC_KEY, base, HASH, parameters=SHA_256, attributes=wanted())
-    made = [node.ask(ALICE, request).id for _ in range(3)]
+    keys = [node.ask(ALICE, request).id for _ in range(3)]
     assert len(node.record(base).attributes.instances("Link")) == 2
-    assert all(link_of(node.record(key).attributes, LinkType.DERIVATION_BASE_OBJECT) == base for key in made)
+    assert all(link_of(node.record(key).attributes, LinkType.DERIVATION_BASE_OBJECT) == base for key in keys)
 
 
 def test_no_secret_shows(node: Node) -> None:
     request = DeriveKey(SYMMETRIC_KEY, a_base(node), HMAC, parameters=SHA_256, data=b"canary-data", attributes=wanted())
     node.ask(ALICE, request)
     assert "canary" not in repr(request) + "".join(node.lines())
+
+
+def of_bytes(count: int) -> Any:
+    return attributes(Cryptographic_Length=integer(8 * count), Cryptographic_Usage_Mask=integer(12))
+
+
+def test_no_derivation_takes_the_time_of_others(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = a_secret(node, b"password")
+    elsewhere: list[Any] = []
+    monkeypatch.setattr(node.gate.workshop, "submit", lambda make, _: elsewhere.append(make))
+    with pytest.raises(ValueError, match="unpack"):  # it has gone elsewhere, so that there is no answer yet
+        node.ask(ALICE, DeriveKey(SECRET_DATA, base, PBKDF2, salt=b"s", iterations=500, attributes=of_bytes(65_536)))
+    assert len(elsewhere) == 1
+    monkeypatch.undo()
+    too_much = DeriveKey(SECRET_DATA, base, PBKDF2, salt=b"s", iterations=10_000_000, attributes=of_bytes(21))
+    assert node.reason(ALICE, too_much) == "invalid.field"
+    for method in (COUNTER, HKDF):
+        request = DeriveKey(SECRET_DATA, base, method, None, SHA_1, bytes(4097), attributes=of_bytes(5100))
+        assert node.reason(ALICE, request) == "invalid.field"
+
+
+def test_encrypt_is_no_way_out_for_a_secret_that_must_stay(node: Node) -> None:
+    """Alice knows the bytes of the key, so that she could decrypt what is derived."""
+    key, secret = a_base(node, bytes(16)), a_secret(node, b"sixteen bytes..." * 2)
+    request = DeriveKey(SECRET_DATA, key, ENCRYPT, secret, CBC, iv=bytes(16), attributes=of_bytes(32))
+    assert node.reason(ALICE, request) is None
+    node.ask(ALICE, SetAttribute("Sensitive", boolean(True), secret))
+    assert node.reason(ALICE, request) == "refused.sensitive"
+    node.ask(ALICE, SetAttribute("Extractable", boolean(False), secret))
+    assert node.reason(ALICE, request) == "refused.not_extractable"
+
+
+@pytest.mark.parametrize(
+    ("method", "mask", "right", "more"),
+    [
+        (ENCRYPT, 8, Right.ENCRYPT, {"parameters": CipherParameters(mode=6), "iv": bytes(16)}),
+        (HMAC, 0x80, Right.MAC, {"parameters": SHA_256}),
+        (COUNTER, 0x100, Right.MAC, {"parameters": SHA_256}),
+    ],
+)
+def test_deriving_is_no_way_to_encrypt_or_make_codes(
+    node: Node, method: int, mask: int, right: Right, more: dict[str, Any]
+) -> None:
+    """In CTR this ENCRYPT decrypts; HMAC with a key that makes codes gives the code."""
+    carol = a_user("carol", "staff")
+    both, derives_only = (
+        a_key(node, algorithm=AES if method == ENCRYPT else 9, mask=DERIVE | also) for also in (mask, 0)
+    )
+    for key in (both, derives_only):
+        node.ask(ALICE, GrantKey(key, "staff", int(Right.DERIVE)))
+    data = bytes(16)
+    request = partial(DeriveKey, SYMMETRIC_KEY, method=method, data=data, attributes=wanted(), **more)
+    assert node.reason(carol, request(base=both)) == "refused.permission"
+    assert node.reason(carol, request(base=derives_only)) is None
+    node.ask(ALICE, GrantKey(both, "staff", int(Right.DERIVE | right)))
+    assert node.reason(carol, request(base=both)) is None
+
+
+@pytest.mark.parametrize(("unit", "total", "left"), [(2, 2, 1), (1, 40, 8)], ids=["objects", "bytes"])
+def test_encrypt_spends_the_limits_of_the_key(node: Node, unit: int, total: int, left: int) -> None:
+    base, data = a_base(node), a_secret(node, bytes(32))
+    node.ask(ALICE, AddAttribute("Usage Limits", made("Usage Limits", total, None, unit), base))
+    request = DeriveKey(SYMMETRIC_KEY, base, ENCRYPT, data, CBC, iv=bytes(16), attributes=wanted())
+    node.ask(ALICE, request)
+    limits = node.record(base).attributes.first("Usage Limits")
+    assert limits is not None
+    assert limits.field(TAG_USAGE_LIMITS_COUNT) == left
+    assert link_of(node.record(base).attributes, LinkType.DERIVED_KEY) is not None
+    for _ in range(2):
+        reason = node.reason(ALICE, request)
+    assert reason == "refused.usage_limit"
+
+
+def test_one_object_does_not_go_in_twice(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be stored twice in one change, which loses every race, and the batch is run a hundred times."""
+    secret = a_secret(node, bytes(32))
+    runs: list[Any] = []
+    inner = node.gate.run
+    monkeypatch.setattr(node.gate, "run", lambda *batch: (runs.append(batch), inner(*batch)))
+    request = DeriveKey(SYMMETRIC_KEY, secret, HMAC, secret, SHA_256, attributes=wanted())
+    assert node.reason(ALICE, request) == "invalid.field"
+    assert len(runs) == 1
+
+
+def test_bytes_derived_for_another_length_are_not_taken(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While they are derived, the template that the request names becomes one of another length."""
+    templates = [
+        node.ask(ALICE, Register(6, None, attributes(name, Cryptographic_Length=integer(bits)))).id
+        for name, bits in (("in use", 128), ("to come", 256))
+    ]
+    inner = node.gate.workshop.submit
+
+    def submit(make: Any, done: Any) -> None:
+        def renamed(outcome: Any) -> None:
+            for template, name in zip(templates, ("gone", "in use"), strict=True):
+                left = node.record(template).attributes.removed("Name")
+                node.change(template, attributes=left.added("Name", name_value(name)))
+            done(outcome)
+
+        inner(make, renamed)
+
+    monkeypatch.setattr(node.gate.workshop, "submit", submit)
+    base = a_secret(node, b"password")
+    request = DeriveKey(
+        SECRET_DATA,
+        base,
+        PBKDF2,
+        salt=b"salt",
+        iterations=5000,
+        attributes=attributes(Cryptographic_Usage_Mask=integer(12)),
+        templates=("in use",),
+    )
+    assert node.reason(ALICE, request) == "conflict"

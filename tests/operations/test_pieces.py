@@ -14,7 +14,7 @@ from keystead.core.structures import TAG_USAGE_LIMITS_COUNT, made
 from keystead.gate.call import Batch
 from keystead.gate.streams import IDLE_S_MAX, STREAMS_PER_USER_COUNT_MAX
 from keystead.operations.key_pairs import CreateKeyPair, Wishes
-from keystead.operations.macs import Mac
+from keystead.operations.macs import Mac, MacVerify
 from keystead.operations.pieces import (
     DecryptPiece,
     EncryptPiece,
@@ -239,3 +239,12 @@ def test_no_data_shows(node: Node) -> None:
         node.ask(ALICE, HashPiece(canary, correlation=bytes(16)))
     node.ask(ALICE, piece)
     assert "canary" not in repr(piece) + "".join(node.lines())
+
+
+def test_a_piece_that_is_refused_is_not_fed(node: Node) -> None:
+    key = a_key(node, algorithm=HMAC_SHA256, mask=BOTH, Usage_Limits=made("Usage Limits", 10, None, 1))
+    correlation = node.ask(ALICE, MacPiece(b"a", key)).correlation
+    assert node.reason(ALICE, MacPiece(b"b" * 10, key, correlation)) == "refused.usage_limit"
+    code = node.ask(ALICE, MacPiece(b"", key, correlation, is_last=True)).data
+    assert node.ask(ALICE, MacVerify(b"a", code, key)).is_valid
+    assert not node.ask(ALICE, MacVerify(b"a" + b"b" * 10, code, key)).is_valid

@@ -8,13 +8,14 @@ from keystead.core.attributes import Attribute, text
 from keystead.core.errors import KeysteadError
 from keystead.core.permission import Right
 from keystead.core.structures import TAG_USAGE_LIMITS_COUNT, made, name_value
-from keystead.operations.grants import GrantKey
+from keystead.operations.grants import GrantKey, SetKeyFlags
 from keystead.operations.key_pairs import CreateKeyPair, Wishes
-from keystead.operations.links import LinkType, link_of
+from keystead.operations.links import LinkType, link_of, linked
 from keystead.operations.replacements import Rekey, RekeyKeyPair
 from keystead.operations.requests import AddAttribute, Condition, Destroy, Get, Locate
 from keystead.trust.root import Role
 from tests.support.builders import (
+    ADMINISTRATOR,
     ALICE,
     BOB,
     START_US,
@@ -23,6 +24,7 @@ from tests.support.builders import (
     a_user,
     attribute,
     attributes,
+    boolean,
     creation,
     date,
     enumeration,
@@ -164,3 +166,65 @@ def test_a_pair_without_its_other_half_is_not_replaced(node: Node) -> None:
     private, public = a_pair(node)
     node.ask(ALICE, Destroy(public))
     assert node.reason(ALICE, RekeyKeyPair(private)) == "wrong_state.destroyed"
+
+
+def test_what_clients_may_not_export_or_delete_they_may_not_after_a_rekey(node: Node) -> None:
+    old, (private, _) = a_key(node), a_pair(node)
+    for key in (old, private):
+        node.ask(ADMINISTRATOR, SetKeyFlags(key, deletable=False, exportable=False))
+    for new in (node.ask(ALICE, Rekey(old)).id, node.ask(ALICE, RekeyKeyPair(private)).private_id):
+        assert node.reason(ALICE, Get(new)) == "refused.permission"
+        assert node.reason(ALICE, Destroy(new)) == "refused.permission"
+
+
+def test_a_replacement_is_no_more_quantum_safe_than_its_algorithm(node: Node) -> None:
+    wishes = Wishes(attributes(Quantum_Safe=boolean(True)))
+    assert node.reason(ALICE, Rekey(a_key(node, bits=128), wishes=wishes)) == "invalid.not_quantum_safe"
+    assert node.reason(ALICE, Rekey(a_key(node, bits=256), wishes=wishes)) is None
+
+
+def test_a_pair_is_not_replaced_with_a_public_key_of_another_kind(node: Node) -> None:
+    private, _ = a_pair(node)
+    wishes = Wishes(attributes(Cryptographic_Algorithm=enumeration(EC), Cryptographic_Length=integer(384)))
+    other = node.ask(ALICE, CreateKeyPair(wishes)).public_id
+    links = linked(node.record(private).attributes.removed("Link"), LinkType.PUBLIC_KEY, other)
+    node.change(private, attributes=links)
+    assert node.reason(ALICE, RekeyKeyPair(private)) == "wrong_state.object"
+
+
+def test_no_rsa_key_is_made_for_a_pair_that_was_replaced_or_while_locked(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wishes = Wishes(attributes(Cryptographic_Algorithm=enumeration(RSA), Cryptographic_Length=integer(2048)))
+    old = node.ask(ALICE, CreateKeyPair(wishes)).private_id
+    new = node.ask(ALICE, RekeyKeyPair(old)).private_id
+    asked: list[Any] = []
+    monkeypatch.setattr(node.gate.workshop, "submit", lambda _, done: asked.append(done))
+    assert node.reason(ALICE, RekeyKeyPair(old)) == "refused.permission"
+    node.module.logout(Role.CRYPTO_USER)
+    assert node.reason(ALICE, RekeyKeyPair(new)) == "unavailable.locked"
+    node.unlock()
+    assert asked == []
+
+
+def test_a_key_made_for_another_pair_is_not_taken(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the key for a pair of 2048 bits is made, the name that the batch looks for goes to one of 3072."""
+    pairs = []
+    for bits, name in ((2048, "in use"), (3072, "to come")):
+        wishes = Wishes(attributes(Cryptographic_Algorithm=enumeration(RSA), Cryptographic_Length=integer(bits)))
+        pairs.append(node.ask(ALICE, CreateKeyPair(wishes, Wishes(attributes(name)))).private_id)
+    inner = node.gate.workshop.submit
+
+    def submit(make: Any, done: Any) -> None:
+        def renamed(outcome: Any) -> None:
+            for private, name in zip(pairs, ("gone", "in use"), strict=True):
+                left = node.record(private).attributes.removed("Name")
+                node.change(private, attributes=left.added("Name", name_value(name)))
+            done(outcome)
+
+        inner(make, renamed)
+
+    monkeypatch.setattr(node.gate.workshop, "submit", submit)
+    (_, reply) = node.batch(ALICE, [Locate((Condition("Name", name_value("in use")),)), RekeyKeyPair()])
+    assert reply.error is not None
+    assert reply.error.reason == "conflict"

@@ -182,3 +182,23 @@ def test_what_nobody_here_can_unwrap_is_kept_as_it_came(node: Node, mask: int | 
     assert node.reason(ALICE, Encrypt(b"data", kept, GCM, bytes(12))) == "wrong_state.object"
     assert node.record(kept).digest is None
     assert node.reason(BOB, Get(kept)) == "not_found.item"
+
+
+@pytest.mark.parametrize("parameters", [KEY_WRAP, GCM])
+def test_wrapping_spends_the_limits_of_the_wrapping_key(node: Node, parameters: CipherParameters) -> None:
+    key, wrapper = a_key(node), a_wrapper(node, Usage_Limits=made("Usage Limits", 2, None, 2))
+    reasons = [node.reason(ALICE, leaving(key, wrapper, parameters)) for _ in range(3)]
+    assert reasons == [None, None, "refused.usage_limit"]
+
+
+def test_the_first_get_of_what_is_kept_wrapped_makes_it_no_longer_fresh(node: Node) -> None:
+    kept = node.ask(ALICE, arriving(keywrap.aes_key_wrap(KEK, bytes(range(32))), "42", KEY_WRAP)).id
+    assert node.record(kept).protection.fresh
+    node.ask(ALICE, Get(kept))
+    assert not node.record(kept).protection.fresh
+
+
+def test_what_arrives_wrapped_names_its_wrapping_key(node: Node) -> None:
+    """The ID Placeholder does not count there; kept with an empty name nobody could ever unwrap it."""
+    data = keywrap.aes_key_wrap(KEK, bytes(range(32)))
+    assert node.reason(ALICE, arriving(data, "", KEY_WRAP)) == "invalid.field"

@@ -222,14 +222,14 @@ class Gate:
         def done(error: KeysteadError | None) -> None:
             if error is not None:
                 self.objects.expect_nothing(transaction.request_id)
+                self._refusals.not_written(run.principal, run.refusals)
             if error is not None and isinstance(error, (Conflict, Exists)) and attempt < RETRY_COUNT_MAX:
                 self.objects.refresh()
                 self.run(run.batch, deliver, attempt + 1, run.prepared)
                 return
             if error is not None:
-                run.forget()
-            failed = [] if error is None else [Reply(None, error)] * len(run.replies)  # no audit, no answer
-            self._answer(run, failed or run.replies, deliver)
+                run.forget()  # no audit, no answer
+            self._answer(run, run.replies if error is None else [Reply(None, error)] * len(run.replies), deliver)
 
         self.objects.expect(transaction)
         self.committer.submit(transaction, done)

@@ -36,3 +36,10 @@ class Refusals:
             self._seen[key] = (now_us, 0)
             written.append((operation, target, f"{reason} (and {count} like it before)" if count else reason))
         return written
+
+    def not_written(self, principal: Principal, refusals: Sequence[tuple[str, str, str]]) -> None:
+        """Have refusals written the next time, as the transaction that they were part of is not stored."""
+        for operation, _, reason in refusals:
+            key = (principal.name, operation, reason)
+            if key in self._seen:
+                self._seen[key] = (-WINDOW_US, self._seen[key][1])

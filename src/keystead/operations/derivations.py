@@ -1,6 +1,8 @@
 """Derive Key: a new key or secret from one or two that are here.
 
-Laws: whoever derives must hold that right on every object that goes into it; only objects whose usage mask says so, and
+Laws: whoever derives must hold that right on every object that goes into it, and by ENCRYPT, HMAC and NIST800-108-C
+from a key that also encrypts or makes codes the right to that too; ENCRYPT takes no data from an object that may not
+leave in clear; only objects whose usage mask says so, and
 which are not out of use, are derived from: also pre-active ones, as common clients do it (docs/adr/0038). A long
 derivation is made on another thread.
 
@@ -20,19 +22,20 @@ from keystead.core.algorithms import (
 )
 from keystead.core.attribute_rules import Birth, birth_of, check_quantum_safe
 from keystead.core.attribute_table import ObjectType
-from keystead.core.attributes import Attribute
+from keystead.core.attributes import Attribute, Attributes
 from keystead.core.changes import Change, Put
-from keystead.core.errors import Invalid, Refused, WrongState
+from keystead.core.errors import Conflict, Invalid, Refused, WrongState
 from keystead.core.lifecycle import State
 from keystead.core.permission import Right
 from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
-from keystead.operations.ciphers import own_parameters
+from keystead.operations.ciphers import LIMITS, own_parameters, spent
+from keystead.operations.get import released_format
 from keystead.operations.links import LinkType, linked
 from keystead.operations.new_objects import conceived, described, id_of, with_shape, with_templates
-from keystead.operations.requests import CipherParameters, Created
+from keystead.operations.requests import CipherParameters, Created, Get
 from keystead.operations.wrapped_keys import check_usable
 from keystead.storage.store import Loaded, as_object
 from keystead.trust.cipher_modes import Prepared
@@ -44,6 +47,7 @@ from keystead.trust.derivations import (
     agree,
     cut,
     derive,
+    iterations_count,
 )
 from keystead.trust.key_pairs import read_private, read_public
 
@@ -92,6 +96,8 @@ class DeriveKey:
 def derive_key(call: Call, request: DeriveKey) -> Change:
     """Derive, keep the result as an object of the asker, and let it and its bases name each other."""
     bases = [loaded for loaded in call.targets if loaded is not None]
+    if len({loaded.record.id for loaded in bases}) < len(bases):
+        raise Invalid("name two different objects to derive from", "invalid.field")  # each is stored with its new link
     for loaded in bases:
         _check_base(call, as_object(loaded))
     given = with_templates(call, request.templates, request.attributes)
@@ -106,7 +112,8 @@ def derive_key(call: Call, request: DeriveKey) -> Change:
     puts = [Put(new, sealed)]
     for loaded in bases:
         base = as_object(loaded)
-        links = linked(base.attributes, LinkType.DERIVED_KEY, new.id)
+        found = _spent(call, request, bases) if loaded is bases[0] else base.attributes
+        links = linked(found, LinkType.DERIVED_KEY, new.id)
         if links is not base.attributes:
             puts.append(Put(base.changed(call.now_us, attributes=links)))
     return Change(tuple(puts), Created(new.id, request.object_type, (), new))
@@ -117,6 +124,35 @@ def _check_base(call: Call, base: ManagedObject) -> None:
         raise Refused("the usage mask does not allow deriving from this object", "refused.usage_mask")
     if base.state(call.now_us) not in (State.PRE_ACTIVE, State.ACTIVE):
         raise WrongState("an object that is no longer in use is not derived from")
+
+
+def _check_right(call: Call, base: ManagedObject, method: int) -> None:
+    """Ask for the right to what the method does in all but name, where the key serves that purpose too."""
+    uses, right = _SAME_AS.get(method, (0, Right.NONE))
+    if base.shape.usage_mask & uses:
+        call.another(base.id, right)
+
+
+def _spent(call: Call, request: DeriveKey, bases: list[Loaded]) -> Attributes:
+    """Return the attributes of the first base, with its usage limits spent where it has encrypted."""
+    base = as_object(bases[0])
+    limits = base.attributes.first(LIMITS) if request.method == DerivationMethod.ENCRYPT else None
+    if limits is None:
+        return base.attributes
+    record = spent(call, base, limits, len(_derivation_data(call, request, bases) or b"")).record
+    assert isinstance(record, ManagedObject)  # noqa: S101  # narrowed for the type checker
+    return record.attributes
+
+
+_CIPHER_USES = UsageMask.ENCRYPT | UsageMask.DECRYPT | UsageMask.WRAP | UsageMask.UNWRAP
+_CODE_USES = UsageMask.MAC_GENERATE | UsageMask.MAC_VERIFY
+_SAME_AS: dict[int, tuple[int, Right]] = {
+    DerivationMethod.ENCRYPT: (_CIPHER_USES, Right.ENCRYPT),
+    DerivationMethod.HMAC: (_CODE_USES, Right.MAC),
+    DerivationMethod.NIST800_108_C: (_CODE_USES, Right.MAC),
+}
+"""Derivation Method -> uses of a key for which its result counts, and the right to that: ciphertext of chosen data
+(which in a counter mode decrypts as well), or a code of it."""
 
 
 def _born_as(call: Call, object_type: int, birth: Birth) -> Birth:
@@ -137,6 +173,7 @@ def _derived(call: Call, request: DeriveKey, bases: list[Loaded], birth: Birth) 
     shape = birth.shape
     length_bytes = material_bytes(shape.algorithm, shape.length_bits)
     base = as_object(bases[0])
+    _check_right(call, base, request.method)
     if request.method == DerivationMethod.ASYMMETRIC_KEY:
         return _agreed(call, bases, length_bytes)
     if base.object_type not in _BASES:
@@ -146,14 +183,18 @@ def _derived(call: Call, request: DeriveKey, bases: list[Loaded], birth: Birth) 
     if request.method == DerivationMethod.ENCRYPT:
         if not data:
             raise Invalid("ENCRYPT needs Derivation Data", "invalid.missing")
+        for source in bases[1:]:  # whoever knows the key decrypts again what is derived so
+            released_format(call, as_object(call.another(source.record.id, Right.EXPORT)), Get())
         return cut(_cipher(call, bases[0], parameters).encrypt(data, request.iv)[0], length_bytes)
     how = Derivation(
         *(request.method, length_bytes, None if parameters is None else parameters.hashing),
         *(data, request.salt, request.iterations),
     )
     work = partial(derive, how, _material(call, bases[0]), base.shape.algorithm)
-    is_long = request.method == DerivationMethod.PBKDF2 and (request.iterations or 0) > ITERATIONS_AT_ONCE_COUNT_MAX
+    is_long = request.method == DerivationMethod.PBKDF2 and iterations_count(how) > ITERATIONS_AT_ONCE_COUNT_MAX
     secret: Secret = call.made(work) if is_long else work()
+    if len(secret) != length_bytes:
+        raise Conflict("what the request means has changed while its key was derived; send it again", "conflict")
     return secret
 
 

@@ -70,13 +70,16 @@ def get(call: Call, request: Get) -> Got | GotWrapped | Change:
         if record.object_type == ObjectType.TEMPLATE:
             return Got(record.id, record.object_type, None, template_attributes(record))
         if record.protection.wrapped:
-            return _as_registered(call, loaded, request)
+            kept = _as_registered(call, loaded, request)
+            return _no_longer_fresh(record, kept) if record.protection.fresh else kept
         plan = _plan(call, loaded, request)
     block = _block(record, plan.format, plan.opener.open())
     got = _got((record.id, record.object_type, block, ()))
-    if record.protection.fresh:
-        return Change((Put(record._replace(protection=record.protection._replace(fresh=False))),), got)
-    return got
+    return _no_longer_fresh(record, got) if record.protection.fresh else got
+
+
+def _no_longer_fresh(record: ManagedObject, got: Got | GotWrapped) -> Change:
+    return Change((Put(record._replace(protection=record.protection._replace(fresh=False))),), got)
 
 
 def _as_registered(call: Call, loaded: Loaded, request: Get) -> GotWrapped:

@@ -16,7 +16,7 @@ from keystead.core.attribute_rules import Birth, birth_of, check_quantum_safe, m
 from keystead.core.attribute_table import ObjectType
 from keystead.core.attributes import Attribute, Attributes
 from keystead.core.changes import Change, Put
-from keystead.core.errors import Invalid, Refused
+from keystead.core.errors import Conflict, Invalid, Refused
 from keystead.core.key_pairs import (
     RSA_SAFE_BITS_MIN,
     PairSpecification,
@@ -91,7 +91,7 @@ def create_key_pair(call: Call, request: CreateKeyPair) -> Change:
     births = {kind: birth_of(kind, given) for kind, given in wishes.items()}
     specification = _agreed(births[ObjectType.PRIVATE_KEY], births[ObjectType.PUBLIC_KEY], call.switches)
     owner_of(call)  # before anything is made for somebody who may not have it
-    key = _generated(call, specification)
+    key = generated(call, specification)
     ids = {kind: new_id(call.now_us) for kind in wishes}
     puts = []
     for kind, other, link in (
@@ -172,12 +172,20 @@ def _agreed(private: Birth, public: Birth, switches: Switches) -> PairSpecificat
     return new_pair(algorithm, length_bits, curve, switches)
 
 
-def _generated(call: Call, specification: PairSpecification) -> PrivateKey:
+def generated(call: Call, specification: PairSpecification) -> PrivateKey:
+    """Make a private key, an RSA key on another thread.
+
+    Raises:
+        Laborious: it is not there yet.
+        Conflict: the request meant another key when it was made, by what was changed meanwhile.
+    """
     make = partial(generate, specification, tests_of(call))
     if specification.algorithm != Algorithm.RSA:
         return make()
     call.desk.keyring.check()  # while the module is locked nothing can be kept, so nothing is made
     key: PrivateKey = call.made(make)
+    if specification_of(key) != specification:
+        raise Conflict("what the request means has changed while its key was made; send it again", "conflict")
     return key
 
 

@@ -149,8 +149,8 @@ def _handler(
     def handle(call: Call, request: Piece) -> PieceDone | Change:
         if check is not None:
             check(call)
+        puts = _spent(call, request) if spends else ()  # first, as a piece that is refused must not be fed
         result = _fed(call, request, begin, keyed=check is not None)
-        puts = _spent(call, request) if spends else ()
         return Change(puts, result, detail="usage counted") if puts else result
 
     return handle

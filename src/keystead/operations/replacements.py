@@ -1,7 +1,8 @@
 """Re-key and Re-key Key Pair: another key takes the place, the names and the attributes of one that grows old.
 
 Laws: the old key keeps its bytes, its state and its id, and each names the other; both are stored in one change. The
-replacement belongs to the owner of what it replaces, and the same groups may use it. Dates that have passed already are
+replacement belongs to the owner of what it replaces, the same groups may use it, and clients may no more export or
+delete it than the old key. Dates that have passed already are
 not taken over, but for the activation: a replacement is not born dead (docs/adr/0038).
 
 Source: KMIP 1.4 sections 4.4, 4.5, 11.5, 11.6; KMIP 2.1 sections 6.1.41, 6.1.42; requirement KS-KMIP-031.
@@ -9,30 +10,36 @@ Source: KMIP 1.4 sections 4.4, 4.5, 11.5, 11.6; KMIP 2.1 sections 6.1.41, 6.1.42
 
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 from keystead.core.algorithms import Algorithm, new_key_rule
-from keystead.core.attribute_rules import DATE_FIELDS, Birth, birth_of, merged, template_attributes
+from keystead.core.attribute_rules import (
+    DATE_FIELDS,
+    Birth,
+    birth_of,
+    check_quantum_safe,
+    merged,
+    template_attributes,
+)
 from keystead.core.attribute_table import Client, ObjectType, rule_of
 from keystead.core.attribute_values import date
 from keystead.core.attributes import Attribute
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid, NotFound, Refused, WrongState
-from keystead.core.key_pairs import new_pair
+from keystead.core.key_pairs import ELLIPTIC, PairSpecification, new_pair
 from keystead.core.permission import Right
 from keystead.core.records import ManagedObject
 from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.gate.identifiers import new_id
 from keystead.gate.operation import PLACEHOLDER, Target, operation
-from keystead.operations.create import key_bytes, tests_of, with_generator
-from keystead.operations.key_pairs import DOMAIN, PairCreated, Wishes, curve_of
+from keystead.operations.create import key_bytes, with_generator
+from keystead.operations.key_pairs import DOMAIN, PairCreated, Wishes, curve_of, generated
 from keystead.operations.links import LINK, LinkType, link_of, linked
 from keystead.operations.new_objects import conceived, described, described_record, id_of, with_templates
 from keystead.operations.requests import Created
 from keystead.storage.store import as_object
-from keystead.trust.key_pairs import generate, write_private, write_public
+from keystead.trust.key_pairs import write_private, write_public
 
 US_PER_S = 1_000_000
 NOT_TAKEN_OVER = frozenset({LINK, "Random Number Generator", "Fresh", "Original Creation Date", *DATE_FIELDS})
@@ -115,10 +122,10 @@ def rekey_key_pair(call: Call, request: RekeyKeyPair) -> Change:
     for old, own in ((private, request.private), (public, request.public)):
         wishes = merged([shared, with_templates(call, own.templates, ())], own.attributes)
         heirs.append(_heir(call, old, wishes, request.offset_s))
-    shape = private.shape
-    specification = new_pair(shape.algorithm, shape.length_bits, curve_of(heirs[0].birth), call.switches)
-    make = partial(generate, specification, tests_of(call))
-    key = call.made(make) if shape.algorithm == Algorithm.RSA else make()
+    specification, linked_one = (_specification(call, heir.birth) for heir in heirs)
+    if _kind(specification) != _kind(linked_one):
+        raise WrongState("the public key that is linked is not of the private key's kind", "wrong_state.object")
+    key = generated(call, specification)
     links = ((LinkType.PUBLIC_KEY, heirs[1].id), (LinkType.PRIVATE_KEY, heirs[0].id))
     secrets = (
         write_private(key, heirs[0].birth.shape.format),
@@ -132,6 +139,15 @@ def rekey_key_pair(call: Call, request: RekeyKeyPair) -> Change:
         puts += both
         made.append(new)
     return Change(puts, PairCreated(heirs[0].id, heirs[1].id, made[0]))
+
+
+def _specification(call: Call, birth: Birth) -> PairSpecification:
+    return new_pair(birth.shape.algorithm, birth.shape.length_bits, curve_of(birth), call.switches)
+
+
+def _kind(found: PairSpecification) -> PairSpecification:
+    """Return a specification under one name of the several that a key on a curve may have."""
+    return found._replace(algorithm=Algorithm.EC) if found.algorithm in ELLIPTIC else found
 
 
 def _public_half(call: Call) -> ManagedObject:
@@ -157,7 +173,10 @@ def _heir(call: Call, old: ManagedObject, wishes: tuple[Attribute, ...], offset_
     fixed = {a.name: a.value for a in held if a.name in FIXED}
     if any(wish.name in fixed and wish.value != fixed[wish.name] for wish in wishes):
         raise Invalid("a replacement is of the same algorithm and length; create another key", "invalid.field")
+    if link_of(old.attributes, LinkType.REPLACEMENT_OBJECT) is not None:
+        raise Refused("the key has been replaced already; re-key its replacement", "refused.permission")
     birth = birth_of(old.object_type, merged([held], wishes))
+    check_quantum_safe(birth.shape, birth.attributes)
     birth = birth._replace(shape=birth.shape._replace(subtype=old.shape.subtype, format=old.shape.format))
     return _Heir(old, with_generator(birth), new_id(call.now_us))
 
@@ -188,10 +207,9 @@ def _dates(now_us: int, old: ManagedObject, offset_s: int | None) -> list[Attrib
 def _replaced(call: Call, heir: _Heir, secret: Secret) -> tuple[ManagedObject, tuple[Put, Put]]:
     """Store the replacement under the owner of the old key, take the names off that, and let each name the other."""
     old, birth, object_id = heir
-    if link_of(old.attributes, LinkType.REPLACEMENT_OBJECT) is not None:
-        raise Refused("the key has been replaced already; re-key its replacement", "refused.permission")
     birth = birth._replace(attributes=linked(birth.attributes, LinkType.REPLACED_OBJECT, old.id))
     new, sealed = conceived(call, old.object_type, birth, secret, object_id)
-    new = new._replace(owner=old.owner, grants=old.grants)
+    flags = new.protection._replace(deletable=old.protection.deletable, exportable=old.protection.exportable)
+    new = new._replace(owner=old.owner, grants=old.grants, protection=flags)
     left = linked(old.attributes.removed(NAME), LinkType.REPLACEMENT_OBJECT, object_id)
     return new, (Put(new, sealed), Put(old.changed(call.now_us, attributes=left)))

@@ -23,7 +23,7 @@ from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
-from keystead.operations.ciphers import NONE, budget_of, leases_of, own_parameters, parameters_of
+from keystead.operations.ciphers import LIMITS, NONE, budget_of, leases_of, own_parameters, parameters_of, spent
 from keystead.operations.get import clear_block, released_format
 from keystead.operations.new_objects import conceived, with_templates
 from keystead.operations.register import register, told_shape
@@ -94,7 +94,7 @@ class RegisterWrapped:
     material=True,
 )
 def get_wrapped(call: Call, request: GetWrapped) -> GotWrapped | Change:
-    """Wrap the object as asked; the IV of GCM is fresh and counted like any other of the wrapping key."""
+    """Wrap the object as asked; the wrapping key is used, and the IV of GCM drawn and counted, as to encrypt data."""
     loaded, wrapper = call.targets
     record, key = as_object(loaded), as_object(wrapper)
     if record.object_type not in _WRAPPABLE:
@@ -111,7 +111,11 @@ def get_wrapped(call: Call, request: GetWrapped) -> GotWrapped | Change:
         raise WrongState("the wrapping key is not active")
     block = clear_block(call, loaded, form)
     iv, puts = _fresh_iv(call, key, mode)
-    sealed, tag = _cipher(call, wrapper, mode).encrypt(request.encode(block), iv)
+    clear = request.encode(block)
+    sealed, tag = _cipher(call, wrapper, mode).encrypt(clear, iv)
+    limits = key.attributes.first(LIMITS)
+    if limits is not None:
+        puts += (spent(call, key, limits, len(clear)),)
     wrapped = block._replace(material=Secret(sealed + (tag or b"")))
     result = GotWrapped(record.id, record.object_type, wrapped, request.wrapping, iv)
     if record.protection.fresh:
@@ -133,6 +137,8 @@ def register_wrapped(call: Call, request: RegisterWrapped) -> Change:
     plain, block = request.register, request.register.block
     if block is None:
         raise Invalid("there is no object to register", "invalid.missing")
+    if not request.wrapping.key:
+        raise Invalid("name the wrapping key; the ID Placeholder does not count here", "invalid.field")
     wrapper = _unwrapping_key(call, request.wrapping)
     if wrapper is None:
         return _kept_wrapped(call, request, block)

@@ -27,8 +27,9 @@ from keystead.trust.macs import HASHES, HMACS, Hashing
 
 ITERATIONS_COUNT_MAX = 10_000_000
 ITERATIONS_AT_ONCE_COUNT_MAX = 2_000
-"""More of PBKDF2's iterations are done on another thread."""
+"""More of PBKDF2's iterations, over all blocks of its output, are done on another thread."""
 SALT_BYTES_MAX = 4096
+REPEATED_DATA_BYTES_MAX = 4096  # goes into every block of what is derived, of which there are up to 4,096
 COUNTER_BYTES = 4
 
 
@@ -118,10 +119,23 @@ def _pbkdf2(how: Derivation, base: Secret, _algorithm: int) -> Secret:
         raise Invalid("PBKDF2 takes a salt; leave Derivation Data out", "invalid.field")
     if how.salt is None or how.iterations is None:
         raise Invalid("PBKDF2 needs a Salt and an Iteration Count", "invalid.missing")
-    if not 1 <= how.iterations <= ITERATIONS_COUNT_MAX or len(how.salt) > SALT_BYTES_MAX:
-        raise Invalid("PBKDF2 takes 1 to 10,000,000 iterations and at most 4,096 bytes of salt", "invalid.field")
-    name = _hash_name(Hashing.SHA_1 if how.hashing is None else how.hashing)
-    return Secret(hashlib.pbkdf2_hmac(name, base.reveal(), how.salt, how.iterations, how.length_bytes))
+    if how.iterations < 1 or iterations_count(how) > ITERATIONS_COUNT_MAX or len(how.salt) > SALT_BYTES_MAX:
+        raise Invalid(
+            "PBKDF2 takes 1 to 10,000,000 iterations, in all for as many blocks as it is to give, and at most 4,096 "
+            "bytes of salt",
+            "invalid.field",
+        )
+    return Secret(hashlib.pbkdf2_hmac(_pbkdf2_hash(how), base.reveal(), how.salt, how.iterations, how.length_bytes))
+
+
+def iterations_count(how: Derivation) -> int:
+    """Return how many iterations PBKDF2 takes in all: those asked for, once for every block of its output."""
+    block_bytes = hashlib.new(_pbkdf2_hash(how)).digest_size
+    return -(-how.length_bytes // block_bytes) * (how.iterations or 0)
+
+
+def _pbkdf2_hash(how: Derivation) -> str:
+    return _hash_name(Hashing.SHA_1 if how.hashing is None else how.hashing)
 
 
 def _hash(how: Derivation, base: Secret, _algorithm: int) -> Secret:
@@ -146,7 +160,7 @@ def _counter(how: Derivation, base: Secret, algorithm: int) -> Secret:
         location=CounterLocation.BeforeFixed,
         label=None,
         context=None,
-        fixed=_data(how),
+        fixed=_repeated(_data(how)),
     )
     return Secret(_library(lambda: function.derive(base.reveal())))
 
@@ -157,7 +171,8 @@ def _hkdf(how: Derivation, base: Secret, algorithm: int) -> Secret:
     chosen = library_hash(_named(how, algorithm))
     if how.length_bytes > 255 * chosen.digest_size:
         raise CryptographicFailure("the method does not give as many bytes")
-    return Secret(_library(lambda: HKDF(chosen, how.length_bytes, how.salt, how.data).derive(base.reveal())))
+    info = None if how.data is None else _repeated(how.data)
+    return Secret(_library(lambda: HKDF(chosen, how.length_bytes, how.salt, info).derive(base.reveal())))
 
 
 _METHODS: dict[int, Callable[[Derivation, Secret, int], Secret]] = {
@@ -181,6 +196,12 @@ def _data(how: Derivation) -> bytes:
     if not how.data:
         raise Invalid("this derivation needs Derivation Data", "invalid.missing")
     return how.data
+
+
+def _repeated(data: bytes) -> bytes:
+    if len(data) > REPEATED_DATA_BYTES_MAX:
+        raise Invalid("this method takes at most 4,096 bytes of Derivation Data", "invalid.field")
+    return data
 
 
 def _named(how: Derivation, algorithm: int) -> int:

@@ -277,3 +277,12 @@ def test_damaged_requests_are_answered_not_crashed_on(alice: Connection, data: s
     changed += bytes(-len(changed) % 8)
     answered = ttlv.decode(alice.send(REQUESTS[0][:4] + len(changed).to_bytes(4, "big") + changed))
     assert all(found.reason not in ("GeneralFailure", "InternalServerError") for found in answers(answered))
+
+
+def test_a_template_is_not_written_in_versions_without_templates(alice: Connection) -> None:
+    kept = registered(
+        alice, (1, 4), "Template", nodes.structure(Tag.TEMPLATE, attribute("x-Shelf", nodes.text(0, "3")))
+    )
+    assert not get(alice, (1, 4), kept).reason
+    for version in ((2, 0), (2, 1)):
+        assert get(alice, version, kept).reason == "InvalidObjectType"

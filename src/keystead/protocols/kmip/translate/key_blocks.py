@@ -214,13 +214,13 @@ def _template_instance(node: Node) -> tuple[str, int | None, Value]:
 
 def object_node(object_type: int, block: KeyBlock | None, attributes: tuple[Attribute, ...], version: Version) -> Node:
     """Write a managed object's structure."""
-    if object_type == ObjectType.TEMPLATE:
+    kind = _KINDS.get(object_type)
+    if not tag_available(Tag.TEMPLATE if kind is None else kind.tag, version):
+        raise Invalid("this version of KMIP has no objects of this type; ask with another one", "invalid.object_type")
+    if kind is None:
         return nodes.structure(Tag.TEMPLATE, *instance_nodes(attributes, version))
     if block is None:
         raise NotSupported("the object has no material to send", "not_supported.key_format")
-    kind = _KINDS[object_type]
-    if not tag_available(kind.tag, version):
-        raise Invalid("this version of KMIP has no objects of this type; ask with a later one", "invalid.object_type")
     subtype = _subtype_node(kind, block)
     if block.split is not None:
         return nodes.structure(kind.tag, *split_key_nodes(block.split, version), _key_block_node(block, version))
