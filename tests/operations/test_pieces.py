@@ -146,6 +146,10 @@ def test_nothing_is_held_without_the_key_cache_or_while_locked(node: Node) -> No
     node.module.logout(Role.CRYPTO_USER)
     node.unlock()
     assert node.reason(ALICE, EncryptPiece(b"x", key, correlation)) == "invalid.field"
+    for _ in range(2 * STREAMS_PER_USER_COUNT_MAX):  # those that the lock has ended count no more
+        begun(node, key)
+        node.module.logout(Role.CRYPTO_USER)
+        node.unlock()
     node.module.set_key_cache(enabled=False)
     assert node.reason(ALICE, EncryptPiece(b"x", key, parameters=CTR, iv=bytes(16))) == "unavailable.locked"
     assert feed(node, HashPiece, [b"a", b"b"], parameters=SHA_256).data == hashlib.sha256(b"ab").digest()

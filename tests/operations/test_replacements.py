@@ -228,3 +228,11 @@ def test_a_key_made_for_another_pair_is_not_taken(node: Node, monkeypatch: pytes
     (_, reply) = node.batch(ALICE, [Locate((Condition("Name", name_value("in use")),)), RekeyKeyPair()])
     assert reply.error is not None
     assert reply.error.reason == "conflict"
+
+
+def test_a_replacement_is_guarded_no_less(node: Node) -> None:
+    old = node.ask(ALICE, creation(Sensitive=boolean(True), Extractable=boolean(False))).id
+    for wish in ({"Sensitive": boolean(False)}, {"Extractable": boolean(True)}):
+        assert node.reason(ALICE, Rekey(old, wishes=Wishes(attributes(**wish)))) == "refused.permission"
+    guards = node.record(node.ask(ALICE, Rekey(old)).id).protection
+    assert (guards.sensitive, guards.extractable, guards.never_extractable) == (True, False, True)

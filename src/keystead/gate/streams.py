@@ -104,10 +104,11 @@ class Streams:
         return len(self._streams)
 
     def _sweep(self, call: "Call") -> None:
+        held = call.desk.keyring.streams or {}
         idle = [
             correlation
             for correlation, stream in self._streams.items()
-            if call.now_us - stream.used_us > IDLE_S_MAX * US_PER_S
+            if call.now_us - stream.used_us > IDLE_S_MAX * US_PER_S or (stream.is_keyed and correlation not in held)
         ]
         for correlation in idle:
             self.end(call, correlation)

@@ -177,6 +177,9 @@ def _heir(call: Call, old: ManagedObject, wishes: tuple[Attribute, ...], offset_
         raise Refused("the key has been replaced already; re-key its replacement", "refused.permission")
     birth = birth_of(old.object_type, merged([held], wishes))
     check_quantum_safe(birth.shape, birth.attributes)
+    guards, held_by_old = birth.protection, old.protection
+    if (held_by_old.sensitive and not guards.sensitive) or (guards.extractable and not held_by_old.extractable):
+        raise Refused("a replacement is guarded no less than the key it replaces", "refused.permission")
     birth = birth._replace(shape=birth.shape._replace(subtype=old.shape.subtype, format=old.shape.format))
     return _Heir(old, with_generator(birth), new_id(call.now_us))
 
