@@ -76,6 +76,13 @@ def test_outcomes_are_counted_also_where_no_line_is_written(path: Path | None) -
     for requests, replies in ((2, [good, bad]), (1, [good]), (1, [bad])):
         log.add(Batch(ALICE, (Asked(),) * requests), replies, ["-"] * requests)
     log.add(Batch(ALICE, (object(),)), [good], ["-"])  # of no operation that is declared
+    log.add(Batch(Principal("local", "root"), (Asked(),)), [good], ["-"])
     log.add(Batch(ALICE, (Asked(),)), [good], ["-"])
-    assert log.outcomes() == {("Asked", "success"): 3, ("Asked", "not_found.item"): 2, ("-", "success"): 1}
-    assert log.outcomes() == {("Asked", "success"): 3, ("Asked", "not_found.item"): 2, ("-", "success"): 1}
+    counted = {
+        ("client", "Asked", "success"): 3,
+        ("client", "Asked", "not_found.item"): 2,
+        ("client", "-", "success"): 1,
+        ("local", "Asked", "success"): 1,
+    }
+    assert log.outcomes() == counted
+    assert log.outcomes() == counted

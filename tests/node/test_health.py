@@ -2,12 +2,17 @@
 
 import contextlib
 import http.client
+import signal
 import socket
 import urllib.parse
+from pathlib import Path
 
 import pytest
 
+from tests.node.test_processes import child
 from tests.support.dev_node import DevNode
+
+PAGE = Path(__file__).parents[2] / "docs" / "deployment.md"
 
 
 def place(node: DevNode) -> tuple[str, int]:
@@ -16,7 +21,11 @@ def place(node: DevNode) -> tuple[str, int]:
 
 
 def ask(node: DevNode, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-    with contextlib.closing(http.client.HTTPConnection(*place(node), timeout=10)) as connection:
+    return ask_at(place(node), method, path, body)
+
+
+def ask_at(at: tuple[str, int], method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    with contextlib.closing(http.client.HTTPConnection(*at, timeout=10)) as connection:
         connection.request(method, path, body)
         answer = connection.getresponse()
         return answer.status, answer.read()
@@ -47,3 +56,41 @@ def test_size_is_limited(node: DevNode, sent: bytes) -> None:
 
 def test_other_paths_are_not_found(node: DevNode) -> None:
     assert ask(node, "GET", "/etc/passwd")[0] == 404
+
+
+@pytest.mark.row("KS-HCK-002")
+def test_it_is_switched_on_and_bound_to_an_address_and_a_port(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.2", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    node = DevNode(tmp_path, settings=("health.address=127.0.0.2", f"health.port={port}"))
+    try:
+        node.start()
+        assert ask_at(("127.0.0.2", port), "GET", "/")[0] == 200
+        with pytest.raises(ConnectionRefusedError):
+            ask_at(("127.0.0.1", port), "GET", "/")
+    finally:
+        node.kill()
+    silent = DevNode(tmp_path / "silent", settings=("health.enabled=false",))
+    silent.folder.mkdir()
+    try:
+        silent.start()
+        assert "health" not in silent.ready
+    finally:
+        silent.kill()
+
+
+@pytest.mark.row("KS-HCK-003", "KS-HCK-004")
+def test_it_succeeds_while_the_key_server_is_stopped_and_the_documentation_says_so(own_node: DevNode) -> None:
+    page = " ".join(PAGE.read_text().split())
+    assert "even when every key server is stopped" in page
+    assert "No connection, or no answer in time, means down" in page
+    keys = child(own_node, "keys")
+    keys.send_signal(signal.SIGSTOP)
+    try:
+        assert ask(own_node, "GET", "/")[0] == 200
+        status, parts = ask(own_node, "GET", "/ready")
+        assert status == 500
+        assert b'"key_server": false' in parts
+    finally:
+        keys.send_signal(signal.SIGCONT)
+    assert ask(own_node, "GET", "/")[0] == 200

@@ -23,6 +23,7 @@ CANARY = "a-name-that-nobody-else-has"
 FREE_LABELS = {"version", "le"}
 WORDS = {
     "process": {"keys", "admin"},
+    "origin": {"client", "local", "clock"},
     "store": {"shared", "own"},
     "file": {"store.db", "store.db-wal", "node.db", "node.db-wal"},
     "state": {
@@ -73,9 +74,10 @@ def test_requests_are_counted_by_operation_and_result_and_timed(node: DevNode) -
         assert number(now, "keystead_connections", state="proven") >= 1
     grown = {key: value - before.get(key, 0.0) for key, value in now.items()}
     keys = {"process": "keys"}
-    assert number(grown, "keystead_requests_total", **keys, operation="Create", result="success") == 1
-    assert number(grown, "keystead_requests_total", **keys, operation="Locate", result="success") == 40
-    assert number(grown, "keystead_requests_total", **keys, operation="Get", result="not_found.item") == 1
+    of_clients = keys | {"origin": "client"}
+    assert number(grown, "keystead_requests_total", **of_clients, operation="Create", result="success") == 1
+    assert number(grown, "keystead_requests_total", **of_clients, operation="Locate", result="success") == 40
+    assert number(grown, "keystead_requests_total", **of_clients, operation="Get", result="not_found.item") == 1
     assert 0 < number(grown, "keystead_answer_seconds_count") < 40  # one pass of the loop in eight is timed
     assert number(grown, "keystead_answer_seconds_sum") > 0
     assert number(grown, "keystead_connections_total") == 1
@@ -83,6 +85,27 @@ def test_requests_are_counted_by_operation_and_result_and_timed(node: DevNode) -
     assert number(grown, "keystead_commit_seconds_count", **keys) >= 1
     assert number(grown, "keystead_journal_sequence", store="shared") >= 1
     assert number(now, "keystead_objects_at_hand") >= 1
+
+
+@pytest.mark.row("KS-KMIP-052")
+def test_every_request_of_a_client_counts_and_none_of_an_administrator(node: DevNode) -> None:
+    before = seen(node)
+    with node.session() as session:
+        for _ in range(5):
+            session.ask(messages.locate())
+        for _ in range(3):
+            with pytest.raises(Refused):
+                session.ask(messages.get("0198c0de-0000-7000-8000-000000000000"))
+    for words in (("user", "list"), ("key", "list", "--user", "alice"), ("group", "list"), ("hsm", "status")):
+        assert production_node.keystead(*words, "--data", node.data).returncode == 0
+    now = seen(node)
+    grown = {key: value - before.get(key, 0.0) for key, value in now.items() if key[0] == "keystead_requests_total"}
+    of_clients = {
+        (dict(labels)["operation"], dict(labels)["result"]): value
+        for (_, labels), value in grown.items()
+        if value and dict(labels)["origin"] == "client"
+    }
+    assert of_clients == {("Locate", "success"): 5, ("Get", "not_found.item"): 3}
 
 
 def test_the_state_of_the_node_is_there(node: DevNode) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 TEXT_CHARACTERS_MAX = 256
 PRINCIPALS_COUNT_MAX = 1_000
 SUCCESS = "success"
+ORIGINS = {"user": "client", "global": "client", "administrator": "administrator", "local": "local", "clock": "clock"}
+"""Kind of a principal -> whose statistics its requests belong to (KS-KMIP-052)."""
 
 
 def printable(text: str) -> str:
@@ -54,9 +56,9 @@ class ActivityLog:
         self._stamp_ends_s = 0.0
         self._asked_by: dict[int, tuple[Principal, str]] = {}
         self.lost_count = 0
-        self._succeeded: dict[str, int] = {}
-        self._failed: dict[tuple[str, str], int] = {}
-        self._title = ""  # of the latest requests that succeeded: mostly many of one kind follow each other
+        self._succeeded: dict[tuple[str, str], int] = {}
+        self._failed: dict[tuple[str, str, str], int] = {}
+        self._title = self._origin = ""  # of the latest that succeeded: mostly many of one kind follow each other
         self._alike_count = 0
 
     def add(self, batch: "Batch", replies: Sequence["Reply"], keys: Sequence[str]) -> None:
@@ -69,6 +71,7 @@ class ActivityLog:
         """
         principal, requests, _, number, _ = batch
         is_written = self._file is not None
+        origin = ORIGINS[principal.kind]
         for request, (result, error), key in zip(requests, replies, keys, strict=False):
             declaration = REGISTRY.get(type(request))
             detail, title, failure = "-", "-", None
@@ -77,25 +80,27 @@ class ActivityLog:
                 if error is None and declaration.detail is not None:
                     detail = declaration.detail(result) or "-"
             if error is None:
-                if title is not self._title:
-                    self._settle(title)
+                if title is not self._title or origin is not self._origin:
+                    self._settle(origin, title)
                 self._alike_count += 1
             else:
                 failure = error.reason, error.message  # the error itself holds frames
-                self._failed[title, error.reason] = self._failed.get((title, error.reason), 0) + 1
+                outcome = origin, title, error.reason
+                self._failed[outcome] = self._failed.get(outcome, 0) + 1
             if is_written:
                 self._entries.append((principal, number, title, key, detail, failure))
 
-    def _settle(self, title: str) -> None:
+    def _settle(self, origin: str, title: str) -> None:
         """Count the latest requests that succeeded; those that follow are of another kind."""
         if self._alike_count:
-            self._succeeded[self._title] = self._succeeded.get(self._title, 0) + self._alike_count
-        self._title, self._alike_count = title, 0
+            kind = self._origin, self._title
+            self._succeeded[kind] = self._succeeded.get(kind, 0) + self._alike_count
+        self._origin, self._title, self._alike_count = origin, title, 0
 
-    def outcomes(self) -> dict[tuple[str, str], int]:
-        """Return (request type, "success" or reason) -> how many were answered so since the process started."""
-        self._settle("")
-        return {(title, SUCCESS): count for title, count in self._succeeded.items()} | self._failed
+    def outcomes(self) -> dict[tuple[str, str, str], int]:
+        """Return (one of ORIGINS, request type, "success" or reason) -> how many were answered so since the start."""
+        self._settle("", "")
+        return {(origin, title, SUCCESS): n for (origin, title), n in self._succeeded.items()} | self._failed
 
     def _line(self, entry: "_Entry") -> str:
         principal, number, title, key, detail, failure = entry

@@ -39,6 +39,7 @@ from keystead.settings.section import SECTIONS
 from keystead.settings.services import Health, Metrics
 
 READY_ANEW_S = 0.1
+ANSWER_S_MAX = 3.0  # for what is asked from outside; who asks the health check does not wait much longer
 MEASURED_ANEW_S = 1.0
 METRICS_ADDRESS = "127.0.0.1"  # no setting: whoever else shall see them gets them through a proxy that asks who it is
 
@@ -112,8 +113,9 @@ class AdminProcess:
 
     async def _ask_ready(self) -> dict[str, bool]:
         try:
-            answer = await self.forward({"operation": "module.check", "fields": {}})
-        except KeysteadError:
+            async with asyncio.timeout(ANSWER_S_MAX):
+                answer = await self.forward({"operation": "module.check", "fields": {}})
+        except (KeysteadError, TimeoutError):
             return {"store": self._store_answers(), "key_server": False, "security_module": False}
         return {"store": self._store_answers(), "key_server": True, "security_module": answer.get("result") is True}
 
@@ -127,9 +129,10 @@ class AdminProcess:
 
     async def _measure(self) -> Page:
         try:
-            answer = await self.forward({"operation": "node.measure", "fields": {}})
+            async with asyncio.timeout(ANSWER_S_MAX):
+                answer = await self.forward({"operation": "node.measure", "fields": {}})
             serving = families_from(answer["result"])
-        except (KeysteadError, KeyError):
+        except (KeysteadError, KeyError, TimeoutError):
             serving = []
         try:
             node = node_families(self._parts, self._certificates(), is_serving=bool(serving))

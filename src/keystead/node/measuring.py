@@ -112,13 +112,13 @@ def process_families(name: str, activity: ActivityLog, committer: GroupCommitter
     """
     process = ("process", name)
     requests: dict[Labels, float] = {
-        (process, ("operation", _operation(title)), ("result", result)): count
-        for (title, result), count in sorted(activity.outcomes().items())
+        (process, ("origin", origin), ("operation", _operation(title)), ("result", result)): count
+        for (origin, title, result), count in sorted(activity.outcomes().items())
     }
     usage = resource.getrusage(resource.RUSAGE_SELF)
     flushes = committer.flushes
     return (
-        many("keystead_requests_total", "counter", "Requests answered, by operation and result.", requests),
+        many("keystead_requests_total", "counter", "Requests answered, by origin, operation and result.", requests),
         one("keystead_activity_lines_lost_total", "counter", "Not written.", activity.lost_count, process=name),
         one("keystead_transactions_total", "counter", "Made durable.", committer.stored_count, process=name),
         distribution("keystead_commit_seconds", "Making a group durable.", flushes, process=name),
