@@ -194,7 +194,7 @@ def is_served(node: DevNode, client: Client) -> bool:
         return False
 
 
-@pytest.mark.row("KS-KMIP-010")
+@pytest.mark.row("KS-KMIP-010", "KS-AUTH-002")
 def test_certificates_name_a_user_or_serve_tls_only(node: DevNode, tmp_path: Path) -> None:
     client = certified(node, tmp_path, "judy", "judy")
     with Session(node.port, client) as judy:
@@ -217,3 +217,20 @@ def test_certificates_name_a_user_or_serve_tls_only(node: DevNode, tmp_path: Pat
         ran(node, "settings", "set", "key_server.username_field=CN")
     with Session(node.port, client) as judy:
         judy.ask(messages.get(owned))
+
+
+@pytest.mark.row("KS-AUTH-003")
+def test_where_certificates_must_name_a_user_nobody_is_served_without_one(node: DevNode, tmp_path: Path) -> None:
+    client = certified(node, tmp_path, "karl", "karl")
+    ran(node, "settings", "set", "key_server.allow_global_sessions=true")
+    try:
+        assert is_served(node, client)
+        ran(node, "user", "disable", "karl")
+        assert not is_served(node, client)  # the name is still one of a user: no way round the account
+        ran(node, "user", "enable", "karl")
+        ran(node, "settings", "set", "key_server.username_field=E")
+        assert not is_served(node, client)  # its certificate has no such field
+    finally:
+        ran(node, "settings", "set", "key_server.username_field=CN")
+        ran(node, "settings", "set", "key_server.allow_global_sessions=false")
+    assert is_served(node, client)
