@@ -65,4 +65,4 @@ def test_every_section_tells_title_and_limits() -> None:
 
 
 def test_fields_of_a_newer_version_are_left_out() -> None:
-    assert read("legacy", {"modes": True, "from_the_future": 1}) == key_server.Legacy(modes=True)
+    assert read(key_server.Legacy, {"modes": True, "from_the_future": 1}) == key_server.Legacy(modes=True)

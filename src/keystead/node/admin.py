@@ -59,7 +59,7 @@ class AdminProcess:
         self.activity = ActivityLog(None)
         self.gate = Gate(self.objects, self.committer, None, self.activity, Clock(parts.shared.anchor().at_us))
         self.gate.switches = switches(self.objects, dev=parts.config.dev)
-        self.gate.services[OWN_SETTINGS] = {n: own_section(parts.own, n) for n, s in SECTIONS.items() if s.own}
+        self.gate.services[OWN_SETTINGS] = {n: own_section(parts.own, s) for n, s in SECTIONS.items() if s.own}
         self.forward = Forwarder(unix_address(parts.config.keys_socket))
         self.door = LocalDoor(self.gate, (self.objects.refresh, self.activity.flush), self.forward)
         self.health = HealthServer(self._alive, self._ready)
@@ -78,9 +78,7 @@ class AdminProcess:
         Returns: service -> port of those that are enabled.
         """
         await self.door.listen(listening_socket(self._parts.config.local_socket))
-        health, metrics = own_section(self._parts.own, "health"), own_section(self._parts.own, "metrics")
-        assert isinstance(health, Health)  # noqa: S101  # narrowed for the type checker
-        assert isinstance(metrics, Metrics)  # noqa: S101  # likewise
+        health, metrics = own_section(self._parts.own, Health), own_section(self._parts.own, Metrics)
         ports = {}
         if health.enabled:
             ports["health"] = await self.health.listen(health.address, before.get("health", health.port))

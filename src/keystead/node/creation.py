@@ -204,7 +204,7 @@ def change_own_settings(config: NodeConfig, section: str, changed: Mapping[str, 
         loaded = reader.by_handle(ROOT_REALM, KIND_SETTINGS, section)
     finally:
         reader.close()
-    fields = asdict(replace(own_section(parts.own, section), **changed))
+    fields = asdict(replace(own_section(parts.own, SECTIONS[section]), **changed))
     revision = loaded.record.revision if loaded is not None else 0
     record = Record(KIND_SETTINGS, f"settings.{section}", section, fields, revision=revision)
     store(parts.own, [Put(record)], time.time_ns() // 1000, "settings.change")

@@ -122,8 +122,7 @@ class KeysProcess:
         """Unlock if that is possible without a person, open the doors, return the KMIP port."""
         unlock_unattended(self._options.unlock, self.module)
         await self.door.listen(listening_socket(self._parts.config.keys_socket))
-        kmip = own_section(self._parts.own, "kmip")
-        assert isinstance(kmip, Kmip)  # noqa: S101  # narrowed for the type checker
+        kmip = own_section(self._parts.own, Kmip)
         self.listener.deadlines = Deadlines(kmip.handshake_timeout_s, kmip.message_timeout_s, idle_s(self.objects))
         port = kmip.port if self._options.port is None else self._options.port
         self._port = await self.listener.listen(kmip.address, port)

@@ -3,7 +3,6 @@
 Source: design.md sections 5 and 6.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +16,7 @@ from keystead.node.folder import NodeConfig
 from keystead.node.token_process import COMMAND
 from keystead.operations.lifecycle import PURGE
 from keystead.settings import key_server, services  # declares the sections
-from keystead.settings.section import Section, read
+from keystead.settings.section import S, read
 from keystead.storage.sqlite import SqliteStore, open_store
 from keystead.storage.store import Store, StoreKeys
 from keystead.storage.verify import Walkable
@@ -74,8 +73,7 @@ def open_parts(
     """
     node_key = NodeKey.read(config.node_key, None if config.dev else config.data)
     own = open_store(config.own_store, store_keys(node_key, OWN), check=check)
-    store_settings = own_section(own, "store")
-    flush_not = insecure_no_flush or bool(getattr(store_settings, "insecure_no_flush", False))
+    flush_not = insecure_no_flush or own_section(own, services.StoreSection).insecure_no_flush
     shared = _open_shared(config, store_keys(node_key, SHARED), insecure_no_flush=flush_not, check=check)
     if serving and (config.dev or shared.mark(MARK_DEV) is not None or own.mark(MARK_DEV) is not None):
         raise Refused(
@@ -97,12 +95,12 @@ def _open_shared(config: NodeConfig, keys: StoreKeys, *, insecure_no_flush: bool
     return postgresql.open_store(config.store, keys, insecure_no_flush=insecure_no_flush, check=check)
 
 
-def own_section(own: SqliteStore, name: str) -> Section:
+def own_section(own: SqliteStore, section: type[S]) -> S:
     """Read a section of the node's own settings."""
     reader = own.reader()
     try:
-        loaded = reader.by_handle(ROOT_REALM, KIND_SETTINGS, name)
-        return read(name, _fields(loaded.record) if loaded is not None else {})
+        loaded = reader.by_handle(ROOT_REALM, KIND_SETTINGS, section.name)
+        return read(section, _fields(loaded.record) if loaded is not None else {})
     finally:
         reader.close()
 
@@ -117,8 +115,7 @@ def open_module(parts: Parts, maker_pin: Secret | None = None) -> Module:
     Raises:
         Invalid: the settings do not name a PKCS#11 token.
     """
-    section = own_section(parts.own, "module")
-    assert isinstance(section, services.Module)  # noqa: S101  # narrowed for the type checker
+    section = own_section(parts.own, services.Module)
     settings = ModuleSettings(activation_window_s=section.activation_window_s)
     state, node_secret = StateFile(parts.config.module_state), parts.node_key.derive(MODULE_PURPOSES[section.kind])
     if section.kind == "software":
@@ -143,10 +140,7 @@ def realm_keys(objects: Objects) -> dict[str, bytes]:
 
 def switches(objects: Objects, *, dev: bool) -> Switches:
     """Read the server-wide switches as they stand now."""
-    server = read("key_server", _settings(objects, "key_server"))
-    legacy = read("legacy", _settings(objects, "legacy"))
-    assert isinstance(server, key_server.KeyServer)  # noqa: S101  # narrowed for the type checker
-    assert isinstance(legacy, key_server.Legacy)  # noqa: S101  # likewise
+    server, legacy = _section(objects, key_server.KeyServer), _section(objects, key_server.Legacy)
     return Switches(
         key_configuration=server.allow_key_configuration,
         key_export=server.allow_key_export,
@@ -160,28 +154,28 @@ def switches(objects: Objects, *, dev: bool) -> Switches:
 
 def username_field(objects: Objects) -> str | None:
     """Return which field of a client certificate names the user, None = it serves TLS only (KS-KMIP-010, 011)."""
-    field = str(getattr(read("key_server", _settings(objects, "key_server")), "username_field", "CN"))
+    field = _section(objects, key_server.KeyServer).username_field
     return None if field == key_server.TLS_ONLY else field
 
 
 def allows_global_sessions(objects: Objects) -> bool:
     """Tell whether clients without a user may connect (LEG-05)."""
-    return bool(getattr(read("key_server", _settings(objects, "key_server")), "allow_global_sessions", False))
+    return _section(objects, key_server.KeyServer).allow_global_sessions
 
 
 def checks_source(objects: Objects) -> bool:
     """Tell whether a client certificate must name the address that its client comes from (KS-KMIP-015)."""
-    return bool(getattr(read("key_server", _settings(objects, "key_server")), "check_source_ip", False))
+    return _section(objects, key_server.KeyServer).check_source_ip
 
 
 def idle_s(objects: Objects) -> int:
     """Return after how many seconds a silent connection is closed (KS-KMIP-006)."""
-    return int(getattr(read("key_server", _settings(objects, "key_server")), "connection_timeout_s", 3600))
+    return _section(objects, key_server.KeyServer).connection_timeout_s
 
 
-def _settings(objects: Objects, name: str) -> Mapping[str, Any]:
-    record = objects.record(KIND_SETTINGS, name)
-    return {} if record is None else record.fields
+def _section(objects: Objects, section: type[S]) -> S:
+    record = objects.record(KIND_SETTINGS, section.name)
+    return read(section, {} if record is None else record.fields)
 
 
 def _fields(record: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from keystead.core.algorithms import UsageMask, transformation
 from keystead.core.attribute_table import PAIR, ObjectType
-from keystead.core.attributes import Value
+from keystead.core.attributes import Attributes, Value
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid, Refused, WrongState
 from keystead.core.lifecycle import process_window, protect_window
@@ -274,9 +274,17 @@ def _random_iv(plan: Plan, length_bits: int) -> bytes | None:
 
 def spent(call: Call, record: ManagedObject, limits: Value, data_bytes: int) -> Put:
     """Take what an encryption protects from the key's usage limits, in the same transaction as the answer."""
+    return Put(record.changed(call.now_us, attributes=less(record.attributes, limits, data_bytes)))
+
+
+def less(attributes: Attributes, limits: Value, data_bytes: int) -> Attributes:
+    """Return a key's attributes after it has protected so much.
+
+    Raises:
+        Refused: its usage limits are spent.
+    """
     total, unit = limits.field(TAG_USAGE_LIMITS_TOTAL), limits.field(TAG_USAGE_LIMITS_UNIT)
     count = limits.field(TAG_USAGE_LIMITS_COUNT) - (data_bytes if unit == UNIT_BYTE else 1)
     if count < 0:
         raise Refused("the key's usage limits are spent", "refused.usage_limit")
-    attributes = record.attributes.replaced(LIMITS, 0, made(LIMITS, total, count, unit))
-    return Put(record.changed(call.now_us, attributes=attributes))
+    return attributes.replaced(LIMITS, 0, made(LIMITS, total, count, unit))

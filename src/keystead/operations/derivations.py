@@ -31,7 +31,7 @@ from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
-from keystead.operations.ciphers import LIMITS, own_parameters, spent
+from keystead.operations.ciphers import LIMITS, less, own_parameters
 from keystead.operations.get import released_format
 from keystead.operations.links import LinkType, linked
 from keystead.operations.new_objects import conceived, described, id_of, with_shape, with_templates
@@ -139,9 +139,7 @@ def _spent(call: Call, request: DeriveKey, bases: list[Loaded]) -> Attributes:
     limits = base.attributes.first(LIMITS) if request.method == DerivationMethod.ENCRYPT else None
     if limits is None:
         return base.attributes
-    record = spent(call, base, limits, len(_derivation_data(call, request, bases) or b"")).record
-    assert isinstance(record, ManagedObject)  # noqa: S101  # narrowed for the type checker
-    return record.attributes
+    return less(base.attributes, limits, len(_derivation_data(call, request, bases) or b""))
 
 
 _CIPHER_USES = UsageMask.ENCRYPT | UsageMask.DECRYPT | UsageMask.WRAP | UsageMask.UNWRAP

@@ -94,6 +94,7 @@ def create_key_pair(call: Call, request: CreateKeyPair) -> Change:
     key = generated(call, specification)
     ids = {kind: new_id(call.now_us) for kind in wishes}
     puts = []
+    records: dict[ObjectType, ManagedObject] = {}
     for kind, other, link in (
         (ObjectType.PRIVATE_KEY, ObjectType.PUBLIC_KEY, LinkType.PUBLIC_KEY),
         (ObjectType.PUBLIC_KEY, ObjectType.PRIVATE_KEY, LinkType.PRIVATE_KEY),
@@ -105,11 +106,10 @@ def create_key_pair(call: Call, request: CreateKeyPair) -> Change:
         secret = (
             write_private(key, birth.shape.format) if is_private else write_public(key.public_key(), birth.shape.format)
         )
-        record, sealed = conceived(call, kind, birth, secret, ids[kind])
-        puts.append(Put(record, sealed))
-    private = puts[0].record
-    assert isinstance(private, ManagedObject)  # noqa: S101  # narrowed for the type checker
-    return Change(tuple(puts), PairCreated(ids[ObjectType.PRIVATE_KEY], ids[ObjectType.PUBLIC_KEY], private))
+        records[kind], sealed = conceived(call, kind, birth, secret, ids[kind])
+        puts.append(Put(records[kind], sealed))
+    pair = PairCreated(ids[ObjectType.PRIVATE_KEY], ids[ObjectType.PUBLIC_KEY], records[ObjectType.PRIVATE_KEY])
+    return Change(tuple(puts), pair)
 
 
 def registered_key(object_type: int, birth: Birth, block: KeyBlock, switches: Switches) -> Birth:

@@ -21,7 +21,7 @@ from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.gate.operation import PLACEHOLDER, Target, operation
 from keystead.operations.ciphers import LIMITS, NONE, own_parameters, spent
-from keystead.operations.requests import CipherParameters
+from keystead.operations.requests import CipherParameters, Judged
 from keystead.operations.wrapped_keys import check_usable
 from keystead.trust.macs import Method, digest, hashing, is_code, method
 
@@ -52,15 +52,6 @@ class MacVerify:
     code: bytes = field(repr=False)
     target: str = PLACEHOLDER
     parameters: CipherParameters | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MacJudged:
-    """Whether the code fits; `detail` for the log."""
-
-    id: str
-    is_valid: bool
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +105,7 @@ def mac(call: Call, request: Mac) -> MacMade | Change:
     material=True,
     detail=attrgetter("detail"),
 )
-def mac_verify(call: Call, request: MacVerify) -> MacJudged:
+def mac_verify(call: Call, request: MacVerify) -> Judged:
     """Judge a code; that it does not fit is an answer."""
     record = call.target
     if not record.shape.usage_mask & UsageMask.MAC_VERIFY:
@@ -123,7 +114,7 @@ def mac_verify(call: Call, request: MacVerify) -> MacJudged:
         raise WrongState("the key is not active, or its Process Start Date is to come")
     found = _method(record, request.parameters)
     is_valid = is_code(found.make(_key(call), request.data), request.code)
-    return MacJudged(record.id, is_valid, f"1 MACVerify {found.name}")
+    return Judged(record.id, is_valid, f"1 MACVerify {found.name}")
 
 
 @operation(Hash, "server.hash", "Hash", user=Right.NONE, detail=attrgetter("detail"))

@@ -339,3 +339,12 @@ class Decrypted(NamedTuple):
     def __repr__(self) -> str:
         """Show what may be shown: not the data."""
         return f"Decrypted({self.id!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Whether a signature or an authentication code fits; `detail` for the log."""
+
+    id: str
+    is_valid: bool
+    detail: str = ""

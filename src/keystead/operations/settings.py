@@ -71,4 +71,4 @@ def _current(call: Call, name: str) -> tuple[Section, Record]:
     record = call.desk.objects.record(KIND_SETTINGS, name)
     if record is None:
         record = Record(KIND_SETTINGS, f"settings.{name}", name, {})
-    return read(name, dict(record.fields)), record
+    return read(SECTIONS[name], record.fields), record

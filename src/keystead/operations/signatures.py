@@ -21,7 +21,7 @@ from keystead.core.records import KIND_OBJECT
 from keystead.gate.call import Call
 from keystead.gate.operation import PLACEHOLDER, Target, operation
 from keystead.operations.ciphers import LIMITS, NONE, own_parameters, spent
-from keystead.operations.requests import CipherParameters
+from keystead.operations.requests import CipherParameters, Judged
 from keystead.operations.wrapped_keys import check_usable
 from keystead.trust.key_pairs import PrivateKey, PublicKey, read_private, read_public, specification_of
 from keystead.trust.signatures import Wanted, is_signature, scheme, sign
@@ -57,15 +57,6 @@ class SignatureVerify:
     target: str = PLACEHOLDER
     parameters: CipherParameters | None = None
     is_digest: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SignatureJudged:
-    """Whether the signature fits; `detail` for the log."""
-
-    id: str
-    is_valid: bool
-    detail: str = ""
 
 
 @operation(
@@ -107,7 +98,7 @@ def sign_data(call: Call, request: Sign) -> Signed | Change:
     material=True,
     detail=attrgetter("detail"),
 )
-def verify_signature(call: Call, request: SignatureVerify) -> SignatureJudged:
+def verify_signature(call: Call, request: SignatureVerify) -> Judged:
     """Judge a signature; that it does not fit is an answer. A private key verifies with its public half."""
     record = call.target
     if record.object_type not in (ObjectType.PUBLIC_KEY, ObjectType.PRIVATE_KEY):
@@ -119,7 +110,7 @@ def verify_signature(call: Call, request: SignatureVerify) -> SignatureJudged:
     ready = ready_key(call)
     how = scheme(ready.key, wanted_of(call, request.parameters))
     is_valid = is_signature(ready.public, how, request.data, request.signature, is_digest=request.is_digest)
-    return SignatureJudged(record.id, is_valid, f"1 SignatureVerify {how.name}")
+    return Judged(record.id, is_valid, f"1 SignatureVerify {how.name}")
 
 
 class Ready(NamedTuple):

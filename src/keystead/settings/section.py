@@ -16,7 +16,7 @@ from keystead.core.permission import Access
 SECTIONS: dict[str, type["Section"]] = {}
 """Every section by name; filled when `keystead.settings` files are imported."""
 
-S = TypeVar("S", bound="type[Section]")
+S = TypeVar("S", bound="Section")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def described(
     return field(default=default, metadata={"title": title, "minimum": minimum, "maximum": maximum, "choices": choices})
 
 
-def section(cls: S) -> S:
+def section(cls: type[S]) -> type[S]:
     """Register a section."""
     SECTIONS[cls.name] = cls
     return cls
@@ -89,8 +89,7 @@ def checked(declared: type[Section] | None, field_name: str, value: bool | int |
     return value
 
 
-def read(name: str, stored: Mapping[str, Any]) -> Section:
+def read(declared: type[S], stored: Mapping[str, Any]) -> S:
     """Make a section from stored fields; unknown ones (of a newer version) are left out."""
-    declared = SECTIONS[name]
     known = {f.name for f in fields(declared)}
     return declared(**{k: v for k, v in stored.items() if k in known})

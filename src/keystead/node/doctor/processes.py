@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from keystead.node.doctor.findings import Examined, Finding, Severity
 from keystead.node.opening import own_section
 from keystead.protocols.listener import CONNECTIONS_COUNT_MAX
-from keystead.settings.section import Section
+from keystead.settings.section import SECTIONS, Section
 
 CONNECT_S_MAX = 3.0
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # asked there, not listened
@@ -78,7 +78,7 @@ def ports(node: Examined) -> Iterator[Finding]:
     if node.state is None or node.parts is None:
         return
     for name in ("kmip", "health", "metrics"):
-        section = own_section(node.parts.own, name)
+        section = own_section(node.parts.own, SECTIONS[name])
         port = node.state["kmip_port"] if name == "kmip" else int(getattr(section, "port", 0))
         if not getattr(section, "enabled", True) or not port:  # 0: the system has chosen one, which others are told
             continue

@@ -9,7 +9,7 @@ from typing import Any
 
 from keystead.core.errors import Invalid
 from keystead.operations.pieces import DecryptPiece, EncryptPiece, PieceDone
-from keystead.operations.requests import CipherParameters, Decrypt, Decrypted, Encrypt, Encrypted
+from keystead.operations.requests import CipherParameters, Decrypt, Decrypted, Encrypt, Encrypted, Judged
 from keystead.protocols.kmip.translate.fields import (
     LAST,
     Dialect,
@@ -122,6 +122,14 @@ def make_encrypt(values: Values, _dialect: Dialect) -> Encrypt | EncryptPiece:
 def make_decrypt(values: Values, _dialect: Dialect) -> Decrypt | DecryptPiece:
     """Decrypt."""
     return DecryptPiece(**piece(values, proof="tag")) if in_pieces(values) else Decrypt(**whole(values))
+
+
+def answer_judged(result: Judged | PieceDone, _dialect: Dialect) -> list[Node]:
+    """Identifier and verdict on a signature or an authentication code."""
+    if isinstance(result, PieceDone):
+        return answer_piece(result, Tag.DATA)
+    verdict = VALID if result.is_valid else INVALID
+    return [nodes.text(Tag.UNIQUE_IDENTIFIER, result.id), nodes.enumeration(Tag.VALIDITY_INDICATOR, verdict)]
 
 
 def answer_piece(result: PieceDone, tag: int) -> list[Node]:

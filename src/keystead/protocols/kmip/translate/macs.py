@@ -4,13 +4,11 @@ Source: KMIP 1.4 sections 4.33 to 4.37, 9.1.3.2.23; KMIP 2.1 sections 6.1.19, 6.
 """
 
 from keystead.core.errors import Invalid
-from keystead.operations.macs import Hash, Hashed, Mac, MacJudged, MacMade, MacVerify
+from keystead.operations.macs import Hash, Hashed, Mac, MacMade, MacVerify
 from keystead.operations.pieces import HashPiece, MacPiece, MacVerifyPiece, PieceDone
 from keystead.operations.random_numbers import Drawn, RngRetrieve, RngSeed, Seeded
 from keystead.protocols.kmip.translate.ciphers import (
-    INVALID,
     PIECES,
-    VALID,
     answer_piece,
     in_pieces,
     piece,
@@ -77,14 +75,6 @@ def answer_mac(result: MacMade | PieceDone, _dialect: Dialect) -> list[Node]:
     if isinstance(result, PieceDone):
         return answer_piece(result, Tag.MAC_DATA)
     return [nodes.text(Tag.UNIQUE_IDENTIFIER, result.id), nodes.byte_string(Tag.MAC_DATA, result.code)]
-
-
-def answer_mac_verify(result: MacJudged | PieceDone, _dialect: Dialect) -> list[Node]:
-    """Identifier and verdict."""
-    if isinstance(result, PieceDone):
-        return answer_piece(result, Tag.DATA)
-    verdict = VALID if result.is_valid else INVALID
-    return [nodes.text(Tag.UNIQUE_IDENTIFIER, result.id), nodes.enumeration(Tag.VALIDITY_INDICATOR, verdict)]
 
 
 def answer_hash(result: Hashed | PieceDone, _dialect: Dialect) -> list[Node]:

@@ -73,7 +73,7 @@ _ROWS = {
     "Encrypt": Translation(ciphers.ENCRYPT, ciphers.make_encrypt, ciphers.answer_encrypted),
     "Decrypt": Translation(ciphers.DECRYPT, ciphers.make_decrypt, ciphers.answer_decrypted),
     "MAC": Translation(macs.MAC, macs.make_mac, macs.answer_mac),
-    "MACVerify": Translation(macs.MAC_VERIFY, macs.make_mac_verify, macs.answer_mac_verify),
+    "MACVerify": Translation(macs.MAC_VERIFY, macs.make_mac_verify, ciphers.answer_judged),
     "Hash": Translation(macs.HASH, macs.make_hash, macs.answer_hash),
     "RNGRetrieve": Translation(macs.RNG_RETRIEVE, macs.make_rng_retrieve, macs.answer_rng_retrieve),
     "RNGSeed": Translation(macs.RNG_SEED, macs.make_rng_seed, macs.answer_rng_seed),
@@ -82,7 +82,7 @@ _ROWS = {
     ),
     "Sign": Translation(signatures.SIGN, signatures.make_sign, signatures.answer_signed),
     "SignatureVerify": Translation(
-        signatures.SIGNATURE_VERIFY, signatures.make_signature_verify, signatures.answer_signature_judged
+        signatures.SIGNATURE_VERIFY, signatures.make_signature_verify, ciphers.answer_judged
     ),
     "ReKey": Translation(replacements.REKEY, replacements.make_rekey, objects.answer_registered, changes=True),
     "ReKeyKeyPair": Translation(

@@ -7,11 +7,9 @@ from typing import Any
 
 from keystead.core.errors import Invalid
 from keystead.operations.pieces import PieceDone, SignatureVerifyPiece, SignPiece
-from keystead.operations.signatures import Sign, SignatureJudged, SignatureVerify, Signed
+from keystead.operations.signatures import Sign, SignatureVerify, Signed
 from keystead.protocols.kmip.translate.ciphers import (
-    INVALID,
     PIECES,
-    VALID,
     answer_piece,
     in_pieces,
     piece,
@@ -71,13 +69,3 @@ def answer_signed(result: Signed | PieceDone, _dialect: Dialect) -> list[Node]:
     if isinstance(result, PieceDone):
         return answer_piece(result, Tag.SIGNATURE_DATA)
     return [nodes.text(Tag.UNIQUE_IDENTIFIER, result.id), nodes.byte_string(Tag.SIGNATURE_DATA, result.signature)]
-
-
-def answer_signature_judged(result: SignatureJudged | PieceDone, _dialect: Dialect) -> list[Node]:
-    """Identifier and judgement."""
-    if isinstance(result, PieceDone):
-        return answer_piece(result, Tag.DATA)
-    return [
-        nodes.text(Tag.UNIQUE_IDENTIFIER, result.id),
-        nodes.enumeration(Tag.VALIDITY_INDICATOR, VALID if result.is_valid else INVALID),
-    ]
