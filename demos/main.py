@@ -15,6 +15,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from kmip.core import enums
 from kmip.pie.client import ProxyKmipClient
 
@@ -66,9 +69,46 @@ def live_with_a_key(node: DevNode) -> bytes:
     return material
 
 
+def sign_and_share(node: DevNode) -> None:
+    """A pair whose private key stays inside, and a key that a group may use; both by the same client."""
+    title("2. A signature that anybody can verify, and a key that a group shares")
+    at = ["--data", str(node.data)]
+    parameters = {
+        "padding_method": enums.PaddingMethod.PSS,
+        "hashing_algorithm": enums.HashingAlgorithm.SHA_256,
+        "cryptographic_algorithm": enums.CryptographicAlgorithm.RSA,
+    }
+    with client(node, "alice") as alice, client(node, "bob") as bob:
+        uses = {"private_usage_mask": [enums.CryptographicUsageMask.SIGN]}
+        public, private = alice.create_key_pair(
+            enums.CryptographicAlgorithm.RSA, 2048, public_usage_mask=[enums.CryptographicUsageMask.VERIFY], **uses
+        )
+        alice.activate(private)
+        signature = alice.sign(b"shipped", private, parameters)
+        elsewhere = serialization.load_der_public_key(alice.get(public).value)
+        check(
+            _fits(elsewhere, signature, b"shipped") and not _fits(elsewhere, signature, b"lost"),
+            "Alice had an RSA pair made and data signed; another library verified it with the public key alone.",
+        )
+        shared = alice.create(enums.CryptographicAlgorithm.AES, 256)
+        check(_refused(lambda: bob.get(shared)), "Bob asks for another key of hers: he cannot see it.")
+        for words in (["group", "create", "backup"], ["group", "add", "backup", "bob"]):
+            run(*words, *at)
+        given = run("key", "give", shared, "--group", "backup", "--right", "export", *at)
+        check(given.returncode == 0, "Bob joins the group `backup`, which is given the right to fetch it,")
+        check(len(bob.get(shared).value) == 32, "... and fetches it, on the connection that he had open.")
+        revoked = run("certificate", "revoke", "--file", node.clients["bob"]["certificate"], *at)
+        check(
+            revoked.returncode == 0 and _refused(lambda: bob.get(shared)),
+            "His certificate is revoked: the same connection is refused at once.",
+        )
+    doctor = run("doctor", *at)
+    say(f"keystead doctor: {doctor.stdout.strip().splitlines()[-1]}")
+
+
 def survive_a_kill(node: DevNode) -> None:
     """Keys are made while the node is killed; every acknowledged one must be there afterwards."""
-    title("2. The node is killed in the middle of work")
+    title("3. The node is killed in the middle of work")
     acknowledged: list[str] = []
     stop = threading.Event()
 
@@ -99,7 +139,7 @@ def survive_a_kill(node: DevNode) -> None:
 
 def search_the_files(node: DevNode, material: bytes) -> None:
     """Look for the key's bytes in everything the node wrote."""
-    title("3. What the files give away")
+    title("4. What the files give away")
     node.stop()
     windows = [material[i : i + 8] for i in range(len(material) - 7)]
     files = [file for file in node.data.rglob("*") if file.is_file()]
@@ -110,7 +150,7 @@ def search_the_files(node: DevNode, material: bytes) -> None:
 
 def production(folder: Path) -> None:
     """From `keystead init` to the first key; locked at first, and useless as a copy."""
-    title("4. A production node: locked until its crypto user logs in")
+    title("5. A production node: locked until its crypto user logs in")
     data, keep = folder / "node", folder / "safe"
     (folder / "answers").write_text(PIN_LINES)
     (folder / "answers").chmod(0o600)
@@ -152,6 +192,17 @@ def production(folder: Path) -> None:
     check(stolen.returncode != 0, f"A copy of its folder cannot serve: {stolen.stderr.strip().splitlines()[-1]}")
 
 
+def _fits(key: object, signature: bytes, data: bytes) -> bool:
+    if not isinstance(key, rsa.RSAPublicKey):
+        return False
+    scheme = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.AUTO)
+    try:
+        key.verify(signature, data, scheme, hashes.SHA256())
+    except InvalidSignature:
+        return False
+    return True
+
+
 def _name(text: str) -> object:
     from kmip.core.factories.attributes import AttributeFactory  # slow import, needed only here
 
@@ -187,6 +238,7 @@ def main() -> int:
             say("Starting a throw-away node (keystead dev) ...")
             node.start()
             material = live_with_a_key(node)
+            sign_and_share(node)
             survive_a_kill(node)
             search_the_files(node, material)
             production(folder)
