@@ -120,9 +120,6 @@ class UsageMask(IntFlag):
     KEY_AGREEMENT = 0x800
 
 
-LEGACY_MODES = frozenset({Mode.ECB})
-
-
 class AlgorithmRule(NamedTuple):
     """What a symmetric key of an algorithm may be.
 
@@ -131,16 +128,12 @@ class AlgorithmRule(NamedTuple):
         default_bits: Length of a new key when none is asked for.
         legacy: Outdated: new keys and protection only with `legacy_algorithms`.
         rights: What a group may be granted on such a key (KS-KEY-022).
-        block_bytes: Of the block cipher; 0 = not one.
-        is_known: Cryptography with it is offered; else such keys are only kept and handed out.
     """
 
     lengths_bits: Iterable[int]
     default_bits: int
     legacy: bool = False
     rights: Right = Right.ENCRYPT | Right.DECRYPT
-    block_bytes: int = 0
-    is_known: bool = True
 
     def permits(self, length_bits: int) -> bool:
         """Tell whether a key may have this Cryptographic Length."""
@@ -150,8 +143,7 @@ class AlgorithmRule(NamedTuple):
 _MACS = Right.MAC | Right.MAC_VERIFY
 _ANY = range(8, KEY_BITS_MAX + 1, 8)
 _MAC_LENGTHS = range(112, KEY_BITS_MAX + 1, 8)  # SP 800-131A: 112 bits at least
-_KEPT = AlgorithmRule(_ANY, 128, legacy=True, is_known=False)
-_OLD = AlgorithmRule(_ANY, 128, legacy=True, block_bytes=8)
+_ANY_LENGTH = AlgorithmRule(_ANY, 128, legacy=True)
 
 
 def _mac(default_bits: int) -> AlgorithmRule:
@@ -159,7 +151,7 @@ def _mac(default_bits: int) -> AlgorithmRule:
 
 
 SYMMETRIC: dict[int, AlgorithmRule] = {
-    Algorithm.AES: AlgorithmRule((128, 192, 256, 512), 256, block_bytes=16),  # 512: both keys of XTS
+    Algorithm.AES: AlgorithmRule((128, 192, 256, 512), 256),  # 512: both keys of XTS
     Algorithm.CHACHA20: AlgorithmRule((256,), 256),
     Algorithm.CHACHA20_POLY1305: AlgorithmRule((256,), 256),
     Algorithm.HMAC_SHA224: _mac(224),
@@ -170,23 +162,23 @@ SYMMETRIC: dict[int, AlgorithmRule] = {
     Algorithm.HMAC_SHA3_256: _mac(256),
     Algorithm.HMAC_SHA3_384: _mac(384),
     Algorithm.HMAC_SHA3_512: _mac(512),
-    Algorithm.DES: AlgorithmRule((56, 64), 56, legacy=True, block_bytes=8),
-    Algorithm.DES3: AlgorithmRule((112, 128, 168, 192), 168, legacy=True, block_bytes=8),
+    Algorithm.DES: AlgorithmRule((56, 64), 56, legacy=True),
+    Algorithm.DES3: AlgorithmRule((112, 128, 168, 192), 168, legacy=True),
     Algorithm.RC4: AlgorithmRule(range(40, 2049, 8), 128, legacy=True),
     Algorithm.HMAC_SHA1: AlgorithmRule(_ANY, 160, legacy=True, rights=_MACS),
-    Algorithm.HMAC_MD5: AlgorithmRule(_ANY, 128, legacy=True, rights=_MACS, is_known=False),
-    Algorithm.SKIPJACK: AlgorithmRule((80,), 80, legacy=True, is_known=False),
-    Algorithm.BLOWFISH: _OLD,
-    Algorithm.CAMELLIA: AlgorithmRule((128, 192, 256), 256, legacy=True, block_bytes=16),
-    Algorithm.CAST5: _OLD,
-    Algorithm.IDEA: _OLD,
-    Algorithm.MARS: _KEPT,
-    Algorithm.RC2: _KEPT,
-    Algorithm.RC5: _KEPT,
-    Algorithm.TWOFISH: _KEPT,
-    Algorithm.ARIA: AlgorithmRule((128, 192, 256), 256, legacy=True, is_known=False),
-    Algorithm.SEED: AlgorithmRule((128,), 128, legacy=True, block_bytes=16),
-    Algorithm.SM4: AlgorithmRule((128,), 128, legacy=True, is_known=False),
+    Algorithm.HMAC_MD5: AlgorithmRule(_ANY, 128, legacy=True, rights=_MACS),
+    Algorithm.SKIPJACK: AlgorithmRule((80,), 80, legacy=True),
+    Algorithm.BLOWFISH: _ANY_LENGTH,
+    Algorithm.CAMELLIA: AlgorithmRule((128, 192, 256), 256, legacy=True),
+    Algorithm.CAST5: _ANY_LENGTH,
+    Algorithm.IDEA: _ANY_LENGTH,
+    Algorithm.MARS: _ANY_LENGTH,
+    Algorithm.RC2: _ANY_LENGTH,
+    Algorithm.RC5: _ANY_LENGTH,
+    Algorithm.TWOFISH: _ANY_LENGTH,
+    Algorithm.ARIA: AlgorithmRule((128, 192, 256), 256, legacy=True),
+    Algorithm.SEED: AlgorithmRule((128,), 128, legacy=True),
+    Algorithm.SM4: AlgorithmRule((128,), 128, legacy=True),
 }
 """Algorithms of symmetric keys. Those of public and private keys have rules of their own."""
 

@@ -49,7 +49,7 @@ class KeyShape(NamedTuple):
 
     algorithm: int = 0
     length_bits: int = 0
-    format: int = 0  # Key Format Type of the stored bytes
+    format: int = 0  # Key Format Type; bytes that came in a transparent form are stored in another
     usage_mask: int = 0  # Cryptographic Usage Mask
     subtype: int = 0  # Secret Data Type, Opaque Data Type, Certificate Type, PGP Key Version
 

@@ -27,7 +27,7 @@ from keystead.core.changes import Change, Put
 from keystead.core.errors import Conflict, Invalid, Refused, WrongState
 from keystead.core.lifecycle import State
 from keystead.core.permission import Right
-from keystead.core.records import KIND_OBJECT, ManagedObject
+from keystead.core.records import ManagedObject
 from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
@@ -36,7 +36,7 @@ from keystead.operations.get import released_format
 from keystead.operations.links import LinkType, linked
 from keystead.operations.new_objects import conceived, described, id_of, with_shape, with_templates
 from keystead.operations.requests import CipherParameters, Created, Get
-from keystead.operations.wrapped_keys import check_usable
+from keystead.operations.wrapped_keys import opened
 from keystead.storage.store import Loaded, as_object
 from keystead.trust.cipher_modes import Prepared
 from keystead.trust.ciphers import prepare, suite
@@ -188,7 +188,7 @@ def _derived(call: Call, request: DeriveKey, bases: list[Loaded], birth: Birth) 
         *(request.method, length_bytes, None if parameters is None else parameters.hashing),
         *(data, request.salt, request.iterations),
     )
-    work = partial(derive, how, _material(call, bases[0]), base.shape.algorithm)
+    work = partial(derive, how, opened(call, bases[0]), base.shape.algorithm)
     is_long = request.method == DerivationMethod.PBKDF2 and iterations_count(how) > ITERATIONS_AT_ONCE_COUNT_MAX
     secret: Secret = call.made(work) if is_long else work()
     if len(secret) != length_bytes:
@@ -203,7 +203,7 @@ def _derivation_data(call: Call, request: DeriveKey, bases: list[Loaded]) -> byt
         raise Invalid("give Derivation Data or a second object with it, not both", "invalid.message")
     if as_object(bases[1]).object_type != ObjectType.SECRET_DATA:
         raise Invalid("Derivation Data in an object is secret data", "invalid.field")
-    return _material(call, bases[1]).reveal()
+    return opened(call, bases[1]).reveal()
 
 
 def _cipher(call: Call, base: Loaded, parameters: CipherParameters | None) -> Prepared:
@@ -215,7 +215,7 @@ def _cipher(call: Call, base: Loaded, parameters: CipherParameters | None) -> Pr
         found.legacy_algorithm and not call.switches.legacy_algorithms
     ):
         raise Refused("this algorithm or mode is outdated here", "refused.switched_off")
-    return prepare(algorithm, mode, parameters.padding or 0, _material(call, base))
+    return prepare(algorithm, mode, parameters.padding or 0, opened(call, base))
 
 
 def _agreed(call: Call, bases: list[Loaded], length_bytes: int) -> Secret:
@@ -223,13 +223,6 @@ def _agreed(call: Call, bases: list[Loaded], length_bytes: int) -> Secret:
     if kinds != [ObjectType.PRIVATE_KEY, ObjectType.PUBLIC_KEY]:
         raise Invalid("name a private key first and the other side's public key second", "invalid.field")
     ours, theirs = (as_object(loaded).shape for loaded in bases)
-    private = read_private(ours.format, _material(call, bases[0]), ours.algorithm)
-    public = read_public(theirs.format, _material(call, bases[1]), theirs.algorithm)
+    private = read_private(ours.format, opened(call, bases[0]), ours.algorithm)
+    public = read_public(theirs.format, opened(call, bases[1]), theirs.algorithm)
     return agree(private, public, length_bytes)
-
-
-def _material(call: Call, loaded: Loaded) -> Secret:
-    record = as_object(loaded)
-    check_usable(record)
-    secret: Secret = call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, loaded.material)
-    return secret

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from keystead.core.attribute_table import PAIR, ObjectType
 from keystead.core.errors import Invalid, NotSupported, Refused
-from keystead.core.records import KIND_OBJECT
-from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.operations.ciphers import NONE, own_parameters
 from keystead.operations.requests import CipherParameters
 from keystead.operations.signatures import ready_key, wanted_of
-from keystead.operations.wrapped_keys import check_usable
+from keystead.operations.wrapped_keys import opened
 from keystead.trust.cipher_modes import Prepared
 from keystead.trust.ciphers import Suite, new_iv, prepare, suite
 from keystead.trust.macs import HMACS, hashing, is_code, method
@@ -155,7 +153,7 @@ def _proof(first: "Piece", last: "Piece") -> bytes:
 def begin_encryption(call: Call, piece: "Piece") -> Work:
     """Begin to encrypt; a random IV is made and counted as for data that comes whole."""
     asked, found = _suite(call, piece)
-    record, key = call.target, _material(call)
+    record, key = call.target, opened(call, call.targets[0])
     algorithm, mode, padding = record.shape.algorithm, asked.mode or 0, asked.padding or 0
     if found.legacy_algorithm and not call.switches.legacy_algorithms:
         raise Refused("this algorithm is outdated; it only decrypts here", "refused.switched_off")
@@ -178,7 +176,7 @@ def begin_encryption(call: Call, piece: "Piece") -> Work:
 def begin_decryption(call: Call, piece: "Piece") -> Work:
     """Begin to decrypt."""
     asked, _ = _suite(call, piece)
-    record, key = call.target, _material(call)
+    record, key = call.target, opened(call, call.targets[0])
     algorithm, mode, padding = record.shape.algorithm, asked.mode or 0, asked.padding or 0
     words = "1 Decrypt in pieces"
     if can_be_fed(algorithm, mode, decrypt=True):
@@ -187,19 +185,20 @@ def begin_decryption(call: Call, piece: "Piece") -> Work:
     return _AtTheEnd(words, None, _without_data(piece), piece.iv, ready, None, True, Gathered())
 
 
-def begin_mac(call: Call, piece: "Piece") -> Work:
+def begin_mac(call: Call, piece: "Piece", *, judges: bool) -> Work:
     """Begin a code, to make or to judge."""
     record = call.target
     if record.object_type != ObjectType.SYMMETRIC_KEY:
         raise Invalid("only symmetric keys make and verify authentication codes", "invalid.object_type")
     asked = piece.parameters or own_parameters(record) or NONE
-    judges = type(piece).__name__ == "MacVerifyPiece"
     found = method(record.shape.algorithm, asked.mode or 0, asked.hashing, asked.algorithm)
     if found.legacy and not judges and not call.switches.legacy_algorithms:
         raise Refused("this algorithm is outdated; it only verifies here", "refused.switched_off")
     number = HMACS.get(record.shape.algorithm if asked.algorithm is None else asked.algorithm)
-    pieces: Pieces = Cmac(_material(call)) if number is None else Hmac(_material(call), number)
-    return _Coding(f"1 MAC in pieces {found.name}", None, _without_data(piece), pieces, judges)
+    key = opened(call, call.targets[0])
+    pieces: Pieces = Cmac(key) if number is None else Hmac(key, number)
+    words = f"1 {'MACVerify' if judges else 'MAC'} in pieces {found.name}"
+    return _Coding(words, None, _without_data(piece), pieces, judges)
 
 
 def begin_hash(call: Call, piece: "Piece") -> Work:
@@ -213,10 +212,9 @@ def begin_hash(call: Call, piece: "Piece") -> Work:
     return _Coding(f"1 Hash in pieces {function.name}", None, _without_data(piece), Digest(number), judges=False)
 
 
-def begin_signature(call: Call, piece: "Piece") -> Work:
+def begin_signature(call: Call, piece: "Piece", *, judges: bool) -> Work:
     """Begin a signature, to make or to judge: the data is hashed as it comes, for EdDSA it is gathered."""
     record = call.target
-    judges = type(piece).__name__ == "SignatureVerifyPiece"
     if record.object_type not in PAIR or (not judges and record.object_type != ObjectType.PRIVATE_KEY):
         raise Invalid("private keys sign, public and private keys verify", "invalid.object_type")
     ready = ready_key(call)
@@ -242,13 +240,6 @@ def _suite(call: Call, piece: "Piece") -> tuple[CipherParameters, Suite]:
     if found.legacy_mode and not call.switches.legacy_modes:
         raise Refused("this mode is outdated; an administrator can set legacy.modes", "refused.switched_off")
     return asked, found
-
-
-def _material(call: Call) -> Secret:
-    record, material = call.target, call.targets[0].material
-    check_usable(record)
-    secret: Secret = call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, material)
-    return secret
 
 
 def _without_data(piece: "Piece") -> "Piece":

@@ -13,6 +13,7 @@ Source: KMIP 1.4 sections 4.29 to 4.34, 4.37; KMIP 2.1 sections 6.1.11, 6.1.17, 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -234,27 +235,27 @@ _declare(
     "key.sign_piece",
     "Sign",
     Right.SIGN,
-    _handler(_protects(UsageMask.SIGN), begin_signature, spends=True),
+    _handler(_protects(UsageMask.SIGN), partial(begin_signature, judges=False), spends=True),
 )
 _declare(
     SignatureVerifyPiece,
     "key.verify_piece",
     "SignatureVerify",
     Right.VERIFY,
-    _handler(_processes(UsageMask.VERIFY), begin_signature, spends=False),
+    _handler(_processes(UsageMask.VERIFY), partial(begin_signature, judges=True), spends=False),
 )
 _declare(
     MacPiece,
     "key.mac_piece",
     "MAC",
     Right.MAC,
-    _handler(_protects(UsageMask.MAC_GENERATE), begin_mac, spends=True),
+    _handler(_protects(UsageMask.MAC_GENERATE), partial(begin_mac, judges=False), spends=True),
 )
 _declare(
     MacVerifyPiece,
     "key.mac_verify_piece",
     "MACVerify",
     Right.MAC_VERIFY,
-    _handler(_processes(UsageMask.MAC_VERIFY), begin_mac, spends=False),
+    _handler(_processes(UsageMask.MAC_VERIFY), partial(begin_mac, judges=True), spends=False),
 )
 _declare(HashPiece, "server.hash_piece", "Hash", Right.NONE, _handler(None, begin_hash, spends=False))

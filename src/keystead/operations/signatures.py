@@ -17,12 +17,11 @@ from keystead.core.changes import Change
 from keystead.core.errors import Invalid, Refused, WrongState
 from keystead.core.lifecycle import may_process, may_protect
 from keystead.core.permission import Right
-from keystead.core.records import KIND_OBJECT
 from keystead.gate.call import Call
 from keystead.gate.operation import PLACEHOLDER, Target, operation
 from keystead.operations.ciphers import LIMITS, NONE, own_parameters, spent
 from keystead.operations.requests import CipherParameters, Judged
-from keystead.operations.wrapped_keys import check_usable
+from keystead.operations.wrapped_keys import opened
 from keystead.trust.key_pairs import PrivateKey, PublicKey, read_private, read_public, specification_of
 from keystead.trust.signatures import Wanted, is_signature, scheme, sign
 
@@ -130,8 +129,7 @@ def ready_key(call: Call) -> Ready:
     found = held.get((record.id, _READY)) if held is not None else None
     if found is not None and found.loaded is loaded:
         return found
-    check_usable(record)
-    secret = call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, loaded.material)
+    secret = opened(call, loaded)
     shape = record.shape
     key: PrivateKey | PublicKey
     if record.object_type == ObjectType.PRIVATE_KEY:

@@ -6,9 +6,11 @@ Source: KMIP 1.4 section 2.1.5 (Key Wrapping Data); RFC 8949.
 import cbor2
 
 from keystead.core.errors import WrongState
-from keystead.core.records import ManagedObject
+from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.core.secret import Secret
+from keystead.gate.call import Call
 from keystead.operations.requests import CipherParameters, Wrapping
+from keystead.storage.store import Loaded, as_object
 
 
 def packed(data: Secret, wrapping: Wrapping, iv: bytes | None) -> Secret:
@@ -23,6 +25,18 @@ def unpacked(material: Secret) -> tuple[Secret, Wrapping, bytes | None]:
     data, key, parameters, method, encoding, iv = cbor2.loads(material.reveal())
     used = None if parameters is None else CipherParameters(*parameters)
     return Secret(data), Wrapping(key, used, method, encoding), iv
+
+
+def opened(call: Call, loaded: Loaded) -> Secret:
+    """Return the key bytes to work with.
+
+    Raises:
+        WrongState: it is kept wrapped.
+    """
+    record = as_object(loaded)
+    check_usable(record)
+    secret: Secret = call.desk.keyring.open(record.realm, KIND_OBJECT, record.id, loaded.material)
+    return secret
 
 
 def check_usable(record: ManagedObject) -> None:

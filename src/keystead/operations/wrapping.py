@@ -19,16 +19,16 @@ from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid, NotFound, NotSupported, Refused, WrongState
 from keystead.core.lifecycle import may_process, may_protect
 from keystead.core.permission import Right
-from keystead.core.records import KIND_OBJECT, ManagedObject
+from keystead.core.records import ManagedObject
 from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
 from keystead.operations.ciphers import LIMITS, NONE, budget_of, leases_of, own_parameters, parameters_of, spent
 from keystead.operations.get import clear_block, released_format
-from keystead.operations.new_objects import conceived, with_templates
+from keystead.operations.new_objects import conceived, described, id_of, with_templates
 from keystead.operations.register import register, told_shape
 from keystead.operations.requests import CipherParameters, Created, Get, GotWrapped, KeyBlock, Register, Wrapping
-from keystead.operations.wrapped_keys import check_usable, packed
+from keystead.operations.wrapped_keys import opened, packed
 from keystead.storage.store import Loaded, as_object
 from keystead.trust.cipher_modes import Prepared
 from keystead.trust.ciphers import GCM_RANDOM_IV_COUNT_MAX, new_iv, prepare
@@ -130,7 +130,8 @@ def get_wrapped(call: Call, request: GetWrapped) -> GotWrapped | Change:
     user=Right.CREATE,
     configuration=True,
     material=True,
-    places=lambda result: result.id,
+    detail=described,
+    places=id_of,
 )
 def register_wrapped(call: Call, request: RegisterWrapped) -> Change:
     """Unwrap the object with a key that is here and may do it; keep it as it came where there is none."""
@@ -223,7 +224,4 @@ def _fresh_iv(call: Call, key: ManagedObject, mode: int) -> tuple[bytes | None, 
 
 
 def _cipher(call: Call, loaded: Loaded, mode: int) -> Prepared:
-    key = as_object(loaded)
-    check_usable(key)
-    secret: Secret = call.desk.keyring.open(key.realm, KIND_OBJECT, key.id, loaded.material)
-    return prepare(key.shape.algorithm, mode, 0, secret)
+    return prepare(as_object(loaded).shape.algorithm, mode, 0, opened(call, loaded))

@@ -218,6 +218,7 @@ SUITES: dict[tuple[int, int], Suite] = {
     ),
     (Algorithm.RC4, Mode.NONE): Suite(lambda key, _: Arc4(ARC4(key)), _RC4, 0, legacy_algorithm=True),
 }
+"""Everything that is offered: (algorithm, mode) -> suite. PCBC is not: no library has it, and nobody should want it."""
 for _number, _made, _lengths, _bytes in (
     (Algorithm.BLOWFISH, Blowfish, tuple(range(4, 57)), 8),
     (Algorithm.CAST5, CAST5, tuple(range(5, 17)), 8),
@@ -231,6 +232,5 @@ for _number, _made, _lengths, _bytes in (
     SUITES[_number, Mode.ECB] = Suite(
         _block(_made, _bytes, chained=False), _lengths, 0, pads=True, legacy_algorithm=True, legacy_mode=True
     )
-"""Everything that is offered: (algorithm, mode) -> suite. PCBC is not: no library has it, and nobody should want it."""
 
 PADDINGS = frozenset(Padding)

@@ -95,7 +95,7 @@ def agree(private: PrivateKey, public: PublicKey, length_bytes: int) -> Secret:
     """Return the beginning of the secret that a private and somebody else's public key agree on.
 
     Raises:
-        Invalid: they are not on one curve. CryptographicFailure: the secret has fewer bytes, or there is none.
+        Invalid: they are of two kinds. CryptographicFailure: on two curves, no secret, or one of fewer bytes.
     """
     try:
         shared = _shared(private, public)

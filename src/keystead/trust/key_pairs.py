@@ -27,6 +27,9 @@ from keystead.core.algorithms import Algorithm
 from keystead.core.errors import Invalid, NotSupported
 from keystead.core.key_pairs import (
     CURVES,
+    EDWARDS,
+    ELLIPTIC,
+    MONTGOMERY,
     RSA_BITS_MAX,
     RSA_BITS_MIN,
     STORED_PRIVATE,
@@ -58,22 +61,6 @@ PublicKey = (
     | x448.X448PublicKey
 )
 Key = TypeVar("Key")
-_PRIVATE = (
-    rsa.RSAPrivateKey,
-    ec.EllipticCurvePrivateKey,
-    ed25519.Ed25519PrivateKey,
-    ed448.Ed448PrivateKey,
-    x25519.X25519PrivateKey,
-    x448.X448PrivateKey,
-)
-_PUBLIC = (
-    rsa.RSAPublicKey,
-    ec.EllipticCurvePublicKey,
-    ed25519.Ed25519PublicKey,
-    ed448.Ed448PublicKey,
-    x25519.X25519PublicKey,
-    x448.X448PublicKey,
-)
 
 LIBRARY_CURVES: dict[int, ec.EllipticCurve] = {
     Curve.P_192: ec.SECP192R1(),
@@ -133,7 +120,7 @@ def read_private(key_format: int, material: Secret, algorithm: int = 0) -> Priva
         raise _unreadable() from error
     except UnsupportedAlgorithm as error:
         raise _unoffered() from error
-    if not isinstance(key, _PRIVATE):
+    if not isinstance(key, PrivateKey):
         raise _unoffered()
     if isinstance(key, rsa.RSAPrivateKey):
         _check_rsa(key)
@@ -154,7 +141,7 @@ def read_public(key_format: int, material: Secret, algorithm: int = 0) -> Public
         raise _unreadable() from error
     except UnsupportedAlgorithm as error:
         raise _unoffered() from error
-    if not isinstance(key, _PUBLIC):
+    if not isinstance(key, PublicKey):
         raise _unoffered()
     return _checked_public(key)
 
@@ -204,16 +191,13 @@ def specification_of(key: PrivateKey | PublicKey, algorithm: int = 0) -> PairSpe
     found = _specification_of(key)
     if algorithm in (0, found.algorithm):
         return found
-    names = {Algorithm.EC, Algorithm.ECDSA, Algorithm.ECDH}
-    if found.curve in (Curve.CURVE25519, Curve.CURVE448):
+    names = set(ELLIPTIC)
+    if found.curve in MONTGOMERY:
         names = {Algorithm.EC, Algorithm.ECDH} if found.algorithm == Algorithm.ECDH else {Algorithm.EC, Algorithm.ECDSA}
     if found.curve and algorithm in names:
         # What signs on an Edwards curve keeps its own name: EC on these curves means key agreement.
-        return found._replace(algorithm=algorithm) if found.algorithm not in _EDWARDS else found
+        return found._replace(algorithm=algorithm) if found.algorithm not in EDWARDS else found
     raise Invalid("the key is of another Cryptographic Algorithm than was told", "invalid.field")
-
-
-_EDWARDS = (Algorithm.ED25519, Algorithm.ED448)
 
 
 def generate(specification: PairSpecification, tests: ConditionalTests) -> PrivateKey:
@@ -227,7 +211,7 @@ def generate(specification: PairSpecification, tests: ConditionalTests) -> Priva
         return tests.rsa_key(length_bits)
     if curve in LIBRARY_CURVES:
         return tests.ec_key(LIBRARY_CURVES[curve])
-    key: PrivateKey = tests.octet_key(_OCTET_KEYS[algorithm in _EDWARDS, curve])
+    key: PrivateKey = tests.octet_key(_OCTET_KEYS[algorithm in EDWARDS, curve])
     return key
 
 

@@ -20,7 +20,6 @@ from keystead.trust.random_pool import random_bytes
 
 NONCE_BYTES = 12
 TAG_BYTES = 16
-MATERIAL_BYTES_MAX = 1 << 24
 _FORMAT = 1
 _SUBKEY_LABEL = b"\x00\x00\x00\x01keystead/1/material-key\x00"
 _HEAD_BYTES = 1 + NONCE_BYTES
