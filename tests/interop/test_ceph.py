@@ -1,5 +1,6 @@
 """docs/clients/ceph.md: a real object gateway encrypts S3 objects with keys that it finds in a node by name."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,17 +39,31 @@ def test_the_page_works_from_its_first_line_to_its_last(node: DevNode, tmp_path:
         assert len(dark) >= len(CLEAR)
         assert CLEAR not in dark
 
+        def program_of(text: str) -> list[str]:
+            return [str(python), "-W", "ignore", "-c", reader.placed(text)]
+
         def refused(program: str) -> str:
             with pytest.raises(AssertionError) as caught:
-                reader.run([str(python), "-W", "ignore", "-c", reader.placed(program)])
+                reader.run(program_of(program))
             return str(caught.value)
 
         unknown = s3.text.replace('SSEKMSKeyId="invoices"', 'SSEKMSKeyId="nobody made this"')
         assert "(NoSuchKey) when calling the PutObject operation: Failed to retrieve the actual key" in refused(unknown)
 
-        only_get = "\n".join(line for line in s3.text.splitlines() if not line.startswith(("s3.create", "s3.put")))
-        reader.do(before[-1])  # another key of that name: neither is taken
-        assert "when calling the GetObject operation" in refused(only_get)
+        only_get, only_put = (
+            "\n".join(line for line in s3.text.splitlines() if not line.startswith(("s3.create", *others)))
+            for others in (("s3.put",), ("got", "print"))
+        )
+        put_order, get_order = (text.replace("invoices", "orders") for text in (only_put, only_get))
+        orders = replace(before[-1], text=before[-1].text.replace("invoices", "orders"))
+        reader.do(orders)
+        reader.run(program_of(put_order))
+        assert reader.run(program_of(get_order)).strip() == f"aws:kms orders {CLEAR.decode()}"
+        reader.do(orders)  # another key of that name: neither is taken
+        assert "when calling the GetObject operation" in refused(get_order)
+        reader.run(program_of(only_put))
+        assert reader.run(program_of(only_get)).strip() == f"aws:kms invoices {CLEAR.decode()}"
 
         node.stop()  # this file's own: the gateway keeps no key
         assert "when calling the GetObject operation" in refused(only_get)
+        assert "when calling the PutObject operation" in refused(only_put)

@@ -1,15 +1,13 @@
-"""docs/clients/: every command and program of a page is run as it stands, with another folder and port."""
+"""docs/clients/ in the hands of somebody who reads it: its commands, files and programs, run as they stand."""
 
 import re
-import subprocess
-import sys
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.support.components import ROOT
 from tests.support.dev_node import DevNode
+from tests.support.recipes import Block, Reader, blocks
 
 SAYS = {
     "pykmip": (r"^fetched: 32 bytes$", r"^kept: of the database$"),
@@ -17,57 +15,52 @@ SAYS = {
 }
 """What the programs of a page print when they have done what the page says."""
 
-PAGES = [ROOT / "docs" / "clients" / f"{name}.md" for name in SAYS]
-BLOCK = re.compile(r"```(sh|ini|python)\n(.*?)\n```", re.DOTALL)
-WITHOUT_WARNINGS_OF_OTHERS = ["-W", "ignore"]
+WAYS = '({}, {"delegated": True})'
+REVOKE = """
+    from kmip.core.enums import RevocationReasonCode
+    from kmip.pie.client import ProxyKmipClient
+    with ProxyKmipClient("127.0.0.1", 5696, "shop.pem", "shop.key", "ca.pem", "PROTOCOL_TLSv1_2") as client:
+        client.revoke(RevocationReasonCode.KEY_COMPROMISE, bson.decode(vault.keys[key])["masterKey"]["keyId"])
+"""
 
 
-@dataclass(frozen=True)
-class Reader:
-    """Somebody who does what a page says, in a folder of their own."""
-
-    node: DevNode
-    folder: Path
-
-    def placed(self, text: str) -> str:
-        return text.replace("/srv/keystead/data", str(self.node.data)).replace("5696", str(self.node.port))
-
-    def run(self, kind: str, text: str) -> str:
-        """Run a command or program; a configuration is written where the page says that it is read."""
-        if kind == "ini":
-            (self.folder / "pykmip.conf").write_text(self.placed(text))
-            return ""
-        if kind == "python":
-            command = [sys.executable, *WITHOUT_WARNINGS_OF_OTHERS, "-c", self.placed(text)]
-        else:
-            ours = f'"{sys.executable}" -m keystead '
-            command = ["sh", "-ec", re.sub(r"^keystead ", lambda _: ours, self.placed(text))]
-        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=90, check=False)
-        assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
-        return done.stdout
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_page_works_from_its_first_line_to_its_last(node: DevNode, tmp_path: Path, page: Path) -> None:
+@pytest.mark.parametrize("page", SAYS)
+def test_the_page_works_from_its_first_line_to_its_last(node: DevNode, tmp_path: Path, page: str) -> None:
     reader = Reader(node, tmp_path)
-    blocks = BLOCK.findall(page.read_text())
-    said = [reader.run(kind, text) for kind, text in blocks]
-    assert {kind for kind, _ in blocks} >= {"sh", "python"}
-    told = SAYS[page.stem]
-    assert [line for line in told if not re.search(line, "".join(said), re.MULTILINE)] == []
+    said = "".join(reader.do(block) for block in blocks(page))
+    assert [line for line in SAYS[page] if not re.search(line, said, re.MULTILINE)] == []
+
+
+def program_of(reader: Reader, user: str, *, export: bool) -> Block:
+    """Do what the MongoDB page says for a user of this name, up to its last program, which is returned."""
+    told = [replace(block, text=block.text.replace("shop", user)) for block in blocks("mongodb")]
+    for block in told[:-2]:
+        switch = f"allow_key_export={str(export).lower()}"
+        reader.do(replace(block, text=block.text.replace("allow_key_export=true", switch)))
+    assert WAYS in told[-1].text
+    return told[-1]
 
 
 def test_delegated_keys_never_leave_so_fetching_may_stay_off(node: DevNode, tmp_path: Path) -> None:
     reader = Reader(node, tmp_path)
-    blocks = BLOCK.findall((ROOT / "docs" / "clients" / "mongodb.md").read_text().replace("shop", "other-shop"))
-    program = blocks[-1][1]
-    ways = '({}, {"delegated": True})'
-    assert ways in program
-    for kind, text in blocks[:-2]:
-        reader.run(kind, text.replace("allow_key_export=true", "allow_key_export=false"))
+    program = program_of(reader, "other-shop", export=False)
     try:
-        assert "delegated works" in reader.run("python", program.replace(ways, '({"delegated": True},)'))
+        delegated, normal = (
+            replace(program, text=program.text.replace(WAYS, way)) for way in ('({"delegated": True},)', "({},)")
+        )
+        assert "delegated works" in reader.do(delegated)
         with pytest.raises(AssertionError, match="MongoCryptError"):
-            reader.run("python", program.replace(ways, "({},)"))
+            reader.do(normal)
     finally:
-        reader.run("sh", "keystead settings set key_server.allow_key_export=true --data /srv/keystead/data")
+        reader.do(Block("sh", "", "keystead settings set key_server.allow_key_export=true --data /srv/keystead/data"))
+
+
+def test_what_was_encrypted_before_its_key_was_revoked_can_still_be_read(node: DevNode, tmp_path: Path) -> None:
+    reader = Reader(node, tmp_path)
+    program = program_of(reader, "third-shop", export=True)
+    later = "    encrypter.close()\n"
+    assert program.text.count(later) == 1
+    revoking = program.text.replace(later, later + REVOKE.replace("shop.", "third-shop."))
+    said = reader.do(replace(program, text=revoking))
+    assert "normal works" in said
+    assert "delegated works" in said

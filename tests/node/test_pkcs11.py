@@ -71,7 +71,7 @@ def test_it_starts_locked_and_serves_keys_once_the_crypto_user_is_in(data: Path)
     assert keystead("verify", "--data", data).returncode == 0
 
 
-@pytest.mark.row("KS-HSM-018", "KS-HSM-026", "KS-HSM-053")
+@pytest.mark.row("KS-HSM-018", "KS-HSM-053")
 def test_every_command_of_the_module_works_on_a_token(data: Path) -> None:
     assert keystead("settings", "set", "module.activation_window_s=600", "--data", data).returncode == 0
     officer = data.parent / "tokens" / "security-officer-1.token"

@@ -2,15 +2,20 @@
 
 import contextlib
 import http.client
+import os
+import pty
+import select
 import shutil
 import socket
 import sqlite3
 import ssl
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.node.production import PINS, client_of, keystead, make, serving, unlock
+from tests.node.production import KEYSTEAD, PINS, client_of, keystead, make, serving, unlock
 from tests.support.dev_node import DevNode
 from tests.support.kmip import messages
 from tests.support.kmip.sessions import Disconnected, Session
@@ -30,7 +35,7 @@ def alive(port: int) -> int:
     return health(port, "/")
 
 
-@pytest.mark.row("KS-HSM-005", "KS-HSM-020", "KS-HSM-026")
+@pytest.mark.row("KS-HSM-005", "KS-HSM-020")
 def test_it_starts_locked_and_the_crypto_user_unlocks_it(tmp_path: Path) -> None:
     data = make(tmp_path)
     with serving(data) as ports:
@@ -46,6 +51,42 @@ def test_it_starts_locked_and_the_crypto_user_unlocks_it(tmp_path: Path) -> None
         assert status.splitlines()[1:] == ["Crypto-user logged in: yes", "Secure key cache: Disabled"]
         assert keystead("hsm", "logout", "crypto-user", "--data", data).returncode == 0
         assert ready(ports["health"]) == 500
+
+
+@pytest.mark.row("KS-HSM-026")
+def test_a_login_asks_for_the_pin_of_the_token_it_needs_and_waits(tmp_path: Path) -> None:
+    data = make(tmp_path)
+    token = data.parent / "tokens" / "crypto-user-1.token"
+    with serving(data) as ports:
+        ours, theirs = pty.openpty()
+        words = ["hsm", "login", "crypto-user", "--token", str(token), "--data", str(data)]
+        login = subprocess.Popen(
+            [*KEYSTEAD, *words], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        )
+        os.close(theirs)
+        try:
+            assert "crypto-user" in said_until(ours, "PIN of the")
+            time.sleep(0.5)
+            assert login.poll() is None
+            assert ready(ports["health"]) == 500
+            os.write(ours, PINS["crypto-user"].encode() + b"\n")
+            after = said_until(ours, "logged in")
+            assert PINS["crypto-user"] not in after
+            assert login.wait(30) == 0
+        finally:
+            login.kill()
+            os.close(ours)
+        assert ready(ports["health"]) == 200
+
+
+def said_until(terminal: int, words: str) -> str:
+    """What a command printed on its terminal, up to the end of the line or prompt that has these words."""
+    said, deadline_s = "", time.monotonic() + 30
+    while words not in said or not said.endswith((": ", "\n")):
+        assert time.monotonic() < deadline_s, said
+        if select.select([terminal], [], [], 1)[0]:
+            said += os.read(terminal, 4096).decode()
+    return said
 
 
 @pytest.mark.row("KS-HSM-017")
@@ -177,7 +218,7 @@ def test_pins_and_passwords_are_written_nowhere(tmp_path: Path) -> None:
             assert not [role for role, pin in PINS.items() if pin.encode() in content], file
 
 
-@pytest.mark.row("KS-KMIP-005")
+@pytest.mark.row("KS-KMIP-005", "KS-KMIP-010")
 def test_kmip_speaks_only_tls_with_a_client_certificate(tmp_path: Path) -> None:
     data = make(tmp_path)
     with serving(data) as ports:

@@ -42,4 +42,3 @@ def test_every_command_of_the_page_works(own_node: DevNode) -> None:
     assert said["key grants"].splitlines()[1:] == granted
     assert said["key take"].splitlines()[1:] == granted[:1]
     assert f"{key}  owner: storage2" in said["key owner"]
-    assert len(said) == len({" ".join(command.split()[1:3]) for command in COMMANDS})

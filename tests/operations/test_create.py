@@ -83,6 +83,7 @@ LEGACY = sorted(number for number, rule in SYMMETRIC.items() if rule.legacy)
 MODERN = sorted(SYMMETRIC.keys() - set(LEGACY))
 
 
+@pytest.mark.row("KS-KEY-007")
 @pytest.mark.parametrize("algorithm", MODERN, ids=lambda number: Algorithm(number).name)
 def test_modern_algorithms_make_keys_of_their_lengths(node: Node, algorithm: int) -> None:
     rule = SYMMETRIC[algorithm]
@@ -92,6 +93,7 @@ def test_modern_algorithms_make_keys_of_their_lengths(node: Node, algorithm: int
     assert node.reason(ALICE, creation(algorithm, 72)) == "invalid.attribute_value"
 
 
+@pytest.mark.row("KS-KEY-007")
 @pytest.mark.parametrize("algorithm", LEGACY, ids=lambda number: Algorithm(number).name)
 def test_outdated_algorithms_need_their_switch(node: Node, algorithm: int) -> None:
     rule = SYMMETRIC[algorithm]

@@ -11,6 +11,7 @@ from keystead.operations.grants import GiveRights, Grant, Grants, ListGrants, Se
 from keystead.operations.key_lists import Key, ListKeys
 from keystead.operations.requests import Condition, Destroy, Get, Locate, Revoke
 from keystead.operations.users import CreateUser
+from tests.operations.test_kept_certificates import a_certificate
 from tests.support.builders import ADMINISTRATOR, ALICE, BOB, GLOBAL, PERMISSIVE, Node, a_key, a_user
 
 SEE, ENCRYPT, EXPORT = int(Right.SEE), int(Right.ENCRYPT), int(Right.EXPORT)
@@ -96,6 +97,15 @@ def test_a_key_of_nobody_needs_the_switch_and_has_no_grants(node: Node, key: str
     assert node.reason(ADMINISTRATOR, GiveRights(key, ENCRYPT, "staff")) == "refused.permission"
     node.ask(ADMINISTRATOR, SetOwner(key, "bob"))
     assert node.reason(GLOBAL, Get(key)) == "not_found.item"
+
+
+@pytest.mark.row("KS-KEY-059")
+def test_a_certificate_does_not_change_hands(node: Node) -> None:
+    node.gate.switches = replace(PERMISSIVE, global_keys=True)
+    kept = a_certificate(node)
+    for owner in ("bob", None):
+        assert node.reason(ADMINISTRATOR, SetOwner(kept, owner)) == "invalid.object_type"
+    assert node.record(kept).owner == "alice"
 
 
 def test_only_users_that_there_are_own_keys(node: Node, key: str) -> None:

@@ -243,7 +243,6 @@ def rsa(node: Node) -> tuple[str, str]:
     return private, public
 
 
-@pytest.mark.row("KS-KEY-022")
 def test_what_the_public_key_encrypted_the_private_key_decrypts(node: Node, rsa: tuple[str, str]) -> None:
     private, public = rsa
     for parameters in (OAEP, OAEP._replace(mask_hashing=4, mask_generator=1, label=b"label", algorithm=4)):

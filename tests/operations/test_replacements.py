@@ -12,7 +12,16 @@ from keystead.operations.grants import GrantKey, SetKeyFlags
 from keystead.operations.key_pairs import CreateKeyPair, Wishes
 from keystead.operations.links import LinkType, link_of, linked
 from keystead.operations.replacements import Rekey, RekeyKeyPair
-from keystead.operations.requests import AddAttribute, Condition, Destroy, Get, Locate
+from keystead.operations.requests import (
+    AddAttribute,
+    CipherParameters,
+    Condition,
+    Decrypt,
+    Destroy,
+    Encrypt,
+    Get,
+    Locate,
+)
 from keystead.trust.root import Role
 from tests.support.builders import (
     ADMINISTRATOR,
@@ -32,6 +41,7 @@ from tests.support.builders import (
 )
 
 EC, P_256, RSA = 26, 7, 4
+GCM = CipherParameters(mode=9, random_iv=True)
 US_PER_S = 1_000_000
 
 
@@ -56,11 +66,13 @@ def test_the_replacement_takes_names_and_attributes_and_each_names_the_other(nod
     assert materials[0] != materials[1]
 
 
-@pytest.mark.row("KS-KMIP-031")
 def test_the_old_key_stays_active_and_usable(node: Node) -> None:
     old = a_key(node)
+    sealed = node.ask(ALICE, Encrypt(b"before", old, GCM))
     new = node.ask(ALICE, Rekey(old)).id
     assert [attribute(node, ALICE, key, "State") for key in (old, new)] == [2, 2]
+    assert node.ask(ALICE, Decrypt(sealed.data, old, GCM, sealed.iv, tag=sealed.tag)).data == b"before"
+    assert node.ask(ALICE, Encrypt(b"after", old, GCM)).data
 
 
 def test_what_the_request_names_is_added_or_taken_instead(node: Node) -> None:

@@ -298,7 +298,6 @@ def test_requests_do_not_show_their_data() -> None:
     assert "somebody" not in shown
 
 
-@pytest.mark.row("KS-KEY-022")
 def test_keys_of_curves_do_not_encrypt_and_symmetric_ones_do_not_sign(node: Node) -> None:
     oaep = CipherParameters(padding=int(Padding.OAEP), hashing=int(Hashing.SHA_256))
     for algorithm in (Algorithm.EC, Algorithm.ED25519):

@@ -229,7 +229,6 @@ def test_no_hash_of_the_table_is_refused_and_no_other_is_taken() -> None:
                 library_hash(number)
 
 
-@pytest.mark.row("KS-KEY-022")
 def test_pkcs1_v1_5_is_a_legacy_mode_and_short_keys_are_a_legacy_algorithm() -> None:
     for method, bits, mode, algorithm in (
         (OAEP, 2048, False, False),

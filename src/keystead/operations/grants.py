@@ -177,8 +177,10 @@ def list_grants(call: Call, _request: ListGrants) -> Grants:
     SetOwner, "key.set_owner", "KeySetOwner", administrator=Access.KEYS, targets=(Target(Right.MODIFY, destroyed=True),)
 )
 def set_owner(call: Call, request: SetOwner) -> Change:
-    """Change the owner, from the next request on."""
+    """Change the owner, from the next request on; certificates stay whose they are (KS-KEY-059)."""
     record = call.target
+    if record.object_type == ObjectType.CERTIFICATE:
+        raise Invalid("a certificate does not change hands; let the other user register it too", "invalid.object_type")
     if request.owner is None:
         if not call.switches.global_keys:
             raise Refused(
