@@ -297,16 +297,6 @@ def test_records_are_listed_by_handle_in_pages(reader: Reader, writer: Writer) -
     assert [loaded.record.handle for loaded in reader.list_records(KIND_USER, realm="other")] == ["dora"]
 
 
-def test_numbers_of_a_counter_are_given_once(store: Store, writer: Writer) -> None:
-    other = store.writer()
-    given = [writer.reserve("gcm", 10, NOW_US), other.reserve("gcm", 5, NOW_US), writer.reserve("gcm", 1, NOW_US)]
-    assert given == [0, 10, 15]
-    assert writer.reserve("another", 1, NOW_US) == 0
-    other.close()
-    with pytest.raises(Internal):
-        writer.reserve("gcm", 0, NOW_US)
-
-
 def test_marks_are_permanent(store: Store) -> None:
     assert store.mark("dev") == "1"
     assert store.mark("format") == "1"

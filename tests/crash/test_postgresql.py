@@ -108,20 +108,6 @@ def test_a_server_that_is_slow_to_commit_is_waited_for(server: Server, store: Po
 
 
 @pytest.mark.parametrize("cut", [Cut.BEFORE, Cut.AFTER])
-def test_numbers_are_reserved_once_whatever_is_cut(
-    server: Server, store: PostgresqlStore, relay: Relay, cut: Cut
-) -> None:
-    writer, other = through(relay, store, server).writer(), store.writer()
-    assert writer.reserve("gcm", 10, 1) == 0
-    relay.cut = cut
-    assert writer.reserve("gcm", 10, 1) == 10
-    assert other.reserve("gcm", 10, 1) == 20
-    writer.close()
-    other.close()
-    assert_whole(store, 3)
-
-
-@pytest.mark.parametrize("cut", [Cut.BEFORE, Cut.AFTER])
 def test_what_cannot_be_settled_is_told_and_never_guessed(
     server: Server, store: PostgresqlStore, relay: Relay, monkeypatch: pytest.MonkeyPatch, cut: Cut
 ) -> None:

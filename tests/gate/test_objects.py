@@ -11,8 +11,8 @@ from keystead.core.errors import Conflict
 from keystead.core.records import ManagedObject
 from keystead.gate import objects
 from keystead.gate.objects import Objects
-from keystead.storage.creation import create_store
 from keystead.storage.sqlite import SqliteStore, open_store
+from keystead.storage.sqlite_creation import create_store
 from keystead.storage.store import Loaded, Reader, Writer
 from tests.support.stores import (
     KEYS,

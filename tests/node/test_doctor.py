@@ -18,7 +18,7 @@ from keystead.node import creation
 from keystead.node.doctor.examination import CHECKS, examine
 from keystead.node.doctor.findings import DAY_S, Examined, Finding, Severity, Thresholds
 from keystead.node.doctor.folders import note_verification
-from keystead.node.folder import NodeConfig, read_config
+from keystead.node.folder import UNFINISHED, NodeConfig, read_config
 from keystead.node.opening import open_module, open_parts
 from keystead.trust import x509
 from keystead.trust.role_tokens import new_role_secret
@@ -110,6 +110,15 @@ def test_leftovers_of_a_killed_run(config: NodeConfig) -> None:
     for path in left:
         os.utime(path, (0, 0))
     assert severities(found(config, "leftovers")) == ["warning", "warning"]
+
+
+def test_a_throw_away_node_that_was_not_finished_is_made_anew_not_mended(config: NodeConfig) -> None:
+    mark = config.data / UNFINISHED
+    mark.touch(mode=0o600)
+    os.utime(mark, (0, 0))
+    (finding,) = found(config, "leftovers")
+    assert "Leave the file there" in finding.advice  # without it, a node that nobody can unlock would be started
+    assert "rm " not in finding.advice
 
 
 def test_a_socket_that_nobody_serves(config: NodeConfig) -> None:

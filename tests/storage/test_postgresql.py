@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -291,22 +290,6 @@ def test_several_processes_extend_one_chain(store: PostgresqlStore) -> None:
     assert [child.wait(timeout=60) for child in children] == [0, 0, 0]
     assert store.anchor().sequence == 3 * count
     assert verify_store(reopened(store)).findings == ()
-
-
-def test_numbers_are_given_once_to_however_many_ask(store: PostgresqlStore) -> None:
-    given: list[int] = []
-
-    def reserve() -> None:
-        writer = store.writer()
-        given.extend(writer.reserve("gcm", 3, NOW_US) for _ in range(20))
-        writer.close()
-
-    threads = [threading.Thread(target=reserve) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(given) == list(range(0, 180, 3))
 
 
 # ------------------------------------------------------------------------------------------------------------- reading

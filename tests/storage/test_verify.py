@@ -10,10 +10,11 @@ from keystead.core.changes import Put, Transaction
 from keystead.core.errors import Tampered
 from keystead.core.lifecycle import Dates
 from keystead.core.permission import Right
+from keystead.core.records import Record
 from keystead.storage import verify
 from keystead.storage.findings import Finding
 from keystead.storage.sealed import key_of
-from keystead.storage.store import Anchor, Writer
+from keystead.storage.store import KIND_COUNTER, Anchor, Writer
 from keystead.storage.verify import NO_WITNESS, Report, verify_store
 from tests.support.engines import ENGINES, AnyStore, ask, kept, reopened, tamper
 from tests.support.stores import (
@@ -91,8 +92,9 @@ def test_an_empty_store_is_clean(empty_store: AnyStore) -> None:
 
 def test_counters_are_walked_like_other_records(store: AnyStore) -> None:
     writer = store.writer()
-    writer.reserve("gcm", 5, NOW_US)
-    writer.reserve("gcm", 5, NOW_US)
+    counter = Record(KIND_COUNTER, "gcm", "gcm", {"value": 5, "recent": []})
+    put(writer, counter)
+    put(writer, counter._replace(revision=1))
     writer.close()
     assert walked(store).findings == ()
     (old,) = ask(store, "SELECT document, mac FROM journal WHERE kind = 'counter' AND revision = 1")

@@ -23,8 +23,8 @@ from keystead.gate.call import Batch, Gate, Reply
 from keystead.gate.committer import InlineCommitter
 from keystead.gate.objects import Objects
 from keystead.operations.requests import Activate, Create, Created, GetAttributes, KeyBlock, Register
-from keystead.storage.creation import create_store
 from keystead.storage.sqlite import open_store
+from keystead.storage.sqlite_creation import create_store
 from keystead.storage.store import Store, StoreKeys
 from keystead.trust.keyring import Keyring
 from keystead.trust.root import Role

@@ -16,8 +16,8 @@ from keystead.gate.objects import Objects
 from keystead.protocols.kmip.session import Endpoint, Session
 from keystead.protocols.kmip.wire import ttlv
 from keystead.protocols.kmip.wire.nodes import Node
-from keystead.storage.creation import create_store
 from keystead.storage.sqlite import open_store
+from keystead.storage.sqlite_creation import create_store
 from keystead.storage.store import StoreKeys
 from keystead.trust.keyring import Keyring
 from tests.support.modules import Bench

@@ -11,8 +11,8 @@ from keystead.core.attributes import NONE, Attributes, ItemType, Value, text
 from keystead.core.changes import Change, Put, SealedMaterial, Transaction
 from keystead.core.lifecycle import Dates
 from keystead.core.records import KeyShape, ManagedObject, MaterialReference, Record
-from keystead.storage.creation import create_store
 from keystead.storage.sqlite import SqliteStore, open_store
+from keystead.storage.sqlite_creation import create_store
 from keystead.storage.store import Match, Query, Reader, StoreKeys, Writer
 
 KEYS = StoreKeys(bytes(range(32)), bytes(range(32, 64)), bytes(range(64, 96)))

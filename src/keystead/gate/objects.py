@@ -14,7 +14,7 @@ from typing import Any
 
 from keystead.core.changes import Transaction
 from keystead.core.records import KIND_OBJECT, ManagedObject, Record
-from keystead.storage.store import Loaded, Reader
+from keystead.storage.store import KIND_COUNTER, Loaded, Reader
 from keystead.storage.stored_attributes import StoredAttributes
 
 ENTRIES_COUNT_MAX = 50_000
@@ -33,7 +33,7 @@ class Objects:
 
     Args:
         reader: Verified reads.
-        on_change: Called with the kinds other than managed objects that changed (users, settings, …).
+        on_change: Called with the kinds that changed (users, settings, …), but for managed objects and counters.
 
     Attributes:
         at_hand: What is in memory, by id; to look at only.
@@ -70,7 +70,7 @@ class Objects:
                         self._keep(record_id, own[record_id])
             for _, _, request_id in changed:
                 self._expected.pop(request_id, None)
-            kinds = frozenset([kind for kind, _, _ in changed if kind != KIND_OBJECT])
+            kinds = frozenset([kind for kind, _, _ in changed if kind not in (KIND_OBJECT, KIND_COUNTER)])
         if kinds and self._on_change is not None:
             self._on_change(kinds)
 

@@ -40,7 +40,7 @@ from keystead.node.opening import (
 )
 from keystead.operations.certificates import CLIENT_AUTHORITY, material_reference
 from keystead.settings.section import SECTIONS
-from keystead.storage.creation import create_store
+from keystead.storage.sqlite_creation import create_store
 from keystead.storage.store import Store, StoreKeys
 from keystead.trust import x509
 from keystead.trust.keyring import Keyring

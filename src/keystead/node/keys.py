@@ -59,7 +59,6 @@ from keystead.protocols.kmip.session import Endpoint, Session
 from keystead.protocols.listener import TlsListener, Turn, server_context
 from keystead.protocols.local.server import LocalDoor
 from keystead.settings.services import Kmip
-from keystead.storage.store import KIND_COUNTER
 from keystead.trust import x509
 from keystead.trust.keyring import Keyring
 from keystead.trust.selftest import run_selftests
@@ -143,10 +142,8 @@ class KeysProcess:
         self.objects.refresh()
         self.gate.run(Batch(CLOCK, (ApplyTransitions(),)), lambda _replies: None)
 
-    def _changed(self, kinds: frozenset[str]) -> None:
+    def _changed(self, _kinds: frozenset[str]) -> None:
         """Users, certificates or settings changed: every connection looks its principal up again."""
-        if kinds == {KIND_COUNTER}:
-            return
         self._admissions.generation += 1
         self.listener.forget_identities()
         self.listener.deadlines = replace(self.listener.deadlines, idle_s=idle_s(self.objects))

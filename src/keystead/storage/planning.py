@@ -111,12 +111,11 @@ class Plan:
         self.journal: list[tuple[Row, bytes]] = []
         self.leaves: list[tuple[int, bytes, bytes, bytes]] = []
 
-    def attempt(self, transaction: Transaction, *, audited: bool = True) -> KeysteadError | None:
+    def attempt(self, transaction: Transaction) -> KeysteadError | None:
         """Take a transaction into the plan, or return the error that keeps it out.
 
         Args:
             transaction: Applied completely or not at all.
-            audited: Write audit leaves; only the store's own bookkeeping does without.
         """
         draft = _Draft()
         try:
@@ -135,7 +134,7 @@ class Plan:
             # One transaction that cannot be written down must not take its neighbours with it.
             log.exception("request %s cannot be stored", transaction.request_id.hex())
             return Internal("a record holds what cannot be stored; the system log has details under the request id")
-        self._take(draft, transaction, audited=audited)
+        self._take(draft, transaction)
         return None
 
     def current(self, name: Name) -> Stored | None:
@@ -227,7 +226,7 @@ class Plan:
         if after is not None:
             draft.total += self._seals.root_term(*name, after.revision, after.mac)
 
-    def _take(self, draft: _Draft, transaction: Transaction, *, audited: bool) -> None:
+    def _take(self, draft: _Draft, transaction: Transaction) -> None:
         self.records.update(draft.records)
         self.new |= draft.new
         self._handles.update(draft.handles)
@@ -240,7 +239,7 @@ class Plan:
             row = _tuple(Row, (root.sequence, by, action, kind, key, state.revision, state.document, state.mac))
             root.head = seals.chain(root.head, journal.row_bytes(row))
             self.journal.append((row, root.head))
-        for leaf in journal.leaves_of(transaction, root.audit_sequence) if audited else ():
+        for leaf in journal.leaves_of(transaction, root.audit_sequence):
             encoded = journal.leaf_bytes(leaf)
             root.audit_sequence += 1
             root.audit_head = seals.leaf(root.audit_head, encoded)

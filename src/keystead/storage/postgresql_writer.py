@@ -13,7 +13,6 @@ arrived as well.
 Source: cluster.md section 3 rules 1, 2 and 4; design.md sections 4 and 6; docs/adr/0015-postgresql-store.md.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -24,11 +23,10 @@ from psycopg.errors import Diagnostic, UniqueViolation
 from keystead.core.changes import Put, Transaction
 from keystead.core.errors import Invalid, KeysteadError, Tampered, Unavailable
 from keystead.core.records import ManagedObject, Record
-from keystead.storage.counters import check_count, take_numbers
 from keystead.storage.documents import kind_of
 from keystead.storage.identity import Identity
 from keystead.storage.journal import Root
-from keystead.storage.planning import REQUEST_ID_BYTES, Name, Plan, Stored
+from keystead.storage.planning import Name, Plan, Stored
 from keystead.storage.postgresql_connections import (
     DURABILITY,
     PASSING,
@@ -118,19 +116,6 @@ class PostgresqlWriter:
     def stage(self, group: Sequence[Transaction]) -> Staged | None:  # noqa: ARG002  # of the contract
         """Return None: every statement would have to wait for the network (store.Writer.stage)."""
         return None
-
-    def reserve(self, name: str, count: int, at_us: int) -> int:
-        """Take `count` numbers of a counter for good (store.Writer.reserve)."""
-        check_count(count)
-        first = 0
-        request_id = os.urandom(REQUEST_ID_BYTES)  # by which this reservation is told from any other
-
-        def take(plan: Plan) -> None:
-            nonlocal first
-            first = take_numbers(plan, name, count, at_us, request_id)
-
-        self._write(take, ())
-        return first
 
     @property
     def is_untidy(self) -> bool:

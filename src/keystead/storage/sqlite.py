@@ -1,7 +1,7 @@
 """A store in one SQLite file, opened for serving.
 
 Opening is quick whatever the size: the root is authenticated and compared with the newest journal row and audit leaf;
-`keystead verify` walks everything. Schema tools are not needed here (creation.py).
+`keystead verify` walks everything. Schema tools are not needed here (sqlite_creation.py).
 
 Source: design.md sections 5 to 7; requirements KS-GEN-006.
 """
@@ -121,7 +121,7 @@ def open_store(
     """Open a store; takes about a millisecond, whatever its size.
 
     Args:
-        path: Made by `creation.create_store`.
+        path: Made by `sqlite_creation.create_store`.
         keys: Those it was created with.
         kinds: Kinds of record bound to this store; its writer refuses others.
         insecure_no_flush: Do not flush: commits are lost with the power. For `dev` and for proving the tests.

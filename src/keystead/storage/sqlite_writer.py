@@ -17,7 +17,6 @@ from pathlib import Path
 
 from keystead.core.changes import Transaction
 from keystead.core.errors import KeysteadError, Tampered, Unavailable
-from keystead.storage.counters import check_count, take_numbers
 from keystead.storage.journal import Root
 from keystead.storage.planning import Name, Plan, Stored
 from keystead.storage.sealed import Seals
@@ -71,20 +70,6 @@ class SqliteWriter:
             return self._stage(group)
         except Tampered as error:
             return Staged([error] * len(group), do_nothing)
-
-    def reserve(self, name: str, count: int, at_us: int) -> int:
-        """Take `count` numbers of a counter for good (store.Writer.reserve)."""
-        check_count(count)
-        first = 0
-
-        def take(plan: Plan) -> None:
-            nonlocal first
-            first = take_numbers(plan, name, count, at_us)
-
-        self._open()
-        if self._write(take):
-            self._finish()
-        return first
 
     @property
     def is_untidy(self) -> bool:

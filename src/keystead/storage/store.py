@@ -21,11 +21,10 @@ LOCATE_COUNT_MAX = 1000  # answers without Maximum Items (KS-KMIP-043)
 LOCATE_MATCHES_COUNT_MAX = 64  # conditions of one search
 LOCATE_OFFSET_MAX = 100_000  # hits that a search may leave out; each is checked like one that counts
 LOCATE_MISSES_COUNT_MAX = 10_000  # objects looked at in vain before a search is refused as too wide
-RESERVE_COUNT_MAX = 1 << 40
 CHANGES_COUNT_MAX = 10_000  # more than this since the last look: forget the whole cache
 
 KIND_COUNTER = "counter"
-"""Kind of the store's own records behind `Writer.reserve`."""
+"""Kind of the records that count what is reserved of a budget (gate.leases); every store takes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,17 +210,6 @@ class Writer(Protocol):
     @property
     def is_untidy(self) -> bool:
         """Tell whether `tidy` has something to do."""
-
-    def reserve(self, name: str, count: int, at_us: int) -> int:
-        """Take `count` numbers of a counter for good and return the first; durable, never given twice.
-
-        Usage limits and invocation budgets are spent in memory from such leases: a crash loses numbers, never
-        repeats one.
-
-        Raises:
-            Unavailable: the store failed; the numbers count as taken.
-            Tampered: counter or root do not authenticate.
-        """
 
     def tidy(self) -> None:
         """Do housekeeping that is due; called between groups, when nobody waits for an answer. Raises Unavailable."""

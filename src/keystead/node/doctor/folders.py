@@ -69,7 +69,7 @@ def permissions(node: Examined) -> Iterator[Finding]:
 def leftovers(node: Examined) -> Iterator[Finding]:
     """Files that a run which was killed has left."""
     places = [*node.config.data.rglob("*.new"), *node.config.node_key.parent.glob("*.new")]
-    for path in sorted({*places, *node.config.data.glob(UNFINISHED)}):
+    for path in sorted(set(places)):
         if node.now_s - path.lstat().st_mtime > node.thresholds.leftover_s:
             yield Finding(
                 Severity.WARNING,
@@ -77,6 +77,14 @@ def leftovers(node: Examined) -> Iterator[Finding]:
                 f"{path} was left behind by a run that was killed.",
                 f"Remove it with `rm {path}`; what it was to become is untouched.",
             )
+    mark = node.config.data / UNFINISHED
+    if mark.exists() and node.now_s - mark.lstat().st_mtime > node.thresholds.leftover_s:
+        yield Finding(
+            Severity.WARNING,
+            "leftovers",
+            f"This throw-away node was not finished: {mark} is still there.",
+            "Leave the file there and start `keystead dev` on the folder again: it makes the node anew.",
+        )
     if node.state is None:
         for path in (node.config.local_socket, node.config.keys_socket):
             if path.exists():
@@ -121,7 +129,12 @@ def last_verification(node: Examined) -> Iterator[Finding]:
     days = int((node.now_s - at_s) / DAY_S)
     if findings_count:
         what = f"The last verification, {days} days ago, named {findings_count} findings."
-        yield Finding(Severity.ERROR, "last_verification", what, "Run `keystead verify` again and do what it advises.")
+        yield Finding(
+            Severity.ERROR,
+            "last_verification",
+            what,
+            f"Run `keystead verify --data {node.config.data}` again and do what it advises.",
+        )
     elif days > node.thresholds.verify_days:
         yield Finding(Severity.WARNING, "last_verification", f"The stores were last verified {days} days ago.", advice)
 

@@ -69,7 +69,7 @@ def compiled(node: Examined) -> Iterator[Finding]:
             Severity.NOTE,
             "compiled",
             "The node runs from source: the compiled modules are missing or of another version.",
-            "Run `./dev setup` where a C compiler is and restart the node; it serves the same, only slower.",
+            "It serves the same, only slower. In a checkout with a C compiler run `./dev setup`, and restart the node.",
         )
 
 

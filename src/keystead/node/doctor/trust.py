@@ -18,6 +18,10 @@ _RENEW = {
     "CA": "Plan a new node or CA now: every client needs a new certificate from it.",
     "server": "It cannot be renewed yet: make a new node with `keystead init` and move the clients, or ask for help.",
 }
+_ENDS_BLOCKING = {
+    Role.CRYPTO_USER: "The security officer can unblock it; there is no command for that yet.",
+    Role.SECURITY_OFFICER: "Only resetting the module and setting its partition up again ends it.",
+}
 
 
 def clock(node: Examined) -> Iterator[Finding]:
@@ -73,7 +77,7 @@ def client_certificates(node: Examined) -> Iterator[Finding]:
 
 
 def module(node: Examined) -> Iterator[Finding]:
-    """A role whose attempts are used up is blocked until it is set up again."""
+    """A role whose attempts are used up is blocked; what ends that depends on the role."""
     status = node.module
     if status is None and node.parts is not None:
         status = plain(open_module(node.parts).status())
@@ -87,7 +91,7 @@ def module(node: Examined) -> Iterator[Finding]:
         few = 1 if role == Role.SECURITY_OFFICER else node.thresholds.attempts_left
         if left == 0:
             what = f"The {role} is blocked: too many wrong logins."
-            yield Finding(Severity.ERROR, "module", what, "Find out who tried. The role has to be set up again.")
+            yield Finding(Severity.ERROR, "module", what, f"Find out who tried. {_ENDS_BLOCKING[Role(role)]}")
         elif left <= few:
             what = f"The {role} has {left} login attempts left."
             advice = "Find out who tried; the next right login gives all attempts back."

@@ -1,4 +1,4 @@
-"""Creating and upgrading store files: the only part of the stores that needs the schema tools, never imported to serve.
+"""Creating and upgrading a store in an SQLite file; imports the schema tools, and is never imported to serve.
 
 Law: a store comes into being whole or not at all: it is made under another name, flushed, and renamed.
 
