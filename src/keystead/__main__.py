@@ -26,6 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     _dev(verbs)
     _hsm(verbs)
     _people(verbs)
+    _authorities(verbs)
     _keys(verbs)
     _settings(verbs)
     return parser
@@ -138,6 +139,26 @@ def _certificates(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     certificate.add_argument("--days", type=int, default=365, help="validity")
     certificate.add_argument("--address", action="append", default=[], metavar="IP", help="of the client; repeatable")
     _data(certificate)
+
+
+def _authorities(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    ca = verbs.add_parser("ca", help="certificate authorities").add_subparsers(dest="verb", required=True)
+    _data(_verb(ca, "list", "list the CAs that are known", "authorities:ca_list"))
+    show = _verb(ca, "show", "print the certificate of a CA", "authorities:ca_show")
+    show.add_argument("name", nargs="?", default="clients", help="without one, of the local CA")
+    _data(show)
+    install = _named(ca, "install", "make a foreign CA known, or renew its certificate", "authorities:ca_install")
+    install.add_argument("--file", required=True, metavar="PEM", help="certificate of the CA")
+    _named(ca, "remove", "forget a CA that no profile trusts", "authorities:ca_remove")
+    revoked = _verb(ca, "install-crl", "take over what a CA has revoked", "authorities:ca_install_crl")
+    revoked.add_argument("file", metavar="CRL", help="revocation list in PEM or DER")
+    _data(revoked)
+    profile = verbs.add_parser("ca-profile", help="which CAs are trusted").add_subparsers(dest="verb", required=True)
+    _data(_verb(profile, "list", "list trust profiles with their CAs", "authorities:profile_list"))
+    _named(profile, "create", "create a profile without CAs", "authorities:profile_create")
+    _named(profile, "add", "let a profile trust a CA", "authorities:profile_change").add_argument("ca")
+    _named(profile, "remove", "let a profile trust a CA no longer", "authorities:profile_change").add_argument("ca")
+    _named(profile, "delete", "delete a profile that is not used", "authorities:profile_delete")
 
 
 def _keys(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

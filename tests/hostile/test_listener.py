@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -82,6 +82,10 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Connect = Callable[[], Awaitable[Streams]]
 
 
+def identified(certificate: bytes, _issuers: Sequence[bytes]) -> x509.ClientIdentity:
+    return x509.identity(certificate)
+
+
 def nothing() -> None:
     """Before and after a turn."""
 
@@ -98,7 +102,7 @@ def under_attack(
 
     async def run() -> None:
         turn = Turn(asyncio.get_running_loop(), nothing, after)
-        made = TlsListener(contexts.server, turn, lambda _peer: Repeating(), x509.identity, noting(turned_away))
+        made = TlsListener(contexts.server, turn, lambda _peer: Repeating(), identified, noting(turned_away))
         port = await made.listen("127.0.0.1", 0)
 
         async def connect() -> Streams:

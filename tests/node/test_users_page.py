@@ -9,8 +9,12 @@ from tests.support.dev_node import DevNode
 from tests.support.kmip import messages
 from tests.support.kmip.sessions import Client, Session
 
-PAGE = Path(__file__).parents[2] / "docs" / "users.md"
-COMMANDS = re.findall(r"```sh\n(.*?)\n```", PAGE.read_text(), re.DOTALL)
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def commands_of(page: str) -> list[str]:
+    """Every command of a page of the documentation."""
+    return re.findall(r"```sh\n(.*?)\n```", (DOCS / page).read_text(), re.DOTALL)
 
 
 def ran(command: str, node: DevNode, key: str) -> str:
@@ -26,7 +30,7 @@ def ran(command: str, node: DevNode, key: str) -> str:
 def test_every_command_of_the_page_works(own_node: DevNode) -> None:
     key = ""
     said: dict[str, str] = {}
-    for command in COMMANDS:
+    for command in commands_of("users.md"):
         verb = " ".join(command.split()[1:3])
         said[verb] = ran(command, own_node, key)
         if verb == "client-certificate storage1":

@@ -1,6 +1,6 @@
 """From a proven certificate to a principal: the user behind a connection, as the store knows it now.
 
-Source: requirements KS-KMIP-010, 011, 048; KS-CAU-009; KS-AUTH-002, 003, 013; attacks.md class 27.
+Source: requirements KS-KMIP-010, 011, 013, 048; KS-CAU-009; KS-AUTH-002, 003, 013, 014; attacks.md class 27.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,8 @@ from keystead.core.errors import Unauthenticated
 from keystead.core.permission import Principal
 from keystead.core.records import KIND_CERTIFICATE, KIND_USER
 from keystead.gate.objects import Objects
+from keystead.trust.issuers import Trusted
+from keystead.trust.x509 import ClientIdentity
 
 
 def admit_user(objects: Objects, name: str, common_name: str, address: str, *, realm: str = "root") -> Principal:
@@ -43,7 +45,7 @@ def check_certificate(objects: Objects, fingerprint: bytes) -> None:
     Raises:
         Unauthenticated: it was.
     """
-    record = objects.record(KIND_CERTIFICATE, fingerprint.hex()) if fingerprint else None
+    record = objects.record(KIND_CERTIFICATE, fingerprint.hex())
     if record is not None and record.fields.get("revoked") is not None:
         raise Unauthenticated("the client certificate was revoked; have a new one issued")
 
@@ -57,6 +59,7 @@ class Admissions:
 
     Attributes:
         generation: Raised by whoever hears that users, certificates or settings changed.
+        trusted: Authorities whose certificates count, and what they have revoked.
         global_sessions: Whether peers whose certificate names no user, as it serves TLS only, may ask at all (LEG-05).
     """
 
@@ -64,26 +67,29 @@ class Admissions:
         self._objects = objects
         self._turn_away = turn_away
         self.generation = 0
+        self.trusted = Trusted()
         self.global_sessions = False
 
-    def of(self, user: str, common_name: str, address: str, fingerprint: bytes = b"") -> Callable[[], Principal]:
+    def of(self, identity: ClientIdentity, address: str) -> Callable[[], Principal]:
         """Return a function that tells who a peer is now; it raises Unauthenticated when that is nobody.
 
         Args:
-            user: Whom the certificate names; "" = nobody, it serves TLS only.
-            common_name: Of the certificate, for the log.
+            identity: What the peer's certificate says.
             address: Of the peer.
-            fingerprint: SHA-256 over the certificate; empty when the peer has none that could be revoked.
         """
+        user, common_name = identity.user, identity.common_name
         known: Principal | None = None
         generation = -1
 
         def admit() -> Principal:
             nonlocal known, generation
             if known is None or generation != self.generation:
-                cause = "revoked"
+                cause = "issuer"
                 try:
-                    check_certificate(self._objects, fingerprint)
+                    self.trusted.check_trusted(identity.path)
+                    cause = "revoked"
+                    self.trusted.check_not_revoked(identity.path)
+                    check_certificate(self._objects, identity.fingerprint)
                     cause = "user"
                     known = (
                         admit_user(self._objects, user, common_name, address)

@@ -14,6 +14,7 @@ import resource
 import signal
 import ssl
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from keystead.acceleration import compiled_count
 from keystead.appliance.hardening import HardeningReport, Memory, harden
 from keystead.core.errors import KeysteadError, Unauthenticated, Unavailable
 from keystead.core.permission import CLOCK
-from keystead.core.records import KIND_AUTHORITY, KIND_SERVER_KEY, ROOT_REALM, Record
+from keystead.core.records import KIND_SERVER_KEY, ROOT_REALM, Record
 from keystead.gate.activity import ActivityLog
 from keystead.gate.admit import Admissions
 from keystead.gate.call import Batch, Gate
@@ -49,6 +50,8 @@ from keystead.node.opening import (
     username_field,
 )
 from keystead.node.threads import FAILED, end_with_any_thread
+from keystead.node.trusting import KINDS as TRUST_KINDS
+from keystead.node.trusting import Trust
 from keystead.node.unlocking import unlock_unattended
 from keystead.node.witness import Witness, is_witnessed
 from keystead.operations.lifecycle import ApplyTransitions
@@ -108,9 +111,11 @@ class KeysProcess:
         self._endpoint = Endpoint(self.gate)
         self.turn = Turn(self._loop, self.objects.refresh, self.activity.flush)
         self.door = LocalDoor(self.gate, (self.objects.refresh, self.activity.flush))
+        self._trust = Trust(self.objects)
         self.listener = TlsListener(self._context(), self.turn, self._session, self._identity, self._refused)
         self._admissions = Admissions(self.objects, self.listener.turn_away)
         self._admissions.global_sessions = allows_global_sessions(self.objects)
+        self._admissions.trusted = self._trust.trusted
         serving = Serving(self.activity, self.committer, self.objects, self.listener, self.module)
         self.gate.services[MEASUREMENTS] = serving.families
         self.gate.services[NODE_STATE] = self._state
@@ -142,8 +147,12 @@ class KeysProcess:
         self.objects.refresh()
         self.gate.run(Batch(CLOCK, (ApplyTransitions(),)), lambda _replies: None)
 
-    def _changed(self, _kinds: frozenset[str]) -> None:
+    def _changed(self, kinds: frozenset[str]) -> None:
         """Users, certificates or settings changed: every connection looks its principal up again."""
+        if kinds & TRUST_KINDS:
+            if self._trust.refresh():
+                self.listener.context = self._context()
+            self._admissions.trusted = self._trust.trusted
         self._admissions.generation += 1
         self.listener.forget_identities()
         self.listener.deadlines = replace(self.listener.deadlines, idle_s=idle_s(self.objects))
@@ -167,11 +176,13 @@ class KeysProcess:
         identity = peer.identity
         if checks_source(self.objects) and not identity.names_address(peer.address):
             raise Unauthenticated("the client certificate does not name the address that its client comes from")
-        admit = self._admissions.of(identity.user, identity.common_name, peer.address, identity.fingerprint)
+        admit = self._admissions.of(identity, peer.address)
         return Session(self._endpoint, admit)
 
-    def _identity(self, certificate: bytes) -> x509.ClientIdentity:
-        return x509.identity(certificate, username_field(self.objects))
+    def _identity(self, certificate: bytes, issuers: Sequence[bytes]) -> x509.ClientIdentity:
+        named = x509.identity(certificate, username_field(self.objects))
+        self._trust.issuers.remember(issuers)
+        return replace(named, path=self._trust.issuers.path(certificate))
 
     def _refused(self, address: str, why: str) -> None:
         log.warning("connection from %s refused: %s", address, why)
@@ -180,8 +191,7 @@ class KeysProcess:
         reader = self._parts.own.reader()
         loaded = reader.by_handle(ROOT_REALM, KIND_SERVER_KEY, "kmip")
         reader.close()
-        authority = self.objects.record(KIND_AUTHORITY, "clients")
-        if loaded is None or authority is None or not isinstance(loaded.record, Record):
+        if loaded is None or not isinstance(loaded.record, Record):
             raise Unavailable("the server certificate is missing; restore the node's own store", "unavailable.store")
         fields = loaded.record.fields
         key = self._parts.node_key.unseal(SERVER_KEY_PURPOSE, loaded.record.id.encode(), bytes(fields["sealed_key"]))
@@ -189,7 +199,7 @@ class KeysProcess:
         try:
             os.write(descriptor, fields["certificate"].encode() + key.reveal())
             file = f"/proc/self/fd/{descriptor}"
-            return server_context(file, file, str(authority.fields["certificate"]))
+            return server_context(file, file, self._trust.anchors_pem)
         finally:
             os.close(descriptor)
 

@@ -2,6 +2,7 @@
 
 from keystead.operations import (  # noqa: F401  # importing declares
     attributes,
+    authorities,
     certificates,
     checks,
     ciphers,
@@ -25,6 +26,7 @@ from keystead.operations import (  # noqa: F401  # importing declares
     replacements,
     settings,
     signatures,
+    trust_profiles,
     users,
     wrapping,
 )

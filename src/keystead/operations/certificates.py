@@ -32,11 +32,6 @@ VALIDITY_DAYS_MAX = 3650
 
 
 @dataclass(frozen=True, slots=True)
-class ShowAuthority:
-    """Show the certificate of the local CA."""
-
-
-@dataclass(frozen=True, slots=True)
 class IssueClientCertificate:
     """Certify a user's client: from a PKCS#10 request in PEM, or with a key made here when there is none.
 
@@ -118,15 +113,6 @@ class ClientCertificate:
     certificate: str
     authority: str
     key: Secret | None = None
-
-
-@operation(ShowAuthority, "authority.show", "AuthorityShow", administrator=Access.ANY)
-def show_authority(call: Call, _request: ShowAuthority) -> str:
-    """Return the CA certificate in PEM."""
-    record = call.desk.objects.record(KIND_AUTHORITY, CLIENT_AUTHORITY)
-    if record is None:
-        raise NotFound("this node has no local CA")
-    return str(record.fields["certificate"])
 
 
 @operation(

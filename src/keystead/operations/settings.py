@@ -3,8 +3,9 @@
 Source: design.md section 3; requirements KS-KMIP-007, 008; KS-LOG-001 (every change is audited).
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from keystead.core.changes import Change, Put
 from keystead.core.errors import NotFound, Refused
@@ -16,6 +17,21 @@ from keystead.settings.section import SECTIONS, Section, checked, read
 
 OWN_SETTINGS = "own_settings"
 """Service of the gate: the node's own sections as they were when the process started."""
+
+S = TypeVar("S", bound=Section)
+SectionCheck = Callable[[Call, S, S], str]
+"""Gets a section before and after a change; returns a warning, or "", or raises why it cannot be so."""
+_CHECKS: dict[str, SectionCheck[Any]] = {}
+
+
+def section_check(declared: type[S]) -> Callable[[SectionCheck[S]], SectionCheck[S]]:
+    """Register what a section must be checked against beyond the limits of its fields."""
+
+    def register(check: SectionCheck[S]) -> SectionCheck[S]:
+        _CHECKS[declared.name] = check
+        return check
+
+    return register
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +48,14 @@ class ChangeSetting:
     section: str
     field: str
     value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedSetting:
+    """A field as it is now, with what whoever changed it should know; "" = nothing."""
+
+    value: Any
+    caution: str
 
 
 @operation(ReadSettings, "settings.read", "SettingsRead", administrator=Access.ANY)
@@ -59,9 +83,12 @@ def change_setting(call: Call, request: ChangeSetting) -> Change:
         )
     current, record = _current(call, request.section)
     changed = replace(current, **{request.field: checked(declared, request.field, request.value)})
+    check = _CHECKS.get(request.section)
+    warning = check(call, current, changed) if check is not None else ""
     put = Put(record._replace(fields=asdict(changed)))
     detail = f"{request.section}.{request.field} from {getattr(current, request.field)} to {request.value}"
-    return Change((put,), {request.field: request.value}, detail=detail)
+    caution = f"{declared.caution} {warning}".strip()
+    return Change((put,), ChangedSetting(request.value, caution), detail=detail)
 
 
 def _current(call: Call, name: str) -> tuple[Section, Record]:

@@ -9,6 +9,7 @@ Source: docs/adr/0050; requirements KS-KMIP-006; attacks.md classes 1, 2.
 
 import asyncio
 import ssl
+from _ssl import ENCODING_DER
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -213,7 +214,8 @@ class Connection(asyncio.Protocol):
     def _open(self) -> None:
         assert self._transport is not None  # noqa: S101  # connection_made came first
         try:
-            identity, lasts_s = self._listener.identity(self._tls.getpeercert(binary_form=True) or b"")
+            certificate = self._tls.getpeercert(binary_form=True) or b""
+            identity, lasts_s = self._listener.identity(certificate, _issuers(self._tls))
             self._session = self._listener.open_session(Peer(identity, self.address))
         except KeysteadError as error:
             self._listener.refused(self, "certificate", error.message)
@@ -356,3 +358,9 @@ class Connection(asyncio.Protocol):
         if self.closing or self._paused or self._session.pending_bytes:
             return waited_s > deadlines.message_s
         return waited_s > deadlines.idle_s or now > self._expires
+
+
+def _issuers(tls: ssl.SSLObject) -> list[bytes]:
+    """Return the certificates (DER) over which TLS has verified the peer's; none in a session that was resumed."""
+    chain = tls._sslobj.get_verified_chain()  # type: ignore[attr-defined]  # public from Python 3.13 on
+    return [each.public_bytes(ENCODING_DER) for each in (chain or ())[1:]]

@@ -15,7 +15,7 @@ import os
 import resource
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -47,7 +47,7 @@ class Turn:
     """One pass of the loop over everything that became ready.
 
     Args:
-        before: Called once before any message of the turn (refresh of caches).
+        before: Called once before any message of the turn (refresh of caches), and before connections begin.
         after: Called once after all messages ran and before replies leave (log lines).
 
     Attributes:
@@ -70,6 +70,10 @@ class Turn:
         self.began_s = 0.0
         self.prompt_count = 0
         self.late_s: list[float] = []
+
+    def look(self) -> None:
+        """Refresh caches."""
+        self._before()
 
     def wake(self, connection: "Connection") -> None:
         """Let a connection with received bytes take part, once in each turn."""
@@ -153,7 +157,8 @@ class TlsListener:
         context: Server context with client certificates required.
         turn: Of the process.
         open_session: Makes the protocol's session for a proven peer.
-        identify: Parses a peer certificate; raises KeysteadError when it may not be used.
+        identify: Parses a peer certificate, given those of its issuers that TLS has verified just now (DER, from below;
+            none when a session is resumed); raises KeysteadError when it may not be used.
         on_refused: Told (address, why) of peers that were turned away; of many at once, how many.
 
     Attributes:
@@ -167,7 +172,7 @@ class TlsListener:
         context: ssl.SSLContext,
         turn: Turn,
         open_session: Callable[[Peer], Session],
-        identify: Callable[[bytes], ClientIdentity],
+        identify: Callable[[bytes, Sequence[bytes]], ClientIdentity],
         on_refused: Callable[[str, str], None],
     ) -> None:
         self.context = context
@@ -193,7 +198,7 @@ class TlsListener:
 
     async def listen(self, host: str, port: int) -> int:
         """Start accepting; return the port (chosen by the system when 0 was asked for)."""
-        self._server = await self._loop.create_server(lambda: Connection(self), host, port, backlog=1024)
+        self._server = await self._loop.create_server(self._accept, host, port, backlog=1024)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
@@ -205,7 +210,15 @@ class TlsListener:
             connection.abort()
         self.pool.shutdown(wait=False, cancel_futures=True)
 
-    def identity(self, certificate: bytes) -> tuple[ClientIdentity, float]:
+    def _accept(self) -> Connection:
+        """Begin a connection with what is trusted now: no turn may have looked for a while."""
+        try:
+            self.turn.look()
+        except Exception:
+            log.exception("the store cannot be read; the connection is served once it can")
+        return Connection(self)
+
+    def identity(self, certificate: bytes, issuers: Sequence[bytes]) -> tuple[ClientIdentity, float]:
         """Return the identity of a certificate that TLS has verified, and for how many seconds it lasts.
 
         It is parsed once. A resumed TLS session brings the certificate of its first handshake, which nobody has
@@ -217,7 +230,7 @@ class TlsListener:
         fingerprint = hashlib.sha256(certificate).digest()
         known = self._identities.get(fingerprint)
         if known is None:
-            known = self._identify(certificate)
+            known = self._identify(certificate, issuers)
             if len(self._identities) >= IDENTITIES_COUNT_MAX:
                 self._identities.pop(next(iter(self._identities)))
             self._identities[fingerprint] = known
@@ -329,9 +342,9 @@ def server_context(certificate_file: str, key_file: str, trust_pem: str) -> ssl.
     Args:
         certificate_file: PEM chain of the server.
         key_file: PEM private key; a file in memory (memfd), never on disk in clear.
-        trust_pem: PEM of the authorities that may have signed client certificates.
+        trust_pem: PEM of the authorities that may have signed client certificates, roots or not; "" = nobody's count.
 
-    Source: requirements KS-TLS-001, 004, 008; LEG-02, LEG-03.
+    Source: requirements KS-TLS-001, 004, 008; KS-CAU-005; LEG-02, LEG-03.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -339,6 +352,8 @@ def server_context(certificate_file: str, key_file: str, trust_pem: str) -> ssl.
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 1
     context.load_cert_chain(certificate_file, key_file)
-    context.load_verify_locations(cadata=trust_pem)
+    if trust_pem:
+        context.load_verify_locations(cadata=trust_pem)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_mode = ssl.CERT_REQUIRED
     return context

@@ -28,12 +28,14 @@ class Section:
         title: For people.
         access: What an administrator needs to change it.
         own: Kept in the node's own store instead of the shared one.
+        caution: What whoever changes it should know (KS-KMIP-016); "" = nothing.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     access: ClassVar[Access]
     own: ClassVar[bool] = False
+    caution: ClassVar[str] = ""
 
 
 def described(

@@ -22,6 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from keystead.core.errors import Invalid, Unauthenticated
 from keystead.core.secret import Secret
+from keystead.trust.issuers import Step
 
 AUTHORITY_DAYS = 3_650
 SERVER_DAYS = 825
@@ -73,6 +74,7 @@ class ClientIdentity:
         not_before: UTC.
         not_after: UTC.
         addresses: IP addresses of its subjectAltName, normalised.
+        path: Over which authorities it leads upward; see `issuers.Issuers.path`.
     """
 
     user: str
@@ -82,6 +84,7 @@ class ClientIdentity:
     not_before: datetime
     not_after: datetime
     addresses: frozenset[str]
+    path: tuple[Step, ...] = ()
 
     def names_address(self, address: str) -> bool:
         """Tell whether the peer's address is one that the certificate names (KS-KMIP-015)."""

@@ -4,6 +4,8 @@ Source: design.md section 6 ("first door of the administrator"); requirements KS
 """
 
 import argparse
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,11 @@ def ask_node(words: argparse.Namespace, operation: str, **fields: Any) -> Any:
     """Run an operation at the local door of the node that the words name; see `protocols.local.client.ask`."""
     config = read_config(Path(words.data).absolute())
     return ask(unix_address(config.local_socket), operation, **fields)
+
+
+def day(at_s: float) -> str:
+    """Return the day of a time since 1970, as people read it."""
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d")
 
 
 def hsm_status(words: argparse.Namespace) -> int:
@@ -106,7 +113,9 @@ def settings_set(words: argparse.Namespace) -> int:
     if SECTIONS[section].own:
         _set_own(words, section, {field: parsed})
     else:
-        ask_node(words, "settings.change", section=section, field=field, value=parsed)
+        caution = ask_node(words, "settings.change", section=section, field=field, value=parsed)["caution"]
+        if caution:
+            print(f"Note: {caution}", file=sys.stderr)
     print(f"{place} is now {value}")
     return 0
 

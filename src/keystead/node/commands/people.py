@@ -4,10 +4,9 @@ Source: requirements KS-USR-001, 006 to 009; KS-CAU-007, 009; design.md section 
 """
 
 import argparse
-from datetime import UTC, datetime
 from pathlib import Path
 
-from keystead.node.commands.local import ask_node
+from keystead.node.commands.local import ask_node, day
 
 
 def user_create(words: argparse.Namespace) -> int:
@@ -86,8 +85,8 @@ def certificate_list(words: argparse.Namespace) -> int:
     """List client certificates."""
     for found in ask_node(words, "certificate.list", user=words.user or ""):
         ended = found["revoked"] is not None
-        state = f"revoked {_day(found['revoked_s'])}: {found['revoked']}" if ended else "valid"
-        print(f"{found['serial']}  {found['user']}  until {_day(found['not_after_s'])}  {state}")
+        state = f"revoked {day(found['revoked_s'])}: {found['revoked']}" if ended else "valid"
+        print(f"{found['serial']}  {found['user']}  until {day(found['not_after_s'])}  {state}")
     return 0
 
 
@@ -109,7 +108,3 @@ def _print_user(user: dict[str, object]) -> None:
     groups = user["groups"]
     state = "disabled" if user["disabled"] else "enabled"
     print(f"{user['name']}  {state}  groups: {', '.join(map(str, groups if isinstance(groups, list) else ())) or '-'}")
-
-
-def _day(at_s: int) -> str:
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d")

@@ -21,6 +21,7 @@ CHECKS: dict[str, Check] = {
         trust.clock,
         trust.certificates,
         trust.client_certificates,
+        trust.trusted_authorities,
         trust.witness,
         folders.last_verification,
         folders.write_ahead_log,

@@ -6,10 +6,13 @@ from datetime import UTC, datetime
 from cryptography import x509
 
 from keystead.core.errors import KeysteadError
-from keystead.core.records import KIND_CERTIFICATE, Record
+from keystead.core.records import KIND_AUTHORITY, KIND_CERTIFICATE, KIND_REVOCATION_LIST, Record
+from keystead.gate.objects import Objects
 from keystead.node.doctor.findings import DAY_S, Examined, Finding, Severity
 from keystead.node.opening import open_module
+from keystead.node.trusting import records, trusted_names
 from keystead.node.witness import Witness
+from keystead.operations.authorities import parsed
 from keystead.protocols.local.wire import plain
 from keystead.trust.root import Role
 
@@ -74,6 +77,37 @@ def client_certificates(node: Examined) -> Iterator[Finding]:
             what = f"The last client certificate of {user} {'expired' if ended else 'expires'} on {_day(ends_s)}."
             advice = f"Issue a new one with `keystead client-certificate {user}`, or delete the user."
             yield Finding(Severity.WARNING, "client_certificates", what, advice)
+
+
+def trusted_authorities(node: Examined) -> Iterator[Finding]:
+    """Clients get in by the CAs of the profile in use; those of other people end, and their lists fall due."""
+    if node.parts is None:
+        return
+    objects = Objects(node.parts.shared.reader())
+    try:
+        known, lists = records(objects, KIND_AUTHORITY), records(objects, KIND_REVOCATION_LIST)
+        names = [name for name in trusted_names(objects) if name in known]
+    finally:
+        objects.reader.close()
+    if not names:
+        what = "No client can connect: the trust profile of the key server is empty."
+        yield Finding(Severity.ERROR, "trusted_authorities", what, "Put a CA into it with `keystead ca-profile add`.")
+    for name, certificate in parsed(known[name] for name in names if known[name].material is None).items():
+        ends_s = certificate.not_valid_after_utc.timestamp()
+        if ends_s - node.now_s < node.thresholds.expiry_days * DAY_S:
+            what = (
+                f"The certificate of the CA {name} {'expired' if ends_s < node.now_s else 'expires'} on {_day(ends_s)}."
+            )
+            advice = f"Ask for the renewed one and install it with `keystead ca install {name}`."
+            yield Finding(Severity.WARNING, "trusted_authorities", what, advice)
+    for name, held in lists.items():
+        due_s = held.fields["next_update_s"]
+        if due_s is not None and due_s < node.now_s:
+            what = f"The revocation list of the CA {name} was to be renewed on {_day(due_s)}; it stays in force."
+            advice = (
+                "Fetch the new one and install it with `keystead ca install-crl`; what was revoked since is unknown."
+            )
+            yield Finding(Severity.WARNING, "trusted_authorities", what, advice)
 
 
 def module(node: Examined) -> Iterator[Finding]:
