@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,7 @@ from keystead.operations.requests import (
 from tests.support.builders import (
     ALICE,
     BOB,
+    PERMISSIVE,
     SECRET_DATA,
     SYMMETRIC_KEY,
     Node,
@@ -62,6 +64,9 @@ def a_secret(node: Node, material: bytes, mask: int = DERIVE) -> str:
     return str(node.ask(ALICE, Register(SECRET_DATA, block, given)).id)
 
 
+LEGACY = replace(PERMISSIVE, legacy_algorithms=True)
+
+
 def a_base(node: Node, material: bytes = bytes(range(16)), mask: int = DERIVE) -> str:
     key = node.ask(ALICE, registration(material, AES, mask)).id
     node.ask(ALICE, Activate(key))
@@ -83,6 +88,7 @@ def derived(node: Node, request: DeriveKey) -> str:
 def test_pbkdf2_gives_the_published_answers(
     node: Node, iterations: int, parameters: CipherParameters | None, bits: int, expected: str
 ) -> None:
+    node.gate.switches = LEGACY
     base = a_secret(node, b"password")
     request = DeriveKey(
         SYMMETRIC_KEY, base, PBKDF2, parameters=parameters, salt=b"salt", iterations=iterations, attributes=wanted(bits)
@@ -117,6 +123,35 @@ def test_encrypt_derives_from_ciphertext_and_stretches_nothing(node: Node) -> No
     for lacking in ({"parameters": CBC}, {"data": bytes(16)}):
         request = DeriveKey(SYMMETRIC_KEY, base, ENCRYPT, attributes=wanted(), **lacking)
         assert node.reason(ALICE, request) == "invalid.missing"
+
+
+@pytest.mark.parametrize("hashing", [3, 4], ids=["MD5", "SHA-1"])
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        (HMAC, {"data": b"data"}),
+        (HASH, {}),
+        (COUNTER, {"data": b"data"}),
+        (HKDF, {"salt": b"salt"}),
+        (PBKDF2, {"salt": b"salt", "iterations": 1}),
+    ],
+)
+def test_an_outdated_hash_derives_nothing_new(node: Node, hashing: int, method: int, more: dict[str, Any]) -> None:
+    base = a_base(node)
+    request = DeriveKey(
+        SYMMETRIC_KEY, base, method, parameters=CipherParameters(hashing=hashing), attributes=wanted(128), **more
+    )
+    assert node.reason(ALICE, request) == "refused.switched_off"
+    node.gate.switches = LEGACY
+    assert node.reason(ALICE, request) is None
+
+
+def test_pbkdf2_without_a_hash_means_an_outdated_one(node: Node) -> None:
+    base = a_secret(node, b"password")
+    request = DeriveKey(SYMMETRIC_KEY, base, PBKDF2, salt=b"salt", iterations=1, attributes=wanted())
+    assert node.reason(ALICE, request) == "refused.switched_off"
+    node.gate.switches = LEGACY
+    assert derived(node, request) == hashlib.pbkdf2_hmac("sha1", b"password", b"salt", 1, 16).hex()
 
 
 @pytest.mark.row("KS-KMIP-031")
@@ -199,6 +234,7 @@ def test_nobody_derives_from_what_is_not_theirs(node: Node) -> None:
     ],
 )
 def test_what_is_missing_or_too_much_is_told(node: Node, method: int, more: dict[str, Any], reason: str) -> None:
+    node.gate.switches = LEGACY
     request = DeriveKey(SYMMETRIC_KEY, a_base(node), method, **{"attributes": wanted(), **more})
     assert node.reason(ALICE, request) == reason
 
@@ -235,6 +271,7 @@ def of_bytes(count: int) -> Any:
 
 
 def test_no_derivation_takes_the_time_of_others(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    node.gate.switches = LEGACY
     base = a_secret(node, b"password")
     elsewhere: list[Any] = []
     monkeypatch.setattr(node.gate.workshop, "submit", lambda make, _: elsewhere.append(make))
@@ -320,6 +357,7 @@ def test_one_object_does_not_go_in_twice(node: Node) -> None:
 
 def test_bytes_derived_for_another_length_are_not_taken(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """While they are derived, the template that the request names becomes one of another length."""
+    node.gate.switches = LEGACY
     templates = [
         node.ask(ALICE, Register(6, None, attributes(name, Cryptographic_Length=integer(bits)))).id
         for name, bits in (("in use", 128), ("to come", 256))

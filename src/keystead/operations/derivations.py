@@ -47,6 +47,7 @@ from keystead.trust.derivations import (
     agree,
     cut,
     derive,
+    is_outdated,
     iterations_count,
 )
 from keystead.trust.key_pairs import read_private, read_public
@@ -188,6 +189,12 @@ def _derived(call: Call, request: DeriveKey, bases: list[Loaded], birth: Birth) 
         *(request.method, length_bytes, None if parameters is None else parameters.hashing),
         *(data, request.salt, request.iterations),
     )
+    if is_outdated(how, base.shape.algorithm) and not call.switches.legacy_algorithms:
+        raise Refused(
+            "this hash is outdated and derives nothing new here: name another, such as SHA-256; "
+            "an administrator can set legacy.algorithms",
+            "refused.switched_off",
+        )
     work = partial(derive, how, opened(call, bases[0]), base.shape.algorithm)
     is_long = request.method == DerivationMethod.PBKDF2 and iterations_count(how) > ITERATIONS_AT_ONCE_COUNT_MAX
     secret: Secret = call.made(work) if is_long else work()

@@ -24,8 +24,8 @@ from keystead.trust.key_pairs import PrivateKey, PublicKey
 from keystead.trust.macs import Hashing
 
 LIBRARY_HASHES: dict[int, hashes.HashAlgorithm] = {
-    Hashing.MD5: hashes.MD5(),  # noqa: S303  # legacy: whoever uses it checks the switch
-    Hashing.SHA_1: hashes.SHA1(),  # noqa: S303  # in OAEP and PSS masks it is not broken; else as MD5
+    Hashing.MD5: hashes.MD5(),  # noqa: S303  # outdated everywhere; the library takes it for no OAEP
+    Hashing.SHA_1: hashes.SHA1(),  # noqa: S303  # outdated but in OAEP and PSS masks, where it is not broken
     Hashing.SHA_224: hashes.SHA224(),
     Hashing.SHA_256: hashes.SHA256(),
     Hashing.SHA_384: hashes.SHA384(),

@@ -91,6 +91,16 @@ def derive(how: Derivation, base: Secret, algorithm: int = 0) -> Secret:
     return method(how, base, algorithm)
 
 
+def is_outdated(how: Derivation, algorithm: int = 0) -> bool:
+    """Tell whether the hash is an outdated one (LEG-06): nothing new is derived with it unless that is switched on."""
+    if how.method == DerivationMethod.PBKDF2:
+        number = Hashing.SHA_1 if how.hashing is None else how.hashing
+    else:
+        number = HMACS.get(algorithm) or how.hashing or 0
+    found = HASHES.get(number)
+    return found is not None and found.legacy
+
+
 def agree(private: PrivateKey, public: PublicKey, length_bytes: int) -> Secret:
     """Return the beginning of the secret that a private and somebody else's public key agree on.
 
