@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keystead.core.errors import Invalid, Refused, Tampered, Unavailable, WrongState
+from keystead.core.errors import Invalid, KeysteadError, Refused, Tampered, Unavailable, WrongState
 from keystead.core.secret import Secret
 from keystead.trust.modules import ModuleSettings
 from keystead.trust.role_tokens import new_role_secret
@@ -171,6 +171,35 @@ def test_a_partition_is_of_no_use_in_another_domain(bench: Bench) -> None:
     with pytest.raises(Invalid, match="not an exported partition"):
         module.create_partition(foreign.partition_request(b"anything"))
     assert not module.status().initialised
+
+
+@pytest.mark.row("KS-HSM-015")
+@pytest.mark.parametrize("lost", ["security_officer", "domain", "crypto_user"])
+def test_lost_tokens_are_made_anew_only_with_a_module_that_is_made_anew(bench: Bench, lost: str) -> None:
+    """Nothing stands in for a secret that is gone: no role sets it anew, and a new module opens nothing of the old."""
+    module = bench.unlocked()
+    wrapped = module.wrap_key(KEY, b"context")
+    module.logout(Role.CRYPTO_USER)
+    with pytest.raises(WrongState, match="factory reset"):
+        module.initialise(new_role_secret(), new_role_secret())
+    stand_in = new_role_secret()
+    if lost != "domain":
+        role = Role.SECURITY_OFFICER if lost == "security_officer" else Role.CRYPTO_USER
+        for known in (bench.security_officer, bench.domain, bench.crypto_user):
+            if known is not getattr(bench, lost):
+                with pytest.raises(KeysteadError):
+                    module.change_secret(role, known, stand_in)
+        with pytest.raises(KeysteadError):
+            module.login(role, stand_in)
+    else:
+        elsewhere = bench.another(stand_in)
+        other = elsewhere.module()
+        other.initialise(elsewhere.security_officer, elsewhere.domain)
+        with pytest.raises(KeysteadError):
+            other.create_partition(elsewhere.partition_request(module.export_partition()))
+    anew = bench.another().unlocked()
+    with pytest.raises(Tampered):
+        anew.unwrap_key(wrapped, b"context")
 
 
 # ------------------------------------------------------------------------------------------------- logins and limits
@@ -394,6 +423,19 @@ def test_the_secure_key_cache_is_off_at_first_and_tells_whether_it_changed(bench
     assert outcomes == [False, True, False, True]
     module.set_key_cache(enabled=True)
     assert bench.module().status().key_cache
+
+
+@pytest.mark.row("KS-HSM-052")
+def test_the_cache_setting_stays_with_its_module(bench: Bench) -> None:
+    """What leaves a module for another one, or for a backup, does not carry it."""
+    module = bench.unlocked()
+    module.set_key_cache(enabled=True)
+    other = bench.another(bench.domain)
+    second = other.module()
+    second.initialise(other.security_officer, other.domain)
+    second.create_partition(other.partition_request(module.export_partition()))
+    assert not second.status().key_cache
+    assert module.status().key_cache
 
 
 def test_watchers_hear_of_every_lock_unlock_and_switch(windowed: Bench) -> None:

@@ -40,11 +40,29 @@ def answered(command: str, folder: Path) -> str:
     return said
 
 
-@pytest.mark.row("KS-HSM-002")
+@pytest.mark.row("KS-HSM-024")
+def test_a_new_pin_is_typed_twice_and_nothing_is_made_when_they_differ(tmp_path: Path) -> None:
+    child = pexpect.spawn(placed(COMMANDS[0], tmp_path), cwd=str(tmp_path), timeout=60, encoding="utf-8")
+    child.expect(r"New PIN for the security.officer.*: $")
+    child.sendline("13572468")
+    child.expect(r"Once more: $")
+    child.sendline("13572469")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 1
+    assert "the two PINs differ; nothing was made" in (child.before or "")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.row("KS-HSM-002", "KS-HSM-022")
 def test_every_command_of_the_page_works(tmp_path: Path) -> None:
     init, serve, *others = [placed(command, tmp_path) for command in COMMANDS]
     said = answered(init, tmp_path)
     assert "SOFTWARE security module" in said
+    tokens = {path.name for path in tmp_path.rglob("*.token")}
+    assert {name.rpartition("-")[0] for name in tokens} == {*PINS}
+    assert "one spare set belongs elsewhere" in said
+    assert "keep one spare set elsewhere" in PAGE.read_text()
     assert not [pin for pin in PINS.values() if pin in said]
     server = pexpect.spawn(serve, cwd=str(tmp_path), timeout=60, encoding="utf-8")
     try:
