@@ -11,11 +11,21 @@ from keystead.core.attributes import Attribute, ItemType, Value, text
 from keystead.core.records import ManagedObject
 from keystead.core.secret import Secret
 from keystead.core.structures import TAG_DIGEST_VALUE, made, name_value
-from keystead.operations.requests import Create, Created, Get, GetAttributeList, GetAttributes, KeyBlock, Register
+from keystead.operations.requests import (
+    Create,
+    Created,
+    Get,
+    GetAttributeList,
+    GetAttributes,
+    KeyBlock,
+    ModifyAttribute,
+    Register,
+)
 from tests.support.builders import (
     AES,
     ALICE,
     DES3,
+    ENCRYPT,
     EVERYTHING,
     GLOBAL,
     HMAC_SHA256,
@@ -167,6 +177,21 @@ def test_templates_give_their_attributes_to_new_keys(node: Node) -> None:
     assert node.reason(ALICE, Create(SYMMETRIC_KEY, (), ("unknown",))) == "not_found.item"
     got = node.ask(ALICE, Get(template))
     assert {a.name for a in got.attributes} == {"Cryptographic Algorithm", "Cryptographic Length"}
+
+
+@pytest.mark.row("KS-KEY-031", "KS-KEY-032", "KS-KEY-034")
+def test_a_template_without_an_algorithm_counts_only_while_a_key_is_made(node: Node) -> None:
+    usage = attributes("archive", Cryptographic_Usage_Mask=integer(ENCRYPT), **{"x-site": text("north")})
+    template = node.ask(ALICE, Register(TEMPLATE, None, usage)).id
+    assert node.record(template).material is None
+    assert node.record(template).shape.algorithm == 0
+    own = attributes(Cryptographic_Algorithm=enumeration(AES), Cryptographic_Length=integer(256))
+    before = node.ask(ALICE, Create(SYMMETRIC_KEY, own, ("archive",))).id
+    node.ask(ALICE, ModifyAttribute("x-site", text("south"), 0, target=template))
+    after = node.ask(ALICE, Create(SYMMETRIC_KEY, own, ("archive",))).id
+    sites = [node.record(key).attributes.first("x-site") for key in (before, after)]
+    assert sites == [text("north"), text("south")]
+    assert [node.record(key).shape.usage_mask for key in (before, after)] == [ENCRYPT] * 2
 
 
 def test_templates_of_others_are_not_found(node: Node) -> None:
