@@ -19,12 +19,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from keystead.core.changes import Change, Put, SealedMaterial
 from keystead.core.errors import Exists, Invalid, NotFound, Unavailable
 from keystead.core.permission import Access
-from keystead.core.records import KIND_AUTHORITY, KIND_CERTIFICATE, KIND_USER, MaterialReference, Record
+from keystead.core.records import KIND_AUTHORITY, KIND_CERTIFICATE, MaterialReference, Record
 from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.gate.identifiers import new_id
 from keystead.gate.operation import operation
-from keystead.operations.users import records_of
+from keystead.operations.users import found_user, records_of
 from keystead.trust import x509
 
 CLIENT_AUTHORITY = "clients"
@@ -120,8 +120,7 @@ class ClientCertificate:
 )
 def issue_client_certificate(call: Call, request: IssueClientCertificate) -> Change:
     """Sign a client certificate whose common name is the user's."""
-    if call.desk.objects.record(KIND_USER, request.user) is None:
-        raise NotFound(f"there is no user {request.user}; create it first (`keystead user create`)")
+    found_user(call, request.user)
     loaded = call.desk.objects.reader.by_handle(call.principal.realm, KIND_AUTHORITY, CLIENT_AUTHORITY)
     if loaded is None or loaded.material is None:
         raise Unavailable("the local CA has no key here", "unavailable.store")

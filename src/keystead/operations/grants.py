@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from keystead.core.algorithms import grantable_rights
 from keystead.core.attribute_table import PAIR, ObjectType
 from keystead.core.changes import Change, Put
-from keystead.core.errors import Invalid, NotFound, Refused
+from keystead.core.errors import Invalid, Refused
 from keystead.core.key_pairs import pair_rights
 from keystead.core.permission import GRANTABLE, PERSONAL, Access, Right, personal
-from keystead.core.records import KIND_USER, ManagedObject
+from keystead.core.records import ManagedObject
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
 from keystead.operations.requests import Touched
-from keystead.operations.users import check_name
+from keystead.operations.users import check_name, found_user
 
 GROUPS_PER_KEY_COUNT_MAX = 100
 
@@ -135,8 +135,8 @@ def grant_key(call: Call, request: GrantKey) -> Change:
 def give_rights(call: Call, request: GiveRights) -> Change:
     """Add rights to what the grantee has."""
     grantee = _grantee(request.group, request.user)
-    if request.user and call.desk.objects.record(KIND_USER, request.user, call.principal.realm) is None:
-        raise NotFound(f"there is no user {request.user}; create it first (`keystead user create`)")
+    if request.user:
+        found_user(call, request.user)
     if request.user and request.user == call.target.owner:
         raise Refused("the key belongs to this user, who may do everything with it", "refused.permission")
     if not request.rights:
@@ -188,8 +188,7 @@ def set_owner(call: Call, request: SetOwner) -> Change:
             )
         given = record.changed(call.now_us, owner=None, grants={})
     else:
-        if call.desk.objects.record(KIND_USER, request.owner, call.principal.realm) is None:
-            raise NotFound(f"there is no user {request.owner}; create it first (`keystead user create`)")
+        found_user(call, request.owner)
         given = given_to(record, request.owner, call.now_us)
     detail = f"owner from {record.owner or 'nobody'} to {request.owner or 'nobody'}"
     return Change((Put(given),), grants_of(given), detail=detail)

@@ -1,13 +1,14 @@
 """Groups of key users, and deleting users: whoever goes leaves nothing behind that a namesake would inherit.
 
-A group is there once it was created or a user was put into it; who is in it stands with the users. Deleting a group
-takes back what it was granted, deleting a user revokes the certificates, so that neither comes back with the name.
+A group is there once it was created or a user was put into it; one that was never created ends with its last member,
+unless that one was taken out of it. Who is in it stands with the users. Deleting a group takes back what it was
+granted, deleting a user revokes the certificates, so that neither comes back with the name.
 
 Source: requirements KS-USR-006 to 009; KS-AUTH-013; chapter Local users and groups.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from keystead.core.changes import Change, Put
@@ -21,10 +22,12 @@ from keystead.operations.certificates import certificates_of, revoked
 from keystead.operations.grants import given_to, without
 from keystead.operations.users import (
     USERS_LISTED_COUNT_MAX,
+    changed_user,
     check_name,
     checked_groups,
     found_user,
     records_of,
+    regrouped_user,
     user_of,
 )
 from keystead.storage.store import LOCATE_COUNT_MAX, Query
@@ -128,7 +131,7 @@ def add_member(call: Call, request: AddMember) -> Change:
     """Put the user into the group."""
     _check_exists(call, request.group)
     record = found_user(call, request.user)
-    return _regrouped(record, checked_groups((*record.fields.get("groups", ()), request.group)))
+    return regrouped_user(record, checked_groups((*record.fields.get("groups", ()), request.group)))
 
 
 @operation(RemoveMember, "group.remove_member", "GroupRemoveMember", administrator=Access.USERS)
@@ -139,7 +142,7 @@ def remove_member(call: Call, request: RemoveMember) -> Change:
     if request.group not in groups:
         raise NotFound(f"{request.user} is not in a group {request.group}")
     groups.remove(request.group)
-    change = _regrouped(record, groups)
+    change = regrouped_user(record, groups)
     return change._replace(puts=(*change.puts, *kept_groups(call, (request.group,))))
 
 
@@ -223,16 +226,4 @@ def _check_exists(call: Call, name: str) -> None:
 
 def _left(user: Record, group: str) -> Put:
     groups = [name for name in user.fields.get("groups", ()) if name != group]
-    return Put(_with_groups(user, groups))
-
-
-def _regrouped(record: Record, groups: list[str]) -> Change:
-    changed = _with_groups(record, groups)
-    return Change(
-        (Put(changed),), user_of(changed), detail=f"user {record.handle} in groups {', '.join(groups) or '-'}"
-    )
-
-
-def _with_groups(record: Record, groups: list[str]) -> Record:
-    fields: Mapping[str, object] = {**record.fields, "groups": groups}
-    return record._replace(fields=fields)
+    return Put(changed_user(user, {"groups": groups}))

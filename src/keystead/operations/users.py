@@ -96,9 +96,7 @@ def show_user(call: Call, request: ShowUser) -> User:
 @operation(SetGroups, "user.set_groups", "UserSetGroups", administrator=Access.USERS)
 def set_groups(call: Call, request: SetGroups) -> Change:
     """Replace the user's groups."""
-    record = found_user(call, request.name)
-    groups = checked_groups(request.groups)
-    return _stored(_with(record, {"groups": groups}), f"user {request.name} in groups {', '.join(groups) or '-'}")
+    return regrouped_user(found_user(call, request.name), checked_groups(request.groups))
 
 
 @operation(DisableUser, "user.disable", "UserDisable", administrator=Access.USERS)
@@ -106,7 +104,7 @@ def disable_user(call: Call, request: DisableUser) -> Change:
     """Disable or enable the user."""
     record = found_user(call, request.name)
     word = "disabled" if request.disabled else "enabled"
-    return _stored(_with(record, {"disabled": request.disabled}), f"user {request.name} {word}")
+    return _stored(changed_user(record, {"disabled": request.disabled}), f"user {request.name} {word}")
 
 
 def check_name(name: str, kind: str) -> None:
@@ -153,7 +151,7 @@ def found_user(call: Call, name: str) -> Record:
     """
     record = call.desk.objects.record(KIND_USER, name, call.principal.realm)
     if record is None:
-        raise NotFound(f"there is no user {name}")
+        raise NotFound(f"there is no user {name}; `keystead user create` makes one")
     return record
 
 
@@ -162,8 +160,15 @@ def user_of(record: Record) -> User:
     return User(record.handle, tuple(record.fields.get("groups", ())), bool(record.fields.get("disabled")))
 
 
-def _with(record: Record, changes: Mapping[str, Any]) -> Record:
+def changed_user(record: Record, changes: Mapping[str, Any]) -> Record:
+    """Return a user's record with some fields changed."""
     return record._replace(fields={**record.fields, **changes})
+
+
+def regrouped_user(record: Record, groups: list[str]) -> Change:
+    """Return the change that puts a user into these groups and no others."""
+    changed = changed_user(record, {"groups": groups})
+    return _stored(changed, f"user {record.handle} in groups {', '.join(groups) or '-'}")
 
 
 def _stored(record: Record, detail: str) -> Change:
