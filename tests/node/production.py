@@ -12,16 +12,10 @@ PINS = {"security-officer": "48151623", "domain": "42108151", "crypto-user": "62
 KEYSTEAD = [sys.executable, "-m", "keystead"]
 
 
-def keystead(*words: str | Path) -> subprocess.CompletedProcess[str]:
+def keystead(*words: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run the command."""
-    return subprocess.run(
-        [*KEYSTEAD, *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    command = [*KEYSTEAD, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, input=stdin)
 
 
 def make(folder: Path, *more: str, maker_pin: str = "") -> Path:

@@ -147,6 +147,22 @@ def test_a_user_of_the_same_name_does_not_get_old_certificates_back(node: DevNod
         assert asks(session)
 
 
+@pytest.mark.row("KS-USR-010", "KS-GEN-014")
+def test_passwords_are_set_by_command_and_shown_nowhere(node: DevNode) -> None:
+    secret = "telescope-dragon-7"
+    ran(node, "user", "create", "pia")
+    words: list[str | Path] = ["user", "set-password", "pia", "--stdin", "--data", node.data]
+    done = keystead(*words, stdin=f"{secret}\n")
+    assert (done.returncode, done.stdout) == (0, "user pia has a new password\n")
+    easy = keystead(*words, stdin="password1\n")
+    assert easy.returncode == 1
+    assert "many people use" in easy.stderr
+    assert ran(node, "user", "show", "pia") == "pia  enabled  groups: -\n"
+    ran(node, "user", "set-password", "pia", "--none")
+    for path in (path for path in node.folder.rglob("*") if path.is_file()):
+        assert secret.encode() not in path.read_bytes()
+
+
 @pytest.mark.row("KS-USR-008")
 def test_keys_of_a_deleted_user_go_to_somebody(node: DevNode, tmp_path: Path) -> None:
     with Session(node.port, certified(node, tmp_path, "ida", "ida")) as ida:

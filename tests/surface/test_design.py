@@ -19,6 +19,7 @@ from typing import Any
 import cbor2
 import pytest
 
+import keystead.settings.all  # noqa: F401  # declares the sections
 from keystead import acceleration
 from keystead.core.permission import EVERY_ACCESS, Principal
 from keystead.gate.call import Batch
@@ -28,7 +29,6 @@ from keystead.node.keys import KeysOptions, KeysProcess
 from keystead.node.opening import open_parts
 from keystead.operations.certificates import ClientCertificate, IssueClientCertificate
 from keystead.operations.users import CreateUser
-from keystead.settings import key_server, services  # declares the sections
 from keystead.settings.section import SECTIONS
 from keystead.storage.documents import encode
 from keystead.storage.migrations.versions.v0001_first import SCHEMA
@@ -46,7 +46,6 @@ PAGES = (DESIGN, BYTES, LIMITS, ROOT / "README.md")
 
 STEPS_MAX = 14
 STEP_LINES_MAX = 400
-DECLARED = (key_server, services)
 
 
 @cache

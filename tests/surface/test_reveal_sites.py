@@ -25,6 +25,7 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
         *("_crypto_user_key", "_domain_key", "_password_key"),
         *("check_password", "open_for_crypto_user", "verifier"),
     ),
+    "trust/passwords.py": ("is_password", "kept"),
     "trust/role_tokens.py": ("_keystream",),
     "trust/sealing.py": ("seal",),
     "trust/shares.py": ("split",),
@@ -40,6 +41,7 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "core/split_keys.py": ("packed", "unpacked"),
     "trust/certificates.py": ("read_certificate",),
     # A new object's digest, which may be told to everyone who may see the object.
+    "operations/logins.py": ("_checked", "_form"),
     "operations/create.py": ("key_bytes",),
     "operations/new_objects.py": ("digest_of",),
     # A client that may have its key gets it: the answer of Get on its way into TLS.

@@ -46,14 +46,16 @@ class Change(NamedTuple):
     Attributes:
         puts: Records to store, in order.
         purges: (kind, id, revision) of records to remove together with their metadata.
-        result: The answer to give once the change is durable.
+        result: The answer to give once the change is durable; an error when the change remembers a failure.
         detail: Words for the audit leaf: what changed, never a secret.
+        outcome: Of the audit leaf: "done", or "refused" for an attempt that failed and is remembered.
     """
 
     puts: tuple[Put, ...]
     result: Any
     purges: tuple[tuple[str, str, int], ...] = ()
     detail: str = ""
+    outcome: str = "done"
 
 
 class Transaction(NamedTuple):

@@ -76,7 +76,7 @@ class Principal:
 
     Attributes:
         kind: "user" (key user), "global" (client without a user), "administrator", "local" (root or the node's own
-            account over the local socket), "clock".
+            account over the local socket), "stranger" (who has not proven anything yet), "clock".
         name: User or administrator name; "" for a global client.
         realm: Decided by the listener.
         groups: Of a user.

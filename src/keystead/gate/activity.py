@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 TEXT_CHARACTERS_MAX = 256
 PRINCIPALS_COUNT_MAX = 1_000
 SUCCESS = "success"
-ORIGINS = {"user": "client", "global": "client", "administrator": "administrator", "local": "local", "clock": "clock"}
+ORIGINS = {
+    "user": "client",
+    "global": "client",
+    "stranger": "client",
+    "administrator": "administrator",
+    "local": "local",
+    "clock": "clock",
+}
 """Kind of a principal -> whose statistics its requests belong to (KS-KMIP-052)."""
 
 

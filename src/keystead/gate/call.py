@@ -24,6 +24,7 @@ from keystead.core.errors import (
     NotSupported,
     Refused,
     TooLarge,
+    Unauthenticated,
     Undone,
     WrongState,
 )
@@ -48,9 +49,10 @@ from keystead.gate.workshop import (
 )
 from keystead.storage.store import Loaded
 
-RETRY_COUNT_MAX = 100  # each round of a conflict has a winner, so this many clients may fall upon one object at once
+RETRY_COUNT_MAX = 100  # each round of a conflict has a winner, so this many clients may fall upon one object
 BATCH_COUNT_MAX = 1000
 BATCH_WORK_S_MAX = 2.0  # processor time: a thousand signatures of a long key would hold up everybody else for longer
+TOO_LONG = "the batch takes too long; send the rest of it in another"
 SELF_TEST_FAILED = "unavailable.self_test"
 
 log = logging.getLogger("keystead.gate")
@@ -184,13 +186,13 @@ class Gate:
         requests = batch.requests
         alone = len(requests) == 1  # sees no changes before it, so it needs no desk of its own
         desk = self._desk if alone else Desk(self.objects, self.keyring, self.services)
-        run = _Run(batch, self.clock.now_us(), self.switches, desk)
-        run.prepared = prepared
+        run = _Run(batch, self.clock.now_us(), self.switches, desk, prepared)
         begun_s = 0.0 if alone else thread_time()
         try:
             for request in requests:
-                is_too_much = not alone and thread_time() - begun_s > BATCH_WORK_S_MAX
-                if not self._one(run, _too_much() if is_too_much else request) and not batch.go_on:
+                is_in_time = alone or thread_time() - begun_s <= BATCH_WORK_S_MAX
+                asked = request if is_in_time else TooLarge(TOO_LONG, "too_large.request")
+                if not self._one(run, asked) and not batch.go_on:
                     if batch.undo:
                         run.undo()
                     break
@@ -223,7 +225,7 @@ class Gate:
             if error is not None:
                 self.objects.expect_nothing(transaction.request_id)
                 self._refusals.not_written(run.principal, run.refusals)
-            if error is not None and isinstance(error, (Conflict, Exists)) and attempt < RETRY_COUNT_MAX:
+            if isinstance(error, (Conflict, Exists)) and attempt < RETRY_COUNT_MAX:
                 self.objects.refresh()
                 self.run(run.batch, deliver, attempt + 1, run.prepared)
                 return
@@ -257,6 +259,7 @@ class Gate:
             outcome = declaration.handler(run, request)
             if type(outcome) is Change:
                 outcome = run.take(declaration, outcome)
+                error = outcome if isinstance(outcome, KeysteadError) else None  # stored, then told
             if declaration.places is not None:
                 placed = declaration.places(outcome)
                 run.placeholder = run.placeholder if placed is None else placed
@@ -273,8 +276,7 @@ class Gate:
             self._failed(run, declaration, key, refused)
         except Exception:
             log.exception("request %d failed for a reason of ours", run.batch.number)
-            error = Internal("internal error; the system log has details")
-            run.placeholder = PLACEHOLDER
+            error, run.placeholder = Internal("internal error; the system log has details"), PLACEHOLDER
         run.keys.append(key)
         run.replies.append(_reply((outcome if error is None else None, error)))
         return error is None
@@ -301,6 +303,8 @@ class Gate:
                     "key_server.allow_key_configuration",
                     "refused.switched_off",
                 )
+        elif kind == "stranger":
+            raise Unauthenticated("log in first")
         elif kind != "clock":
             if declaration.administrator is None:
                 raise Refused("this operation is for key users, not for administrators", "refused.permission")
@@ -333,7 +337,7 @@ class _Run(Call):
 
     __slots__ = ("batch", "keys", "placeholder", "refusals", "replies", "steps")
 
-    def __init__(self, batch: Batch, now_us: int, switches: Switches, desk: Desk) -> None:
+    def __init__(self, batch: Batch, now_us: int, switches: Switches, desk: Desk, prepared: Prepared | None) -> None:
         self.batch = batch
         self.principal = batch.principal
         self.now_us = now_us
@@ -345,7 +349,7 @@ class _Run(Call):
         self.steps: tuple[tuple[str, Change], ...] = ()
         self.refusals: tuple[tuple[str, str, str], ...] = ()
         self.placeholder = PLACEHOLDER
-        self.prepared = None
+        self.prepared = prepared
         self.undoing = ()
 
     def forget(self) -> None:
@@ -357,8 +361,8 @@ class _Run(Call):
         """Take back what was to be written, and tell so instead of what came of it; the failure stays."""
         self.steps = ()
         self.forget()
-        undone = Undone("taken back, as another item of the batch failed")
-        self.replies[:-1] = [Reply(None, undone)] * (len(self.replies) - 1)
+        undone = Reply(None, Undone("taken back, as another item of the batch failed"))
+        self.replies[:-1] = [undone] * (len(self.replies) - 1)
 
     @property
     def place(self) -> int:
@@ -371,10 +375,6 @@ class _Run(Call):
         if len(self.batch.requests) > 1:
             self.desk.note(change)
         return change.result
-
-
-def _too_much() -> TooLarge:
-    return TooLarge("the batch takes too long; send the rest of it in another", "too_large.request")
 
 
 def _transaction(run: _Run, refusals: Sequence[tuple[str, str, str]]) -> Transaction:

@@ -13,11 +13,13 @@ from functools import partial
 from typing import Any
 
 from keystead.core.changes import Transaction
-from keystead.core.records import KIND_OBJECT, ManagedObject, Record
-from keystead.storage.store import KIND_COUNTER, Loaded, Reader
+from keystead.core.records import KIND_OBJECT, KINDS, ManagedObject, Record
+from keystead.storage.store import KIND_COUNTER, Loaded, Reader, as_object
 from keystead.storage.stored_attributes import StoredAttributes
 
 ENTRIES_COUNT_MAX = 50_000
+SERVED_COUNT_MAX = 65_536
+OBJECT_GROUP = "Object Group"
 ENTRIES_BYTES_MAX = 134_217_728  # clients choose how much they attach to an object
 ENTRY_BYTES = 1_500  # an object without attributes and material
 DECODED_FACTOR = 5  # attributes in memory, once somebody has asked for them, to attributes as stored
@@ -38,12 +40,18 @@ class Objects:
     Attributes:
         at_hand: What is in memory, by id; to look at only.
         held_bytes: About how much memory the objects at hand take.
+        served: Objects that were served for the first time in this run, which the store does not know yet.
+        serves_ahead: The store knows that there may be such objects (docs/adr/0044).
+        void_before_us: Objects made before count as served, as nobody knows: a run ended without saying which were.
     """
 
     def __init__(self, reader: Reader, on_change: Callable[[frozenset[str]], None] | None = None) -> None:
         self.reader = reader
         self.at_hand: dict[str, Loaded] = {}
         self.held_bytes = 0
+        self.served: dict[str, None] = {}
+        self.serves_ahead = False
+        self.void_before_us = 0
         self._on_change = on_change
         self._expected: dict[bytes, dict[str, Loaded]] = {}
         self._version = reader.data_version()
@@ -60,7 +68,7 @@ class Objects:
             self.at_hand.clear()
             self._expected.clear()
             self.held_bytes = 0
-            kinds = frozenset({"user", "group", "settings", "realm", "authority"})
+            kinds = frozenset(KINDS) - {KIND_OBJECT}
         else:
             for kind, record_id, request_id in changed:
                 if kind == KIND_OBJECT:
@@ -108,14 +116,35 @@ class Objects:
         if entry is None:
             entry = self.reader.object(object_id)
             if entry is not None:
-                self._keep(object_id, entry)
+                entry = self._keep(object_id, entry)
         return entry
 
-    def _keep(self, object_id: str, entry: Loaded) -> None:
+    def serve(self, object_id: str) -> bool:
+        """Remember that an object is not fresh any more, to be stored later; False when that has to be stored now."""
+        entry = self.at_hand.get(object_id)
+        if entry is None or not self.serves_ahead or len(self.served) >= SERVED_COUNT_MAX:
+            return False
+        self.served[object_id] = None
+        self.at_hand[object_id] = _not_fresh(entry)
+        return True
+
+    def _was_served(self, object_id: str, record: ManagedObject) -> bool:
+        """Tell whether an object that is fresh by the store was served, or may have been."""
+        if not record.protection.fresh:
+            self.served.pop(object_id, None)
+            return False
+        if object_id in self.served:
+            return True
+        return record.initial_us < self.void_before_us and record.attributes.first(OBJECT_GROUP) is None
+
+    def _keep(self, object_id: str, entry: Loaded) -> Loaded:
+        if self._was_served(object_id, as_object(entry)):
+            entry = _not_fresh(entry)
         self.at_hand[object_id] = entry
         self.held_bytes += _weight_bytes(entry)
         while len(self.at_hand) > ENTRIES_COUNT_MAX or self.held_bytes > ENTRIES_BYTES_MAX:
             self._forget(next(iter(self.at_hand)))
+        return entry
 
     def _forget(self, object_id: str) -> None:
         entry = self.at_hand.pop(object_id, None)
@@ -126,6 +155,11 @@ class Objects:
         """Return another record by handle, read from the store each time."""
         loaded = self.reader.by_handle(realm, kind, handle)
         return loaded.record if loaded is not None and isinstance(loaded.record, Record) else None
+
+
+def _not_fresh(entry: Loaded) -> Loaded:
+    record = as_object(entry)
+    return _loaded((record._replace(protection=record.protection._replace(fresh=False)), entry.material))
 
 
 def _weight_bytes(entry: Loaded) -> int:

@@ -48,6 +48,7 @@ class Declaration:
         handler: Runs it.
         user: Right that a user needs to ask at all; NONE = any user; None = not for users.
         administrator: Access that an administrator needs; None = not for administrators.
+        strangers: For whoever has not proven yet who they are.
         targets: Objects, in the order they are loaded and authorised.
         configuration: Only while clients may configure keys (KS-KMIP-007).
         material: Needs the unlocked module, so runs in the `keys` process.
@@ -62,6 +63,7 @@ class Declaration:
     handler: Handler
     user: Right | None = None
     administrator: Access | None = None
+    strangers: bool = False
     targets: tuple[Target, ...] = ()
     configuration: bool = False
     material: bool = False
@@ -72,7 +74,8 @@ class Declaration:
     def __post_init__(self) -> None:
         """Decide once what every request asks."""
         users = ("user", "global") if self.user is not None and not self.configuration else ()
-        object.__setattr__(self, "open_to", frozenset({"clock", *users}))
+        strangers = ("stranger",) if self.strangers else ()
+        object.__setattr__(self, "open_to", frozenset({"clock", *users, *strangers}))
 
 
 REGISTRY: dict[type, Declaration] = {}
@@ -84,6 +87,7 @@ class Rules(TypedDict, total=False):
 
     user: Right | None
     administrator: Access | None
+    strangers: bool
     targets: tuple[Target, ...]
     configuration: bool
     material: bool

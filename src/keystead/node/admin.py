@@ -25,6 +25,7 @@ from keystead.gate.call import Gate
 from keystead.gate.committer import GroupCommitter
 from keystead.gate.identifiers import Clock
 from keystead.gate.objects import Objects
+from keystead.gate.workshop import ThreadWorkshop
 from keystead.node.folder import NodeConfig, listening_socket, read_config, unix_address
 from keystead.node.measuring import node_families, process_families
 from keystead.node.opening import Parts, open_parts, own_section, switches
@@ -58,6 +59,7 @@ class AdminProcess:
         self.committer = GroupCommitter(parts.shared.writer, loop)
         self.activity = ActivityLog(None)
         self.gate = Gate(self.objects, self.committer, None, self.activity, Clock(parts.shared.anchor().at_us))
+        self.gate.workshop = self._workshop = ThreadWorkshop(loop)
         self.gate.switches = switches(self.objects, dev=parts.config.dev)
         self.gate.services[OWN_SETTINGS] = {n: own_section(parts.own, s) for n, s in SECTIONS.items() if s.own}
         self.forward = Forwarder(unix_address(parts.config.keys_socket))
@@ -93,6 +95,7 @@ class AdminProcess:
         self.health.close()
         self.metrics.close()
         self.objects.reader.close()
+        self._workshop.close()
         self.committer.close()
 
     def _changed(self, _kinds: frozenset[str]) -> None:

@@ -30,7 +30,7 @@ from keystead.core.permission import CLOCK
 from keystead.core.records import KIND_SERVER_KEY, ROOT_REALM, Record
 from keystead.gate.activity import ActivityLog
 from keystead.gate.admit import Admissions
-from keystead.gate.call import Batch, Gate
+from keystead.gate.call import Batch, Gate, Reply
 from keystead.gate.committer import GroupCommitter
 from keystead.gate.identifiers import Clock
 from keystead.gate.objects import Objects
@@ -57,6 +57,7 @@ from keystead.node.witness import Witness, is_witnessed
 from keystead.operations.lifecycle import ApplyTransitions
 from keystead.operations.measurements import MEASUREMENTS
 from keystead.operations.node_state import NODE_STATE, NodeState
+from keystead.operations.served import BeginServing, EndServing, StoreServed
 from keystead.protocols.connections import Deadlines, Peer
 from keystead.protocols.kmip.session import Endpoint, Session
 from keystead.protocols.listener import TlsListener, Turn, server_context
@@ -70,6 +71,8 @@ SWITCH_INTERVAL_S = 0.001
 WITNESS_EVERY_S = 1.0
 TRANSITIONS_EVERY_TICKS = 5
 KEEP_ALIVE_EVERY_TICKS = 60
+SERVED_PER_TICK_COUNT = 8
+END_SERVING_S_MAX = 2.0
 SERVER_KEY_PURPOSE = "server-key"
 
 log = logging.getLogger("keystead.keys")
@@ -125,6 +128,7 @@ class KeysProcess:
     async def start(self) -> int:
         """Unlock if that is possible without a person, open the doors, return the KMIP port."""
         unlock_unattended(self._options.unlock, self.module)
+        await self._begin_serving()
         await self.door.listen(listening_socket(self._parts.config.keys_socket))
         kmip = own_section(self._parts.own, Kmip)
         self.listener.deadlines = Deadlines(kmip.handshake_timeout_s, kmip.message_timeout_s, idle_s(self.objects))
@@ -137,6 +141,7 @@ class KeysProcess:
         self.door.close()
         self._parts.config.keys_socket.unlink(missing_ok=True)
         await self.listener.close()
+        await self._end_serving()
         self.objects.reader.close()  # the last connection to close copies the WAL back and removes it
         self._workshop.close()
         self.committer.close()
@@ -146,6 +151,35 @@ class KeysProcess:
         """Let the clock bring stored states up to date, through the gate like everybody."""
         self.objects.refresh()
         self.gate.run(Batch(CLOCK, (ApplyTransitions(),)), lambda _replies: None)
+
+    def store_served(self) -> None:
+        """Store of a few objects that they are not fresh any more; so few that nobody has to wait."""
+        if self.objects.served:
+            self.gate.run(Batch(CLOCK, (StoreServed(SERVED_PER_TICK_COUNT),)), lambda _replies: None)
+
+    async def _begin_serving(self) -> None:
+        reply = await self._by_clock(BeginServing())
+        if reply.error is None:
+            self.objects.void_before_us, self.objects.serves_ahead = reply.result, True
+        else:  # each first Get is stored before its answer then, or refused
+            log.error("%s", reply.error.message)
+
+    async def _end_serving(self) -> None:
+        try:
+            async with asyncio.timeout(END_SERVING_S_MAX):
+                await self._by_clock(StoreServed())
+                await self._by_clock(EndServing())
+        except TimeoutError:
+            log.warning("objects that were served first of late count as served, and so do all others of today")
+
+    async def _by_clock(self, request: object) -> Reply:
+        """Have the clock ask something; wait until it is durable."""
+        answered: asyncio.Future[Reply] = self._loop.create_future()
+        self.objects.refresh()
+        self.gate.run(
+            Batch(CLOCK, (request,)), lambda replies: None if answered.done() else answered.set_result(replies[0])
+        )
+        return await answered
 
     def _changed(self, kinds: frozenset[str]) -> None:
         """Users, certificates or settings changed: every connection looks its principal up again."""
@@ -261,6 +295,7 @@ async def _keep(process: KeysProcess, parts: Parts) -> None:
         try:
             if witness is not None:
                 await loop.run_in_executor(None, witness.write)
+            process.store_served()
             if ticks_count % TRANSITIONS_EVERY_TICKS == 0:
                 process.apply_transitions()
             if ticks_count % KEEP_ALIVE_EVERY_TICKS == 0:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import keystead.settings.all  # noqa: F401  # declares the sections
 from keystead.core.errors import Invalid, Refused, Unavailable
 from keystead.core.permission import Switches
 from keystead.core.records import KIND_REALM, KIND_SETTINGS, ROOT_REALM
@@ -15,7 +16,7 @@ from keystead.gate.objects import Objects
 from keystead.node.folder import NodeConfig
 from keystead.node.token_process import COMMAND
 from keystead.operations.lifecycle import PURGE
-from keystead.settings import key_server, services  # declares the sections
+from keystead.settings import key_server, services
 from keystead.settings.section import S, read
 from keystead.storage.sqlite import SqliteStore, open_store
 from keystead.storage.store import Store, StoreKeys
@@ -33,7 +34,6 @@ SHARED = "shared"
 OWN = "own"
 MODULE_PURPOSES = {"software": "software-module", "pkcs11": "pkcs11-module"}
 NO_DRIVER = "the driver for PostgreSQL is not installed; install keystead with the extra `postgresql`"
-_DECLARED = (key_server, services)
 
 
 class SharedStore(Store, Walkable, Protocol):

@@ -1,32 +1,9 @@
-"""Imports every file of operations, so that all of them are declared."""
+"""Imports every file of operations, so that all of them are declared: a new one takes its own file and nothing else."""
 
-from keystead.operations import (  # noqa: F401  # importing declares
-    attributes,
-    authorities,
-    certificates,
-    checks,
-    ciphers,
-    create,
-    derivations,
-    get,
-    grants,
-    groups,
-    information,
-    key_lists,
-    key_pairs,
-    lifecycle,
-    locate,
-    macs,
-    measurements,
-    module,
-    node_state,
-    pieces,
-    random_numbers,
-    register,
-    replacements,
-    settings,
-    signatures,
-    trust_profiles,
-    users,
-    wrapping,
-)
+from importlib import import_module
+from pkgutil import iter_modules
+
+from keystead import operations
+
+for _found in iter_modules(operations.__path__):
+    import_module(f"{operations.__name__}.{_found.name}")

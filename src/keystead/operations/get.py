@@ -1,7 +1,8 @@
 """Get: an object with its key bytes, for those who may have them.
 
 Laws: key bytes are opened for each answer and kept nowhere; what is sensitive or not extractable never leaves here in
-clear, whoever asks. The first Get of a fresh object is durable before it is answered (docs/adr/0033).
+clear, whoever asks. The first Get of a member of an object group is durable before it is
+answered; of other objects it is stored later (docs/adr/0044).
 
 Source: KMIP 1.4 sections 3.34, 3.48 to 3.51, 4.11, 11.12; requirements KS-KMIP-008, 040; KS-KEY-009, 023.
 """
@@ -21,6 +22,7 @@ from keystead.core.permission import Right, Switches
 from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.core.secret import Secret
 from keystead.gate.call import Call
+from keystead.gate.objects import OBJECT_GROUP
 from keystead.gate.operation import Target, operation
 from keystead.operations.key_pairs import converted
 from keystead.operations.requests import Get, Got, GotWrapped, KeyBlock
@@ -71,14 +73,17 @@ def get(call: Call, request: Get) -> Got | GotWrapped | Change:
             return Got(record.id, record.object_type, None, template_attributes(record))
         if record.protection.wrapped:
             kept = _as_registered(call, loaded, request)
-            return _no_longer_fresh(record, kept) if record.protection.fresh else kept
+            return _first_served(call, record, kept) if record.protection.fresh else kept
         plan = _plan(call, loaded, request)
     block = _block(record, plan.format, plan.opener.open())
     got = _got((record.id, record.object_type, block, ()))
-    return _no_longer_fresh(record, got) if record.protection.fresh else got
+    return _first_served(call, record, got) if record.protection.fresh else got
 
 
-def _no_longer_fresh(record: ManagedObject, got: Got | GotWrapped) -> Change:
+def _first_served(call: Call, record: ManagedObject, got: Got | GotWrapped) -> Got | GotWrapped | Change:
+    """Answer; whoever takes the next fresh member of a group must never get the same one (KMIP 1.4 section 3.34)."""
+    if record.attributes.first(OBJECT_GROUP) is None and call.desk.objects.serve(record.id):
+        return got
     return Change((Put(record._replace(protection=record.protection._replace(fresh=False))),), got)
 
 

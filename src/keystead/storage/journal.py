@@ -168,7 +168,7 @@ def leaves_of(transaction: Transaction, after_sequence: int) -> list[Leaf]:
     for operation, change in transaction.steps:
         sequence += 1
         detail = change.detail[:DETAIL_CHARACTERS_MAX]
-        leaves.append(_tuple(Leaf, (sequence, *by, operation, targets_of(change), "done", detail)))
+        leaves.append(_tuple(Leaf, (sequence, *by, operation, targets_of(change), change.outcome, detail)))
     for operation, target, reason in transaction.refusals:
         sequence += 1
         leaves.append(Leaf(sequence, *by, operation, target, "refused", reason[:DETAIL_CHARACTERS_MAX]))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import keystead
+import keystead.settings.all  # declares the sections
 from keystead.core.errors import Invalid, Refused
 from keystead.core.secret import Secret
 from keystead.node.folder import (
@@ -29,13 +30,11 @@ from keystead.node.folder import (
 from keystead.node.supervisor import Supervisor
 from keystead.node.unlocking import PIN_FILE, TOKEN_FILE
 from keystead.protocols.local.client import ask
-from keystead.settings import key_server, services  # declares the sections
 from keystead.settings.section import parse
 from keystead.trust.role_tokens import INSECURE_COST, imprint, new_role_secret, pin
 from keystead.trust.root import Role
 
 USERS = ("alice", "bob")
-_DECLARED = (key_server, services)
 OPEN_SETTINGS: dict[str, dict[str, Any]] = {
     "key_server": {"allow_key_configuration": True, "allow_key_export": True},
     "legacy": {"algorithms": True, "modes": True},

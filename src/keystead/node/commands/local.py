@@ -9,17 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import keystead.settings.all  # noqa: F401  # declares the sections
 from keystead.core.errors import Invalid, WrongState
 from keystead.core.secret import Secret
 from keystead.node.commands.answers import Answers
 from keystead.node.folder import make_file, read_config, unix_address
 from keystead.protocols.local.client import ask
-from keystead.settings import key_server, services  # declares the sections
 from keystead.settings.section import SECTIONS, parse
 from keystead.trust.role_tokens import RoleToken, unlock
 from keystead.trust.root import Role
-
-_DECLARED = (key_server, services)
 
 
 def ask_node(words: argparse.Namespace, operation: str, **fields: Any) -> Any:

@@ -4,8 +4,11 @@ Source: requirements KS-USR-001, 006 to 009; KS-CAU-007, 009; design.md section 
 """
 
 import argparse
+import getpass
+import sys
 from pathlib import Path
 
+from keystead.core.errors import Invalid
 from keystead.node.commands.local import ask_node, day
 
 
@@ -43,6 +46,16 @@ def user_delete(words: argparse.Namespace) -> int:
     """Delete a user, with certificates and grants; keys go to somebody else."""
     ask_node(words, "user.delete", name=words.name, heir=words.keys_to)
     print(f"user {words.name} deleted")
+    return 0
+
+
+def user_set_password(words: argparse.Namespace) -> int:
+    """Set a user's password, typed twice or one line of standard input; or take it away."""
+    password = None
+    if not words.none:
+        password = sys.stdin.readline().rstrip("\r\n") if words.stdin else _typed_twice()
+    ask_node(words, "user.set_password", name=words.name, password=None if password is None else password.encode())
+    print(f"user {words.name} {'has no password any more' if password is None else 'has a new password'}")
     return 0
 
 
@@ -102,6 +115,13 @@ def certificate_revoke(words: argparse.Namespace) -> int:
     ended = ask_node(words, "certificate.revoke", reason=words.reason, **named)
     print(f"certificate {ended['serial']} of {ended['user']} revoked")
     return 0
+
+
+def _typed_twice() -> str:
+    typed = getpass.getpass("New password: ")
+    if getpass.getpass("Once more: ") != typed:
+        raise Invalid("the two passwords differ; nothing was changed")
+    return typed
 
 
 def _print_user(user: dict[str, object]) -> None:

@@ -1,0 +1,207 @@
+"""Logging in with a name and a password, for users and administrators; and setting users' passwords.
+
+Laws: whoever fails hears one sentence, whatever was wrong; it takes the same time whether or not the account exists;
+what is remembered of failures is durable before the answer. The password is judged on another thread.
+
+Source: requirements KS-AUTH-004, 010, 011; KS-ADM-015 to 018; KS-PWD-003 to 007, 016; KS-USR-002, 010; SM-13; AMB-01.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+
+from keystead.core.changes import Change, Put
+from keystead.core.errors import Conflict, Invalid, Unauthenticated
+from keystead.core.passwords import Attempts, Lockout, Rules, check_new, prepared
+from keystead.core.permission import Access
+from keystead.core.records import KIND_ADMINISTRATOR, KIND_SETTINGS, KIND_USER, Record
+from keystead.core.secret import Secret
+from keystead.gate.call import Call
+from keystead.gate.operation import operation
+from keystead.operations.users import changed_user, found_user
+from keystead.settings.people import Passwords, UserLockout
+from keystead.settings.section import S, read
+from keystead.storage.store import KIND_COUNTER
+from keystead.trust.passwords import is_password, is_word, kept, nobodys
+
+FAILED = "name and password do not belong together, or the account is locked or disabled"
+PASSWORD_MASK = "********"  # noqa: S105  # what is shown instead (KS-USR-010)
+NAME_SHOWN_CHARACTERS_MAX = 64
+REMOTE_LOCK = Lockout(5, 1800, prolongs=True)
+LOCAL_LOCK = Lockout(5, 300, prolongs=True)
+
+
+class Door(StrEnum):
+    """The way in; attempts at remote doors count together, those on the machine itself apart (KS-ADM-015)."""
+
+    WEB = "web"
+    SSH = "ssh"
+    LOCAL = "local"
+    KEY_SERVER = "key-server"
+
+
+class AccountKind(StrEnum):
+    """Whose account it is."""
+
+    USER = "user"
+    ADMINISTRATOR = "administrator"
+
+
+_RECORDS = {AccountKind.USER: KIND_USER, AccountKind.ADMINISTRATOR: KIND_ADMINISTRATOR}
+
+
+@dataclass(frozen=True, slots=True)
+class LogIn:
+    """Prove who is asking by name and password.
+
+    Attributes:
+        name: Of the account.
+        password: As it was typed, in UTF-8.
+        kind: Of the account.
+        door: The way in.
+    """
+
+    name: str
+    password: Secret
+    kind: AccountKind = AccountKind.USER
+    door: Door = Door.KEY_SERVER
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """Who it is.
+
+    Attributes:
+        name: Of the account.
+        must_change: The password is good for nothing but setting another one.
+    """
+
+    name: str
+    must_change: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SetUserPassword:
+    """Set a user's password, or take it away (None): the certificate alone proves the user then."""
+
+    name: str
+    password: Secret | None
+
+
+@operation(LogIn, "session.log_in", "LogIn", strangers=True, detail=lambda found: found.name)
+def log_in(call: Call, request: LogIn) -> Change:
+    """Judge the password, count failures, tell who it is."""
+    record = call.desk.objects.record(_RECORDS[request.kind], request.name)
+    is_right = judged(call, request.password, None if record is None else record.fields.get("password"))
+    if record is None:
+        return _refused(request, "no such account")
+    memory = _memory(call, request)
+    attempts = Attempts(memory.fields.get("failures_count", 0), memory.fields.get("locked_until_us", 0))
+    if record.fields.get("disabled"):
+        return _refused(request, "disabled")
+    if attempts.is_locked(call.now_us) or not is_right:
+        after = attempts.failed(lockout_of(call, request), call.now_us)
+        puts = (Put(_remembered(memory, after)),) if after != attempts else ()
+        why = "locked" if attempts.is_locked(call.now_us) else "wrong password"
+        begins = after.is_locked(call.now_us) and not attempts.is_locked(call.now_us)
+        return _refused(request, f"{why}, locked from now on" if begins else why, puts)
+    found = LoggedIn(record.handle, bool(record.fields.get("must_change")))
+    forgotten = (Put(_remembered(memory, Attempts())),) if attempts.failures_count else ()
+    return Change(forgotten, found, detail=f"logged in from {call.principal.address} via {request.door}")
+
+
+@operation(SetUserPassword, "user.set_password", "UserSetPassword", administrator=Access.USERS)
+def set_user_password(call: Call, request: SetUserPassword) -> Change:
+    """Keep the new password; it counts from the next login on."""
+    record = found_user(call, request.name)
+    if request.password is None:
+        changed = changed_user(record, {"password": None})
+        return Change((Put(changed),), None, detail=f"user {request.name} has no password any more")
+    phc = new_password(call, request.password, request.name)
+    detail = f"user {request.name} has a new password"
+    return Change((Put(changed_user(record, {"password": phc})),), None, detail=detail)
+
+
+def judged(call: Call, password: Secret, phc: str | None) -> bool:
+    """Tell on another thread whether a password is the one that is kept; None = nobody's.
+
+    Raises:
+        Laborious: not yet known. Conflict: another password was set meanwhile.
+    """
+    judged_phc, is_right = call.made(partial(_judge, password, phc))
+    if judged_phc != phc:
+        raise Conflict("the account was changed while its password was judged; log in again", "conflict")
+    return bool(is_right)
+
+
+def new_password(call: Call, password: Secret, name: str) -> str:
+    """Check a password against the rules as they are now, and return what is kept of it, made on another thread.
+
+    Raises:
+        Invalid: too easy, or against a rule. Laborious: not yet made.
+    """
+    section = settings_of(call, Passwords)
+    rules = Rules(
+        *(section.length_min, section.lower, section.upper, section.digit, section.special),
+        angle=section.angle,
+    )
+    return str(call.made(partial(_keep, password, name, rules)))
+
+
+def settings_of(call: Call, declared: type[S]) -> S:
+    """Return a section of the shared settings."""
+    record = call.desk.objects.record(KIND_SETTINGS, declared.name)
+    return read(declared, {} if record is None else record.fields)
+
+
+def lockout_of(call: Call, request: LogIn) -> Lockout:
+    """Return after how many failures an account is locked, and for how long."""
+    if request.kind is AccountKind.ADMINISTRATOR:
+        return LOCAL_LOCK if request.door is Door.LOCAL else REMOTE_LOCK
+    section = settings_of(call, UserLockout)
+    return Lockout(section.failures_count if section.enabled else 0, section.duration_s)
+
+
+def _refused(request: LogIn, why: str, puts: tuple[Put, ...] = ()) -> Change:
+    detail = f"{request.kind} {request.name[:NAME_SHOWN_CHARACTERS_MAX]!r} via {request.door}: {why}"
+    return Change(puts, Unauthenticated(FAILED), detail=detail, outcome="refused")
+
+
+def _judge(password: Secret, phc: str | None) -> tuple[str | None, bool]:
+    form = _form(password)
+    is_right = is_password(form or Secret(b""), phc or nobodys())
+    return phc, is_right and form is not None and phc is not None
+
+
+def _keep(password: Secret, name: str, rules: Rules) -> str:
+    form = _form(password)
+    if form is None:
+        raise Invalid("a password is text in UTF-8, not empty, without control characters, of at most 256 characters")
+    _checked(form, lambda text: check_new(text, name, rules, is_word))
+    return kept(form)
+
+
+def _form(password: Secret) -> Secret | None:
+    """Return the one form of what was typed; None when there is none."""
+    try:
+        return Secret(prepared(password.reveal().decode()).encode())
+    except (UnicodeDecodeError, Invalid):
+        return None
+
+
+def _checked(form: Secret, check: Callable[[str], None]) -> None:
+    check(form.reveal().decode())
+
+
+def _memory(call: Call, request: LogIn) -> Record:
+    """Return the record of what is remembered of failures: a counter, which nobody has to look at when it changes."""
+    side = "local" if request.door is Door.LOCAL else "remote"
+    handle = f"attempts.{request.kind}.{side}.{request.name}"
+    held = call.desk.objects.record(KIND_COUNTER, handle)
+    return held if held is not None else Record(KIND_COUNTER, handle, handle, {})
+
+
+def _remembered(memory: Record, attempts: Attempts) -> Record:
+    fields = {"failures_count": attempts.failures_count, "locked_until_us": attempts.locked_until_us}
+    return memory._replace(fields=fields)
