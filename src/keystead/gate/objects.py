@@ -119,14 +119,14 @@ class Objects:
                 entry = self._keep(object_id, entry)
         return entry
 
-    def serve(self, object_id: str) -> bool:
-        """Remember that an object is not fresh any more, to be stored later; False when that has to be stored now."""
+    def serve(self, object_id: str) -> Loaded | None:
+        """Return an object as it is from now on, not fresh, to be stored later; None when that has to be stored now."""
         entry = self.at_hand.get(object_id)
         if entry is None or not self.serves_ahead or len(self.served) >= SERVED_COUNT_MAX:
-            return False
+            return None
         self.served[object_id] = None
-        self.at_hand[object_id] = _not_fresh(entry)
-        return True
+        served = self.at_hand[object_id] = _not_fresh(entry)
+        return served
 
     def _was_served(self, object_id: str, record: ManagedObject) -> bool:
         """Tell whether an object that is fresh by the store was served, or may have been."""

@@ -73,17 +73,29 @@ def get(call: Call, request: Get) -> Got | GotWrapped | Change:
             return Got(record.id, record.object_type, None, template_attributes(record))
         if record.protection.wrapped:
             kept = _as_registered(call, loaded, request)
-            return _first_served(call, record, kept) if record.protection.fresh else kept
+            is_told = not record.protection.fresh or _served(call, record) is not None
+            return kept if is_told else _no_longer_fresh(record, kept)
         plan = _plan(call, loaded, request)
     block = _block(record, plan.format, plan.opener.open())
     got = _got((record.id, record.object_type, block, ()))
-    return _first_served(call, record, got) if record.protection.fresh else got
-
-
-def _first_served(call: Call, record: ManagedObject, got: Got | GotWrapped) -> Got | GotWrapped | Change:
-    """Answer; whoever takes the next fresh member of a group must never get the same one (KMIP 1.4 section 3.34)."""
-    if record.attributes.first(OBJECT_GROUP) is None and call.desk.objects.serve(record.id):
+    if not record.protection.fresh:
         return got
+    served = _served(call, record)
+    if served is None:
+        return _no_longer_fresh(record, got)
+    call.desk.keyring.keep((record.id, request), plan._replace(loaded=served))
+    return got
+
+
+def _served(call: Call, record: ManagedObject) -> Loaded | None:
+    """Return an object as one that was served; None when that has to be stored before the answer.
+
+    Whoever takes the next fresh member of a group must never get the same one (KMIP 1.4 section 3.34).
+    """
+    return call.desk.objects.serve(record.id) if record.attributes.first(OBJECT_GROUP) is None else None
+
+
+def _no_longer_fresh(record: ManagedObject, got: Got | GotWrapped) -> Change:
     return Change((Put(record._replace(protection=record.protection._replace(fresh=False))),), got)
 
 
