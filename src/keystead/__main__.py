@@ -29,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     _authorities(verbs)
     _keys(verbs)
     _settings(verbs)
+    _audit(verbs)
     return parser
 
 
@@ -210,6 +211,35 @@ def _settings(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     change = _verb(settings, "set", "change one setting", "local:settings_set")
     change.add_argument("assignment", metavar="SECTION.FIELD=VALUE")
     _data(change)
+
+
+def _audit(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    audit = verbs.add_parser("audit", help="the audit log").add_subparsers(dest="verb", required=True)
+    show = _verb(audit, "show", "print entries, newest last", "audit:audit_show")
+    _data(show)
+    show.add_argument("--last", type=int, metavar="N", help="so many; 100 unless --since is given")
+    show.add_argument("--since", metavar="TIME", help="from then on, UTC, as 2006-07-06T09:15:02")
+    show.add_argument("--operation", metavar="NAME", help="only of this one, such as user.create")
+    show.add_argument("--user", metavar="NAME", help="only by whom this name belongs to")
+    _data(_verb(audit, "key", "print the key that verifies checkpoints", "audit:audit_key"))
+    export = _verb(audit, "export", "copy the log, to be verified elsewhere", "audit:audit_export")
+    _data(export)
+    export.add_argument("--out", required=True, metavar="FOLDER", help="made anew")
+    export.add_argument("--without-personal", action="store_true", help="without names, addresses and details")
+    check = _verb(audit, "verify", "check an export, without its node", "audit:audit_verify")
+    check.add_argument("folder", metavar="FOLDER")
+    check.add_argument("--key", metavar="KEY", help="as `keystead audit key` printed it")
+    check.add_argument("--against", metavar="FILE", help="an older checkpoint, kept elsewhere")
+    prove = _verb(audit, "prove", "write the proof that an entry is in the log", "audit:audit_prove")
+    _data(prove)
+    prove.add_argument("entry", type=int, metavar="NUMBER", help="of the entry, from 0")
+    prove.add_argument("--out", required=True, metavar="FILE")
+    judge = _verb(audit, "verify-proof", "judge such a proof, without the node", "audit:audit_verify_proof")
+    judge.add_argument("file", metavar="FILE")
+    judge.add_argument("--key", metavar="KEY", help="as `keystead audit key` printed it")
+    hide = _verb(audit, "pseudonymise", "replace a person's name in the log", "audit:audit_pseudonymise")
+    hide.add_argument("user")
+    _data(hide)
 
 
 def _child(words: Sequence[str]) -> int | None:

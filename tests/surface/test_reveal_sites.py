@@ -64,6 +64,9 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "node/commands/dev.py": ("_introduce",),
     # The witness's key, drawn from the node key, makes its authentication codes.
     "node/witness.py": ("Witness.__init__",),
+    # The audit log's signing key, unsealed to sign checkpoints, and the key that makes pseudonyms of names.
+    "trust/notes.py": ("sign",),
+    "node/auditing.py": ("Auditing.pseudonymise",),
     # The server's own TLS key, through a memory file that OpenSSL reads.
     "node/keys.py": ("KeysProcess._context",),
 }

@@ -26,10 +26,12 @@ from keystead.gate.committer import GroupCommitter
 from keystead.gate.identifiers import Clock
 from keystead.gate.objects import Objects
 from keystead.gate.workshop import ThreadWorkshop
+from keystead.node.auditing import Auditing
 from keystead.node.folder import NodeConfig, listening_socket, read_config, unix_address
 from keystead.node.measuring import node_families, process_families
 from keystead.node.opening import Parts, open_parts, own_section, switches
 from keystead.node.threads import end_with_any_thread
+from keystead.operations.audit import AUDIT
 from keystead.operations.certificates import CLIENT_AUTHORITY
 from keystead.operations.settings import OWN_SETTINGS
 from keystead.protocols.health.server import HealthServer, PageServer
@@ -59,9 +61,11 @@ class AdminProcess:
         self.committer = GroupCommitter(parts.shared.writer, loop)
         self.activity = ActivityLog(None)
         self.gate = Gate(self.objects, self.committer, None, self.activity, Clock(parts.shared.anchor().at_us))
-        self.gate.workshop = self._workshop = ThreadWorkshop(loop)
         self.gate.switches = switches(self.objects, dev=parts.config.dev)
         self.gate.services[OWN_SETTINGS] = {n: own_section(parts.own, s) for n, s in SECTIONS.items() if s.own}
+        self.auditing = Auditing(parts)
+        self.gate.services[AUDIT] = self.auditing
+        self.gate.workshop = self._workshop = ThreadWorkshop(loop)
         self.forward = Forwarder(unix_address(parts.config.keys_socket))
         self.door = LocalDoor(self.gate, (self.objects.refresh, self.activity.flush), self.forward)
         self.health = HealthServer(self._alive, self._ready)
@@ -86,6 +90,7 @@ class AdminProcess:
             ports["health"] = await self.health.listen(health.address, before.get("health", health.port))
         if metrics.enabled:
             ports["metrics"] = await self.metrics.listen(METRICS_ADDRESS, before.get("metrics", metrics.port))
+        self.auditing.start()
         return ports
 
     def stop(self) -> None:
@@ -94,9 +99,10 @@ class AdminProcess:
         self._parts.config.local_socket.unlink(missing_ok=True)
         self.health.close()
         self.metrics.close()
-        self.objects.reader.close()
         self._workshop.close()
+        self.objects.reader.close()
         self.committer.close()
+        self.auditing.stop()
 
     def _changed(self, _kinds: frozenset[str]) -> None:
         self.gate.switches = switches(self.objects, dev=self._parts.config.dev)

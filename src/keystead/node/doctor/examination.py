@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from keystead.core.errors import KeysteadError
-from keystead.node.doctor import folders, processes, trust
+from keystead.node.doctor import audit, folders, processes, trust
 from keystead.node.doctor.findings import Check, Examined, Finding, Severity, Thresholds
 from keystead.node.folder import NodeConfig, unix_address
 from keystead.node.opening import Parts, open_parts
@@ -23,6 +23,7 @@ CHECKS: dict[str, Check] = {
         trust.client_certificates,
         trust.trusted_authorities,
         trust.witness,
+        audit.audit_log,
         folders.last_verification,
         folders.write_ahead_log,
         folders.leftovers,
