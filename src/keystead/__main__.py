@@ -26,6 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     _dev(verbs)
     _hsm(verbs)
     _people(verbs)
+    _administrators(verbs)
     _authorities(verbs)
     _keys(verbs)
     _settings(verbs)
@@ -120,6 +121,26 @@ def _people(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> Non
     _named(group, "remove", "take a user out of a group", "people:group_member").add_argument("user")
     _named(group, "delete", "delete a group and what it was granted", "people:group_delete")
     _certificates(verbs)
+
+
+def _administrators(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    people = verbs.add_parser("administrator", help="administrators").add_subparsers(dest="verb", required=True)
+    _data(_verb(people, "list", "list administrators", "administrators:administrator_list"))
+    _named(people, "show", "show an administrator", "administrators:administrator_show")
+    create = _named(people, "create", "create an administrator", "administrators:administrator_create")
+    change = _named(people, "change", "change what an administrator may", "administrators:administrator_change")
+    for verb in (create, change):
+        verb.add_argument("--full-name", metavar="TEXT", help="of the person")
+        verb.add_argument("--description", metavar="TEXT")
+        verb.add_argument("--access", action="append", metavar="NAME", help="access control, or all, or none (repeat)")
+    switch = change.add_mutually_exclusive_group()
+    switch.add_argument("--disable", action="store_true", help="nobody can log in")
+    switch.add_argument("--enable", action="store_true")
+    password = _named(people, "set-password", "set a password", "administrators:administrator_set_password")
+    for verb in (create, password):
+        verb.add_argument("--stdin", action="store_true", help="password: one line of standard input")
+    delete = _named(people, "delete", "delete an administrator", "administrators:administrator_delete")
+    delete.add_argument("--confirm", metavar="NAME", help="the name again; else it is asked for")
 
 
 def _certificates(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -52,10 +52,10 @@ def personal(user: str) -> str:
 
 
 class Access(IntFlag):
-    """Areas that an administrator may work in (section C of the catalogue)."""
+    """Areas that an administrator may work in (section C of the catalogue; KS-ADM-020 to 043)."""
 
     NONE = 0
-    HIGH_ACCESS = 1
+    HIGH_ACCESS = 1  # administrators, their rights and passwords, password settings, approvals
     KEYS = 2
     USERS = 4
     CERTIFICATES = 8
@@ -64,10 +64,53 @@ class Access(IntFlag):
     KEY_SERVER = 64
     MODULE = 128
     SERVICES = 256
-    ANY = 512
+    ANY = 512  # what every administrator may; nobody has to be given it
+    OWN = 1024  # the own account: all that is left to whoever has to set another password first
+    TLS = 1 << 11
+    CLUSTER = 1 << 12
+    NETWORK = 1 << 13
+    HIGH_AVAILABILITY = 1 << 14
+    SNMP = 1 << 15
+    LOGGING = 1 << 16
+    BACKUP_CONFIGURATION = 1 << 17
+    BACKUP_KEYS = 1 << 18
+    BACKUP_AUTHORITIES = 1 << 19
+    RESTORE_CONFIGURATION = 1 << 20
+    RESTORE_KEYS = 1 << 21
+    RESTORE_AUTHORITIES = 1 << 22
+    UPGRADE = 1 << 23
+    WEB = 1 << 24  # a way in
+    SSH = 1 << 25  # a way in
 
 
-EVERY_ACCESS = Access(1023)
+EVERY_ACCESS = Access((1 << 26) - 1)
+ACCESS_CONTROLS: dict[str, Access] = {
+    "high_access": Access.HIGH_ACCESS,
+    "keys_policies": Access.KEYS,
+    "users_groups": Access.USERS,
+    "certificates": Access.CERTIFICATES,
+    "cas": Access.AUTHORITIES,
+    "advanced_security": Access.ADVANCED_SECURITY,
+    "tls": Access.TLS,
+    "key_server": Access.KEY_SERVER,
+    "cluster": Access.CLUSTER,
+    "network_time": Access.NETWORK,
+    "high_availability": Access.HIGH_AVAILABILITY,
+    "snmp": Access.SNMP,
+    "logging": Access.LOGGING,
+    "hsm": Access.MODULE,
+    "backup_config": Access.BACKUP_CONFIGURATION,
+    "backup_keys_certs": Access.BACKUP_KEYS,
+    "backup_cas": Access.BACKUP_AUTHORITIES,
+    "restore_config": Access.RESTORE_CONFIGURATION,
+    "restore_keys_certs": Access.RESTORE_KEYS,
+    "restore_cas": Access.RESTORE_AUTHORITIES,
+    "services": Access.SERVICES,
+    "upgrade_health": Access.UPGRADE,
+    "admin_web": Access.WEB,
+    "admin_ssh": Access.SSH,
+}
+"""Access controls that an administrator is given or not, by their names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ Source: requirements KS-KMIP-010, 011, 013, 048; KS-CAU-009; KS-AUTH-002, 003, 0
 from collections.abc import Callable
 
 from keystead.core.errors import Unauthenticated
-from keystead.core.permission import Principal
-from keystead.core.records import KIND_CERTIFICATE, KIND_USER
+from keystead.core.permission import ACCESS_CONTROLS, Access, Principal
+from keystead.core.records import KIND_ADMINISTRATOR, KIND_CERTIFICATE, KIND_USER
 from keystead.gate.objects import Objects
 from keystead.trust.issuers import Trusted
 from keystead.trust.x509 import ClientIdentity
@@ -24,6 +24,29 @@ def admit_user(objects: Objects, name: str, common_name: str, address: str, *, r
         raise Unauthenticated("the certificate names no user of this server; ask an administrator to create one")
     groups = frozenset(record.fields.get("groups", ()))
     return Principal("user", name, realm, groups, common_name=common_name, address=address)
+
+
+def admit_administrator(objects: Objects, name: str, address: str, *, must_change: bool) -> Principal:
+    """Return the principal of an administrator who has logged in.
+
+    Args:
+        objects: Where the accounts are.
+        name: Of the account.
+        address: Where they come from.
+        must_change: The password is good for nothing but setting another one (KS-ADM-005, 006; KS-PWD-009).
+
+    Raises:
+        Unauthenticated: there is no such account any more, or it is disabled.
+    """
+    record = objects.record(KIND_ADMINISTRATOR, name)
+    if record is None or record.fields.get("disabled"):
+        raise Unauthenticated("this account cannot be used any more")
+    access = Access.OWN
+    if not must_change:
+        access |= Access.ANY
+        for given in record.fields.get("access", ()):
+            access |= ACCESS_CONTROLS.get(given, Access.NONE)
+    return Principal("administrator", name, access=access, address=address)
 
 
 def admit_nobody(common_name: str, address: str, *, permitted: bool) -> Principal:

@@ -19,9 +19,10 @@ import uvloop
 import keystead.operations.all  # noqa: F401  # declares every operation
 from keystead.appliance.hardening import harden
 from keystead.core.errors import KeysteadError
+from keystead.core.permission import CLOCK
 from keystead.core.records import KIND_AUTHORITY, KIND_SERVER_KEY, ROOT_REALM, Record
 from keystead.gate.activity import ActivityLog
-from keystead.gate.call import Gate
+from keystead.gate.call import Batch, Gate
 from keystead.gate.committer import GroupCommitter
 from keystead.gate.identifiers import Clock
 from keystead.gate.objects import Objects
@@ -33,6 +34,7 @@ from keystead.node.opening import Parts, open_parts, own_section, switches
 from keystead.node.threads import end_with_any_thread
 from keystead.operations.audit import AUDIT
 from keystead.operations.certificates import CLIENT_AUTHORITY
+from keystead.operations.running_time import CountRunning
 from keystead.operations.settings import OWN_SETTINGS
 from keystead.protocols.health.server import HealthServer, PageServer
 from keystead.protocols.health.wire import Page
@@ -47,6 +49,7 @@ MEASURED_ANEW_S = 1.0
 METRICS_ADDRESS = "127.0.0.1"  # no setting: whoever else shall see them gets them through a proxy that asks who it is
 
 NICENESS = 10
+HOUR_S = 3600.0
 
 log = logging.getLogger("keystead.admin")
 
@@ -74,6 +77,7 @@ class AdminProcess:
         self._asked_at_s = 0.0
         self._measured: asyncio.Future[Page] | None = None
         self._measured_at_s = 0.0
+        self._hourly: asyncio.TimerHandle | None = None
 
     async def start(self, before: Mapping[str, int]) -> dict[str, int]:
         """Open the doors.
@@ -91,10 +95,13 @@ class AdminProcess:
         if metrics.enabled:
             ports["metrics"] = await self.metrics.listen(METRICS_ADDRESS, before.get("metrics", metrics.port))
         self.auditing.start()
+        self._hourly = asyncio.get_running_loop().call_later(HOUR_S, self._count_running)
         return ports
 
     def stop(self) -> None:
         """Close the doors and finish commits."""
+        if self._hourly is not None:
+            self._hourly.cancel()
         self.door.close()
         self._parts.config.local_socket.unlink(missing_ok=True)
         self.health.close()
@@ -103,6 +110,12 @@ class AdminProcess:
         self.objects.reader.close()
         self.committer.close()
         self.auditing.stop()
+
+    def _count_running(self) -> None:
+        """Count an hour of the loop's clock, which nobody can set."""
+        self._hourly = asyncio.get_running_loop().call_later(HOUR_S, self._count_running)
+        self.objects.refresh()
+        self.gate.run(Batch(CLOCK, (CountRunning(),)), lambda _replies: None)
 
     def _changed(self, _kinds: frozenset[str]) -> None:
         self.gate.switches = switches(self.objects, dev=self._parts.config.dev)

@@ -6,7 +6,7 @@ what is remembered of failures is durable before the answer. The password is jud
 Source: requirements KS-AUTH-004, 010, 011; KS-ADM-015 to 018; KS-PWD-003 to 007, 016; KS-USR-002, 010; SM-13; AMB-01.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -19,6 +19,7 @@ from keystead.core.records import KIND_ADMINISTRATOR, KIND_SETTINGS, KIND_USER, 
 from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.gate.operation import operation
+from keystead.operations.running_time import HOURS_PER_DAY, running_h
 from keystead.operations.users import changed_user, found_user
 from keystead.settings.people import Passwords, UserLockout
 from keystead.settings.section import S, read
@@ -48,6 +49,8 @@ class AccountKind(StrEnum):
     ADMINISTRATOR = "administrator"
 
 
+_DOOR_ACCESS = {Door.WEB: "admin_web", Door.SSH: "admin_ssh"}
+"""Ways in for which an administrator needs an access control (KS-ADM-010, 041, 042)."""
 _RECORDS = {AccountKind.USER: KIND_USER, AccountKind.ADMINISTRATOR: KIND_ADMINISTRATOR}
 
 
@@ -96,19 +99,17 @@ def log_in(call: Call, request: LogIn) -> Change:
     is_right = judged(call, request.password, None if record is None else record.fields.get("password"))
     if record is None:
         return _refused(request, "no such account")
-    memory = _memory(call, request)
-    attempts = Attempts(memory.fields.get("failures_count", 0), memory.fields.get("locked_until_us", 0))
     if record.fields.get("disabled"):
         return _refused(request, "disabled")
-    if attempts.is_locked(call.now_us) or not is_right:
-        after = attempts.failed(lockout_of(call, request), call.now_us)
-        puts = (Put(_remembered(memory, after)),) if after != attempts else ()
-        why = "locked" if attempts.is_locked(call.now_us) else "wrong password"
-        begins = after.is_locked(call.now_us) and not attempts.is_locked(call.now_us)
-        return _refused(request, f"{why}, locked from now on" if begins else why, puts)
-    found = LoggedIn(record.handle, bool(record.fields.get("must_change")))
-    forgotten = (Put(_remembered(memory, Attempts())),) if attempts.failures_count else ()
-    return Change(forgotten, found, detail=f"logged in from {call.principal.address} via {request.door}")
+    if not is_right or attempts_at(call, request).is_locked(call.now_us):
+        return failed_again(call, request, "wrong password")
+    if request.kind is AccountKind.ADMINISTRATOR and _DOOR_ACCESS.get(request.door) not in (None, *_access(record)):
+        return _refused(request, "no access by this door")
+    must_change = bool(record.fields.get("must_change")) or is_expired(call, record)
+    memory = _memory(call, request)
+    forgotten = (Put(_remembered(memory, Attempts())),) if memory.fields.get("failures_count") else ()
+    detail = f"{request.kind} {record.handle} logged in from {call.principal.address} via {request.door}"
+    return Change(forgotten, LoggedIn(record.handle, must_change), detail=detail)
 
 
 @operation(SetUserPassword, "user.set_password", "UserSetPassword", administrator=Access.USERS)
@@ -135,18 +136,57 @@ def judged(call: Call, password: Secret, phc: str | None) -> bool:
     return bool(is_right)
 
 
+def attempts_at(call: Call, request: LogIn) -> Attempts:
+    """Return what is remembered of failures of an account on this side."""
+    fields = _memory(call, request).fields
+    return Attempts(fields.get("failures_count", 0), fields.get("locked_until_us", 0))
+
+
+def failed_again(call: Call, request: LogIn, why: str) -> Change:
+    """Return the change that counts a failure, unless the account is locked already, and its error."""
+    attempts = attempts_at(call, request)
+    is_locked = attempts.is_locked(call.now_us)
+    after = attempts.failed(lockout_of(call, request), call.now_us)
+    puts = (Put(_remembered(_memory(call, request), after)),) if after != attempts else ()
+    begins = after.is_locked(call.now_us) and not is_locked
+    return _refused(request, "locked" if is_locked else f"{why}, locked from now on" if begins else why, puts)
+
+
+def is_expired(call: Call, record: Record) -> bool:
+    """Tell whether an administrator's password is older than they may be; 0 days = they do not age (KS-PWD-008)."""
+    days = settings_of(call, Passwords).age_days
+    return record.kind == KIND_ADMINISTRATOR and 0 < days * HOURS_PER_DAY <= age_h(call, record)
+
+
+def age_h(call: Call, record: Record) -> int:
+    """Return the age of an administrator's password in hours of running time (KS-PWD-010)."""
+    return max(0, running_h(call) - int(record.fields.get("password_since_h", 0)))
+
+
+def replaced_password(call: Call, current: Secret, new: Secret, record: Record, history: tuple[str, ...]) -> str | None:
+    """Return what is kept of a new password after the current one was judged, None when that was wrong.
+
+    Raises:
+        Invalid: the new one is too easy, the current one, or among former ones. Laborious: not yet made.
+    """
+    phc = record.fields.get("password")
+    judged_phc, kept_phc, why = call.made(
+        partial(_replace, (current, new), (phc, *history), record.handle, _rules(call))
+    )
+    if judged_phc != phc:
+        raise Conflict("the account was changed meanwhile; try again", "conflict")
+    if why is not None:
+        raise Invalid(why)
+    return None if kept_phc is None else str(kept_phc)
+
+
 def new_password(call: Call, password: Secret, name: str) -> str:
     """Check a password against the rules as they are now, and return what is kept of it, made on another thread.
 
     Raises:
         Invalid: too easy, or against a rule. Laborious: not yet made.
     """
-    section = settings_of(call, Passwords)
-    rules = Rules(
-        *(section.length_min, section.lower, section.upper, section.digit, section.special),
-        angle=section.angle,
-    )
-    return str(call.made(partial(_keep, password, name, rules)))
+    return str(call.made(partial(_keep, password, name, _rules(call))))
 
 
 def settings_of(call: Call, declared: type[S]) -> S:
@@ -172,6 +212,34 @@ def _judge(password: Secret, phc: str | None) -> tuple[str | None, bool]:
     form = _form(password)
     is_right = is_password(form or Secret(b""), phc or nobodys())
     return phc, is_right and form is not None and phc is not None
+
+
+def _replace(
+    passwords: tuple[Secret, Secret], phcs: tuple[str | None, ...], name: str, rules: Rules
+) -> tuple[str | None, str | None, str | None]:
+    """Return the PHC string that was judged, the new one (None = the current password was wrong), and what is wrong."""
+    current, new = passwords
+    phc, is_right = _judge(current, phcs[0])
+    if not is_right:
+        return phc, None, None
+    form = _form(new)
+    if form is not None and any(is_password(form, former) for former in phcs if former is not None):
+        return phc, None, "the password is the current one or was used before; choose another"
+    try:
+        return phc, _keep(new, name, rules), None
+    except Invalid as error:
+        return phc, None, error.message
+
+
+def _rules(call: Call) -> Rules:
+    section = settings_of(call, Passwords)
+    kinds = (section.length_min, section.lower, section.upper, section.digit, section.special)
+    return Rules(*kinds, angle=section.angle)
+
+
+def _access(record: Record) -> Iterable[str]:
+    names: Iterable[str] = record.fields.get("access", ())
+    return names
 
 
 def _keep(password: Secret, name: str, rules: Rules) -> str:

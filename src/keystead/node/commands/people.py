@@ -53,7 +53,7 @@ def user_set_password(words: argparse.Namespace) -> int:
     """Set a user's password, typed twice or one line of standard input; or take it away."""
     password = None
     if not words.none:
-        password = sys.stdin.readline().rstrip("\r\n") if words.stdin else _typed_twice()
+        password = typed_password(words)
     ask_node(words, "user.set_password", name=words.name, password=None if password is None else password.encode())
     print(f"user {words.name} {'has no password any more' if password is None else 'has a new password'}")
     return 0
@@ -117,7 +117,14 @@ def certificate_revoke(words: argparse.Namespace) -> int:
     return 0
 
 
-def _typed_twice() -> str:
+def typed_password(words: argparse.Namespace) -> str:
+    """Return a new password: one line of standard input, or typed twice.
+
+    Raises:
+        Invalid: typed differently.
+    """
+    if words.stdin:
+        return sys.stdin.readline().rstrip("\r\n")
     typed = getpass.getpass("New password: ")
     if getpass.getpass("Once more: ") != typed:
         raise Invalid("the two passwords differ; nothing was changed")
