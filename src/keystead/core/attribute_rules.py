@@ -82,7 +82,18 @@ def birth_of(object_type: int, given: Iterable[Attribute]) -> Birth:
     )
 
 
+_CREATABLE: dict[str, frozenset[int]] = {
+    name: frozenset(map(int, rule.kinds | rule.kinds_2))
+    for name, rule in ATTRIBUTES.items()
+    if rule.client & Client.CREATE
+}
+"""Attribute that clients may give to a new object -> types of objects that have it."""
+_NONE: frozenset[int] = frozenset()
+
+
 def _check_creation(object_type: int, name: str) -> None:
+    if object_type in _CREATABLE.get(name, _NONE):
+        return
     rule = known_rule(name)
     if not rule.client & Client.CREATE:
         raise Invalid(f"{name} is set by the server; leave it out", "invalid.attribute_read_only")

@@ -10,6 +10,7 @@ from keystead.core.algorithms import (
     SECRET_BYTES_MAX,
     SYMMETRIC,
     Algorithm,
+    AlgorithmRule,
     KeyFormat,
     SecretDataType,
     UsageMask,
@@ -122,16 +123,20 @@ def _key(birth: Birth, switches: Switches) -> Birth:
     known = SYMMETRIC.get(algorithm)
     length_bits = shape.length_bits or (known.default_bits if known is not None else 0)
     rule = new_key_rule(algorithm, length_bits, switches)
-    usage = UsageMask.ENCRYPT | UsageMask.DECRYPT
-    if not rule.rights & (Right.ENCRYPT | Right.DECRYPT):
-        usage = UsageMask.MAC_GENERATE | UsageMask.MAC_VERIFY
     return with_shape(
         birth,
         algorithm=int(algorithm),
         length_bits=length_bits,
-        usage_mask=shape.usage_mask or int(usage),
+        usage_mask=shape.usage_mask or _usual_mask(rule),
         format=_format(shape.format, KeyFormat.RAW),
     )
+
+
+def _usual_mask(rule: AlgorithmRule) -> int:
+    """Return what a key is for that does not say so."""
+    if rule.rights & (Right.ENCRYPT | Right.DECRYPT):
+        return int(UsageMask.ENCRYPT | UsageMask.DECRYPT)
+    return int(UsageMask.MAC_GENERATE | UsageMask.MAC_VERIFY)
 
 
 def _secret_data(birth: Birth) -> Birth:
