@@ -6,6 +6,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from keystead.core.changes import Put, SealedMaterial
 from keystead.core.records import KIND_AUTHORITY, Record
+from keystead.node.trusting import Trust
 from keystead.operations import authorities, trust_profiles
 from keystead.operations.authorities import (
     Authority,
@@ -23,7 +24,8 @@ from keystead.operations.trust_profiles import (
     ListProfiles,
     RemoveFromProfile,
 )
-from tests.support.authorities import a_root
+from keystead.trust.issuers import authority_id
+from tests.support.authorities import FOR_AUTHORITIES, a_root, usage
 from tests.support.builders import ADMINISTRATOR, Node
 from tests.support.stores import reference
 
@@ -68,6 +70,21 @@ def test_a_renewed_certificate_takes_the_place_of_the_former_one(known: Node) ->
     renewed = a_root(key=ROOT.key, days=(-1, 200))
     known.ask(ADMINISTRATOR, InstallAuthority("root", renewed.pem))
     assert known.ask(ADMINISTRATOR, ShowAuthority("root")) == renewed.pem
+
+
+def test_only_the_certificate_itself_is_kept(node: Node) -> None:
+    """TLS takes no other text beside it, and no character beyond ASCII."""
+    node.ask(ADMINISTRATOR, InstallAuthority("root", f"Größe: grün\n{ROOT.pem}\n# ende ö\n"))
+    assert node.ask(ADMINISTRATOR, ShowAuthority("root")) == ROOT.pem
+
+
+def test_a_list_stays_in_force_when_its_ca_may_sign_none_any_more(known: Node) -> None:
+    known.ask(ADMINISTRATOR, InstallRevocationList(ROOT.revocation_list([7])))
+    without = a_root(key=ROOT.key, extensions=[FOR_AUTHORITIES[0], (usage(signs_lists=False), True)])
+    known.ask(ADMINISTRATOR, InstallAuthority("root", without.pem))
+    known.objects.refresh()
+    trust = Trust(known.objects)
+    assert trust.trusted.revoked == {authority_id(ROOT.certificate): frozenset({7})}
 
 
 def test_the_local_ca_is_neither_replaced_nor_removed(node: Node) -> None:

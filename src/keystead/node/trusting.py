@@ -11,10 +11,10 @@ from keystead.core.records import (
     Record,
 )
 from keystead.gate.objects import Objects
-from keystead.operations.authorities import contents, parsed, trusted_by
+from keystead.operations.authorities import parsed, trusted_by
 from keystead.settings.key_server import KeyServer
 from keystead.settings.section import read
-from keystead.trust.issuers import Issuers, Trusted, authority_id
+from keystead.trust.issuers import Issuers, Trusted, authority_id, contents
 
 KINDS = frozenset({KIND_AUTHORITY, KIND_REVOCATION_LIST, KIND_TRUST_PROFILE, KIND_SETTINGS})
 """Of records that decide whom to trust."""
@@ -50,7 +50,7 @@ class Trust:
             authority = authorities.get(name)
             if authority is not None:
                 key = (name, held.revision, authority.revision)
-                revoked[key] = self._revoked.get(key) or contents(authority, held).serials
+                revoked[key] = self._revoked.get(key) or contents(bytes(held.fields["list"])).serials
         self._revoked = revoked
         self.issuers = Issuers(certificates.values(), self.issuers)
         self.trusted = Trusted(

@@ -21,7 +21,7 @@ from keystead.gate.operation import operation
 from keystead.operations.certificates import CLIENT_AUTHORITY
 from keystead.operations.users import check_name, records_of
 from keystead.settings.key_server import DEFAULT_PROFILE, PARTITION_PROFILE
-from keystead.trust.issuers import RevocationList, authority_id, read_authority, read_revocation_list
+from keystead.trust.issuers import authority_id, contents, pem_of, read_authority, read_revocation_list
 
 AUTHORITIES_COUNT_MAX = 200
 BUILT_IN_PROFILES: dict[str, tuple[str, ...]] = {DEFAULT_PROFILE: (CLIENT_AUTHORITY,), PARTITION_PROFILE: ()}
@@ -119,7 +119,7 @@ def install_authority(call: Call, request: InstallAuthority) -> Change:
         raise Exists(f"this CA is known already, as {same}")
     if len(known) >= AUTHORITIES_COUNT_MAX and before is None:
         raise Refused(f"at most {AUTHORITIES_COUNT_MAX} CAs can be known; remove one that is not needed any more")
-    fields = {"certificate": request.certificate}
+    fields = {"certificate": pem_of(certificate)}
     record = (
         Record(KIND_AUTHORITY, new_id(call.now_us), request.name, fields, call.principal.realm)
         if before is None
@@ -149,7 +149,7 @@ def install_revocation_list(call: Call, request: InstallRevocationList) -> Chang
     records = {record.handle: record for record in records_of(call, KIND_AUTHORITY)}
     name, found, der = read_revocation_list(request.revocation_list, parsed(records.values()))
     held = call.desk.objects.record(KIND_REVOCATION_LIST, name, call.principal.realm)
-    if held is not None and found.is_older_than(contents(records[name], held)):
+    if held is not None and found.is_older_than(contents(bytes(held.fields["list"]))):
         raise Invalid(f"a newer list of the CA {name} is in force; an older one would bring certificates back")
     due = found.next_update
     fields = {
@@ -197,11 +197,6 @@ def trusted_by(name: str, record: Record | None) -> tuple[str, ...]:
 def parsed(records: Iterable[Record]) -> dict[str, x509.Certificate]:
     """Return certificates of authorities by name."""
     return {record.handle: _certificate(record) for record in records}
-
-
-def contents(authority: Record, held: Record) -> RevocationList:
-    """Return what a stored revocation list says."""
-    return read_revocation_list(bytes(held.fields["list"]), parsed([authority]))[1]
 
 
 def _certificate(record: Record) -> x509.Certificate:

@@ -101,6 +101,16 @@ def read_authority(pem: str) -> x509.Certificate:
     return certificate
 
 
+def pem_of(certificate: x509.Certificate) -> str:
+    """Return a certificate in PEM and nothing beside it, as TLS wants it."""
+    return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def contents(der: bytes) -> RevocationList:
+    """Return what a revocation list says that `read_revocation_list` has accepted."""
+    return _contents(x509.load_der_x509_crl(der))
+
+
 def read_revocation_list(data: bytes, authorities: Mapping[str, x509.Certificate]) -> tuple[str, RevocationList, bytes]:
     """Return whose revocation list this is, what it says, and the list itself in DER.
 
