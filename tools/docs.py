@@ -1,4 +1,7 @@
-"""Draws docs/chapters.md: for each area of the requirements the modules that name it and the tests that prove its rows.
+"""Draws docs/xml-interface.md and docs/chapters.md.
+
+The first comes from the table of its requests. The second names for each area of the requirements the modules that name
+it and the tests that prove its rows.
 
 A module names an area in its docstring (Source:, Rows:, Requirements), a test by `@pytest.mark.row`.
 """
@@ -6,11 +9,33 @@ A module names an area in its docstring (Source:, Rows:, Requirements), a test b
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+import keystead.operations.all  # noqa: F401  # declares the operations that requests become
+from keystead.protocols.xml.errors_table import TOLD
+from keystead.protocols.xml.translate.algorithms import MACS, SIGNATURES, TRANSFORMATIONS
+from keystead.protocols.xml.translate.fields import Field
+from keystead.protocols.xml.translate.requests_table import REQUESTS
+from keystead.protocols.xml.translate.work import Row
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "chapters.md"
+XML_PAGE = ROOT / "docs" / "xml-interface.md"
+XML_HEAD = ROOT / "tools" / "xml_page.md"
+ALGORITHMS_HEAD = """
+## Algorithms of CryptoRequest
+
+All of them ours in spelling; outdated ones need `legacy.algorithms` or `legacy.modes`.
+"""
+ERRORS_HEAD = """
+## Errors
+
+Numbers and texts are ours. A name that is not there, and one that you may not know of, are the same error.
+
+| number | text | closes |
+|---|---|---|
+"""
 ROW = re.compile(r"\b(KS-[A-Z]+|CA|CB|DS)-(\d{3})\b")
 HEAD = """# Where each chapter lives
 
@@ -62,9 +87,39 @@ def page() -> str:
     return "\n".join(lines)
 
 
+def field_line(field: Field, *, is_answer: bool) -> str:
+    kind = "" if is_answer else field.kind.name if field.kind is not None else "not offered"
+    count = "required" if field.required else "any number" if field.multiple else "" if is_answer else "optional"
+    return f"| `{field.name}` | {field.mark} | {count if kind != 'not offered' else ''} | {kind} | {field.about} |"
+
+
+def xml_section(name: str, row: Row) -> str:
+    head = "| element | known | | kind | |\n|---|---|---|---|---|"
+    lines = [f"\n### {name}\n", f"{row.about}.\n", head]
+    lines += [field_line(field, is_answer=False) for field in row.fields]
+    if row.data == "both":
+        lines.append("\nIts data follows it, unless it is in it. Data follows the answer.")
+    elif row.data:
+        lines.append("\nData follows the answer.")
+    if row.answers:
+        lines += [f"\n`{name.removesuffix('Request')}Response`, after `ID` and `Success`:\n", head]
+        lines += [field_line(field, is_answer=True) for field in row.answers]
+    return "\n".join(lines)
+
+
+def xml_page() -> str:
+    sections = "\n".join(xml_section(name, row) for name, row in REQUESTS.items())
+    names: dict[str, Iterable[str]] = {"encryption": TRANSFORMATIONS, "signatures": SIGNATURES, "MAC": MACS}
+    algorithms = "\n".join(f"- {what}: {', '.join(f'`{name}`' for name in table)}" for what, table in names.items())
+    told = sorted({(row.number, row.text, row.fatal) for row in TOLD.values()})
+    errors = "\n".join(f"| {number} | {text} | {'yes' if fatal else ''} |" for number, text, fatal in told)
+    return f"{XML_HEAD.read_text()}{sections}\n{ALGORITHMS_HEAD}\n{algorithms}\n{ERRORS_HEAD}{errors}\n"
+
+
 def main() -> None:
-    PAGE.write_text(page())
-    print(f"drew {PAGE.relative_to(ROOT)}")
+    for path, text in ((PAGE, page()), (XML_PAGE, xml_page())):
+        path.write_text(text)
+        print(f"drew {path.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

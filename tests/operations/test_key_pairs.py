@@ -128,7 +128,8 @@ def test_each_key_links_to_the_other(node: Node) -> None:
 )
 def test_what_one_key_cannot_be_leaves_neither(node: Node, part: str, bad: dict[str, Value]) -> None:
     request = pair_request(EC, Cryptographic_Domain_Parameters=curve(Curve.P_256))
-    request = replace(request, **{part: wishes(**bad)})
+    more: dict[str, Any] = {part: wishes(**bad)}
+    request = replace(request, **more)
     assert node.reason(ALICE, request) is not None
     assert count_of_objects(node) == 0
     assert node.reason(ALICE, pair_request(EC)) is None

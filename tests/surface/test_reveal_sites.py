@@ -47,6 +47,8 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     # A client that may have its key gets it: the answer of Get on its way into TLS.
     "protocols/kmip/translate/key_blocks.py": ("material_node", "object_node"),
     "protocols/kmip/quick_paths.py": ("_got",),
+    "protocols/xml/translate/keys.py": ("_exported",),
+    "protocols/xml/translate/sessions.py": ("_random",),
     # Keys that leave or arrive wrapped, and those that are kept so.
     "operations/wrapped_keys.py": ("packed", "unpacked"),
     "operations/wrapping.py": ("register_wrapped",),

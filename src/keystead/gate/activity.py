@@ -11,9 +11,9 @@ Source: requirements KS-LOG-001, 012, 013, 030, 031.
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from keystead.core.permission import Principal
 from keystead.gate.operation import REGISTRY
@@ -42,7 +42,25 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text[:TEXT_CHARACTERS_MAX])
 
 
-_Entry = tuple[Principal, int, str, str, str, tuple[str, str] | None]
+class Label(NamedTuple):
+    """What a door with names of its own calls a request in the activity log.
+
+    Attributes:
+        title: Request type, one of a few.
+        number: Request id that the client gave.
+        key: What the client calls the key; "" = its id.
+        detail: Where the operation says nothing of itself.
+        failure: Returns the door's code and text for a reason.
+    """
+
+    title: str
+    number: str
+    key: str
+    detail: str
+    failure: Callable[[str], tuple[str, str]]
+
+
+_Entry = tuple[Principal, int | str, str, str, str, tuple[str, str] | None]
 """Of one line: who asked, request id, title, key, detail, reason and message of a failure."""
 
 
@@ -76,7 +94,7 @@ class ActivityLog:
             replies: One for each.
             keys: The object that each fell on, "-" where there is none.
         """
-        principal, requests, _, number, _ = batch
+        principal, requests, _, number, _, label = batch
         is_written = self._file is not None
         origin = ORIGINS[principal.kind]
         for request, (result, error), key in zip(requests, replies, keys, strict=False):
@@ -86,6 +104,9 @@ class ActivityLog:
                 title = declaration.title
                 if error is None and declaration.detail is not None:
                     detail = declaration.detail(result) or "-"
+            if label is not None:
+                title = label.title
+                detail = detail if detail != "-" else printable(label.detail) or "-"
             if error is None:
                 if title is not self._title or origin is not self._origin:
                     self._settle(origin, title)
@@ -95,7 +116,12 @@ class ActivityLog:
                 outcome = origin, title, error.reason
                 self._failed[outcome] = self._failed.get(outcome, 0) + 1
             if is_written:
-                self._entries.append((principal, number, title, key, detail, failure))
+                shown: int | str = number
+                called = key
+                if label is not None:
+                    shown, called = label.number or "-", label.key or key
+                    failure = None if failure is None else label.failure(failure[0])
+                self._entries.append((principal, shown, title, called, detail, failure))
 
     def _settle(self, origin: str, title: str) -> None:
         """Count the latest requests that succeeded; those that follow are of another kind."""

@@ -3,7 +3,8 @@
 Source: requirements KS-KMIP-010, 011, 013, 048; KS-CAU-009; KS-AUTH-002, 003, 013, 014; attacks.md class 27.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from keystead.core.errors import Unauthenticated
 from keystead.core.permission import ACCESS_CONTROLS, Access, Principal
@@ -93,6 +94,36 @@ class Admissions:
         self.trusted = Trusted()
         self.global_sessions = False
 
+    def check(self, identity: ClientIdentity, address: str) -> None:
+        """Check that a certificate counts as things are now.
+
+        Raises:
+            Unauthenticated: its CA is not trusted, or it was revoked.
+        """
+        with self._watching(address, "issuer"):
+            self.trusted.check_trusted(identity.path)
+        with self._watching(address, "revoked"):
+            self.trusted.check_not_revoked(identity.path)
+            check_certificate(self._objects, identity.fingerprint)
+
+    def user(self, name: str, common_name: str, address: str) -> Principal:
+        """Return the principal of a user who has logged in.
+
+        Raises:
+            Unauthenticated: there is no such user any more, or the account is disabled.
+        """
+        with self._watching(address, "user"):
+            return admit_user(self._objects, name, common_name, address)
+
+    @contextmanager
+    def _watching(self, address: str, cause: str) -> Iterator[None]:
+        """Tell of a peer that is turned away."""
+        try:
+            yield
+        except Unauthenticated as error:
+            self._turn_away(address, cause, error.message)
+            raise
+
     def of(self, identity: ClientIdentity, address: str) -> Callable[[], Principal]:
         """Return a function that tells who a peer is now; it raises Unauthenticated when that is nobody.
 
@@ -107,22 +138,14 @@ class Admissions:
         def admit() -> Principal:
             nonlocal known, generation
             if known is None or generation != self.generation:
-                cause = "issuer"
-                try:
-                    self.trusted.check_trusted(identity.path)
-                    cause = "revoked"
-                    self.trusted.check_not_revoked(identity.path)
-                    check_certificate(self._objects, identity.fingerprint)
-                    cause = "user"
+                known = None
+                self.check(identity, address)
+                with self._watching(address, "user"):
                     known = (
                         admit_user(self._objects, user, common_name, address)
                         if user
                         else admit_nobody(common_name, address, permitted=self.global_sessions)
                     )
-                except Unauthenticated as error:
-                    known = None
-                    self._turn_away(address, cause, error.message)
-                    raise
                 generation = self.generation
             return known
 

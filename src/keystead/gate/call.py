@@ -31,7 +31,7 @@ from keystead.core.errors import (
 from keystead.core.lifecycle import GONE, state_at
 from keystead.core.permission import Principal, Switches
 from keystead.core.records import ManagedObject
-from keystead.gate.activity import ActivityLog
+from keystead.gate.activity import ActivityLog, Label
 from keystead.gate.committer import Committer
 from keystead.gate.desk import Desk
 from keystead.gate.identifiers import Now, new_request_id
@@ -78,6 +78,7 @@ class Batch(NamedTuple):
         go_on: Run the remaining requests after one has failed (KMIP Batch Error Continuation Option "Continue").
         number: Request id for the activity log.
         undo: Take all of it back when one request fails (KMIP Batch Error Continuation Option "Undo").
+        label: What the activity log shall call its requests, where the door has names of its own.
     """
 
     principal: Principal
@@ -85,6 +86,7 @@ class Batch(NamedTuple):
     go_on: bool = False
     number: int = 0
     undo: bool = False
+    label: Label | None = None
 
 
 class Call:
@@ -391,10 +393,7 @@ def _authorised(call: Call, object_id: str, right: int, destroyed: bool) -> Load
         raise NotFound("no such object among those you may use", "not_found.item")
     if right & ~held:
         raise Refused("you may not do this with the object; ask its owner for a grant", "refused.permission")
-    if loaded.material is None and not destroyed and _gone(loaded.record):
+    record: Any = loaded.record
+    if loaded.material is None and not destroyed and state_at(record.dates, record.last_change_us) in GONE:
         raise WrongState("the object is destroyed", "wrong_state.destroyed")
     return loaded
-
-
-def _gone(record: Any) -> bool:
-    return state_at(record.dates, record.last_change_us) in GONE

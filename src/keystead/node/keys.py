@@ -1,6 +1,6 @@
-"""The `keys` process: holds the unsealed key-encryption keys, serves KMIP, and nothing else.
+"""The `keys` process: holds the unsealed key-encryption keys, serves KMIP and XML, and nothing else.
 
-Started by the supervisor; reports `{"kmip": port}` on its ready pipe, then serves until SIGTERM.
+Started by the supervisor; reports `{"kmip": port, "xml": port}` on its ready pipe, then serves until SIGTERM.
 
 Source: design.md section 4; performance.md section 8.
 """
@@ -54,6 +54,7 @@ from keystead.node.trusting import KINDS as TRUST_KINDS
 from keystead.node.trusting import Trust
 from keystead.node.unlocking import unlock_unattended
 from keystead.node.witness import Witness, is_witnessed
+from keystead.node.xml_door import House, XmlDoor, asks_certificate
 from keystead.operations.lifecycle import ApplyTransitions
 from keystead.operations.measurements import MEASUREMENTS
 from keystead.operations.node_state import NODE_STATE, NodeState
@@ -63,6 +64,7 @@ from keystead.protocols.kmip.session import Endpoint, Session
 from keystead.protocols.listener import TlsListener, Turn, server_context
 from keystead.protocols.local.server import LocalDoor
 from keystead.settings.services import Kmip
+from keystead.settings.xml import Xml
 from keystead.trust import x509
 from keystead.trust.keyring import Keyring
 from keystead.trust.selftest import run_selftests
@@ -73,6 +75,7 @@ TRANSITIONS_EVERY_TICKS = 5
 KEEP_ALIVE_EVERY_TICKS = 60
 SERVED_PER_TICK_COUNT = 8
 END_SERVING_S_MAX = 2.0
+XML_CONNECTIONS_SHARE = 4  # one connection of so many is kept for XML, where it is offered
 SERVER_KEY_PURPOSE = "server-key"
 
 log = logging.getLogger("keystead.keys")
@@ -84,6 +87,7 @@ class KeysOptions:
 
     Attributes:
         port: Of KMIP; None = as the settings say.
+        xml_port: Likewise of the XML interface, where it is offered.
         unlock: Folder with the crypto user's token and PIN (service manager's credentials, or a `dev` node's own).
         serving: Production rules hold.
         parent_pid: Of the supervisor; the process ends with it.
@@ -93,6 +97,7 @@ class KeysOptions:
     unlock: Path | None
     serving: bool
     parent_pid: int
+    xml_port: int | None = None
 
 
 class KeysProcess:
@@ -124,6 +129,7 @@ class KeysProcess:
         self.gate.services[NODE_STATE] = self._state
         self.hardening: HardeningReport | None = None
         self._port = 0
+        self.xml = self._xml_door()
 
     async def start(self) -> int:
         """Unlock if that is possible without a person, open the doors, return the KMIP port."""
@@ -134,6 +140,8 @@ class KeysProcess:
         self.listener.deadlines = Deadlines(kmip.handshake_timeout_s, kmip.message_timeout_s, idle_s(self.objects))
         port = kmip.port if self._options.port is None else self._options.port
         self._port = await self.listener.listen(kmip.address, port)
+        if self.xml is not None:
+            await self.xml.start(self._options.xml_port)
         return self._port
 
     async def stop(self) -> None:
@@ -141,6 +149,8 @@ class KeysProcess:
         self.door.close()
         self._parts.config.keys_socket.unlink(missing_ok=True)
         await self.listener.close()
+        if self.xml is not None:
+            await self.xml.listener.close()
         await self._end_serving()
         self.objects.reader.close()  # the last connection to close copies the WAL back and removes it
         self._workshop.close()
@@ -156,6 +166,21 @@ class KeysProcess:
         """Store of a few objects that they are not fresh any more; so few that nobody has to wait."""
         if self.objects.served:
             self.gate.run(Batch(CLOCK, (StoreServed(SERVED_PER_TICK_COUNT),)), lambda _replies: None)
+
+    def _xml_door(self) -> XmlDoor | None:
+        """Make the door for XML, where it is offered; it takes its connections out of KMIP's."""
+        section = own_section(self._parts.own, Xml)
+        if not section.enabled:
+            return None
+        house = House(self.gate, self.objects, self.turn, self._identity, self._refused)
+        count_max = self.listener.count_max // XML_CONNECTIONS_SHARE
+        self.listener.count_max -= count_max
+        door = XmlDoor(section, house, self._xml_context(), count_max)
+        door.changed(self._admissions)
+        return door
+
+    def _xml_context(self) -> ssl.SSLContext:
+        return self._context(asks_certificate=asks_certificate(self.objects))
 
     async def _begin_serving(self) -> None:
         reply = await self._by_clock(BeginServing())
@@ -183,8 +208,10 @@ class KeysProcess:
 
     def _changed(self, kinds: frozenset[str]) -> None:
         """Users, certificates or settings changed: every connection looks its principal up again."""
+        is_another = False
         if kinds & TRUST_KINDS:
-            if self._trust.refresh():
+            is_another = self._trust.refresh()
+            if is_another:
                 self.listener.context = self._context()
             self._admissions.trusted = self._trust.trusted
         self._admissions.generation += 1
@@ -192,6 +219,10 @@ class KeysProcess:
         self.listener.deadlines = replace(self.listener.deadlines, idle_s=idle_s(self.objects))
         self.gate.switches = switches(self.objects, dev=self._parts.config.dev)
         self._admissions.global_sessions = allows_global_sessions(self.objects)
+        if self.xml is not None:
+            if is_another or self.xml.asks_certificate != asks_certificate(self.objects):
+                self.xml.renew(self._xml_context())
+            self.xml.changed(self._admissions)
 
     def _state(self) -> NodeState:
         report = self.hardening
@@ -221,7 +252,7 @@ class KeysProcess:
     def _refused(self, address: str, why: str) -> None:
         log.warning("connection from %s refused: %s", address, why)
 
-    def _context(self) -> ssl.SSLContext:
+    def _context(self, *, asks_certificate: bool = True) -> ssl.SSLContext:
         reader = self._parts.own.reader()
         loaded = reader.by_handle(ROOT_REALM, KIND_SERVER_KEY, "kmip")
         reader.close()
@@ -233,7 +264,7 @@ class KeysProcess:
         try:
             os.write(descriptor, fields["certificate"].encode() + key.reveal())
             file = f"/proc/self/fd/{descriptor}"
-            return server_context(file, file, self._trust.anchors_pem)
+            return server_context(file, file, self._trust.anchors_pem, asks_certificate=asks_certificate)
         finally:
             os.close(descriptor)
 
@@ -273,7 +304,11 @@ async def _serve(config: NodeConfig, options: KeysOptions, ready: int) -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-    os.write(ready, json.dumps({"kmip": port}).encode() + b"\n")
+    ports = {"kmip": port}
+    if process.xml is not None:
+        ports["xml"] = process.xml.port
+        log.info("serving XML on port %d", process.xml.port)
+    os.write(ready, json.dumps(ports).encode() + b"\n")
     os.close(ready)
     keeper = asyncio.create_task(_keep(process, parts))
     await stopping.wait()
@@ -306,8 +341,12 @@ async def _keep(process: KeysProcess, parts: Parts) -> None:
 
 def start(data: str, *words: str) -> int:
     """Start from the supervisor's words (see supervisor.py)."""
-    port, unlock, serving, parent_pid, ready = words
+    port, xml_port, unlock, serving, parent_pid, ready = words
     options = KeysOptions(
-        int(port) if port else None, Path(unlock) if unlock else None, serving == "serving", int(parent_pid)
+        int(port) if port else None,
+        Path(unlock) if unlock else None,
+        serving == "serving",
+        int(parent_pid),
+        int(xml_port) if xml_port else None,
     )
     return main(read_config(Path(data)), options, int(ready))

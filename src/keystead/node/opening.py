@@ -16,7 +16,7 @@ from keystead.gate.objects import Objects
 from keystead.node.folder import NodeConfig
 from keystead.node.token_process import COMMAND
 from keystead.operations.lifecycle import PURGE
-from keystead.settings import key_server, services
+from keystead.settings import key_server, services, xml
 from keystead.settings.section import S, read
 from keystead.storage.sqlite import SqliteStore, open_store
 from keystead.storage.store import Store, StoreKeys
@@ -166,6 +166,11 @@ def allows_global_sessions(objects: Objects) -> bool:
 def checks_source(objects: Objects) -> bool:
     """Tell whether a client certificate must name the address that its client comes from (KS-KMIP-015)."""
     return _section(objects, key_server.KeyServer).check_source_ip
+
+
+def xml_policy(objects: Objects) -> xml.XmlServer:
+    """Return how clients of the XML interface prove who they are."""
+    return _section(objects, xml.XmlServer)
 
 
 def idle_s(objects: Objects) -> int:

@@ -100,7 +100,9 @@ class Supervisor:
         credentials = str(unlock) if unlock is not None else ""
         rules = "serving" if serving else "dev"
         self._children = [
-            Child("keys", lambda ports: [data, str(ports.get("kmip", "")), credentials, rules]),
+            Child(
+                "keys", lambda ports: [data, str(ports.get("kmip", "")), str(ports.get("xml", "")), credentials, rules]
+            ),
             Child("admin", lambda ports: [data, json.dumps(ports)]),
         ]
         self._told, self._tell = os.pipe()

@@ -30,7 +30,7 @@ from keystead.core.secret import Secret
 from keystead.core.structures import RNG_UNSPECIFIED, TAG_RNG_ALGORITHM, made
 from keystead.gate.call import Call
 from keystead.gate.operation import operation
-from keystead.operations.new_objects import born, described, id_of, with_shape, with_templates
+from keystead.operations.new_objects import born, born_under, described, id_of, with_shape, with_templates
 from keystead.operations.requests import Create
 from keystead.trust.selftest import ConditionalTests
 
@@ -68,7 +68,7 @@ def create(call: Call, request: Create) -> Change:
         secret = tests_of(call).random_key(birth.shape.length_bits // 8)
     shape, dates, protection, _, attributes = birth
     birth = Birth(shape, dates, protection, call.now_us, attributes)
-    return born(call, request.object_type, birth, secret, given)
+    return born_under(call, born(call, request.object_type, birth, secret, given), request.terms)
 
 
 def _birth(call: Call, object_type: int, given: tuple[Attribute, ...]) -> Birth:

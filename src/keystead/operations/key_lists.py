@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from keystead.core.algorithms import name_of
 from keystead.core.attribute_table import ObjectType
+from keystead.core.authorize import scopes_of
 from keystead.core.errors import Invalid
 from keystead.core.lifecycle import State, state_at
-from keystead.core.permission import Access
+from keystead.core.permission import Access, Right
 from keystead.core.records import ManagedObject
 from keystead.core.search import TAG_NAME_VALUE
 from keystead.gate.call import Call
 from keystead.gate.operation import operation
-from keystead.storage.store import Query
+from keystead.storage.store import LOCATE_OFFSET_MAX, Query
 
 KEYS_LISTED_COUNT_MAX = 1000
 
@@ -58,6 +59,30 @@ def list_keys(call: Call, request: ListKeys) -> tuple[Key, ...]:
     loaded = [call.desk.get(object_id) for object_id in call.desk.objects.reader.locate(query)]
     records = [one.record for one in loaded if one is not None and isinstance(one.record, ManagedObject)]
     return tuple(_key(record, call.now_us) for record in records)
+
+
+@dataclass(frozen=True, slots=True)
+class ListOwnKeys:
+    """List the objects that the asker may see and that are not destroyed, newest first.
+
+    Attributes:
+        offset: How many to leave out at the beginning.
+        limit_count: At most so many; 1000 are the most there can be.
+    """
+
+    offset: int = 0
+    limit_count: int = KEYS_LISTED_COUNT_MAX
+
+
+@operation(ListOwnKeys, "key.list_own", "KeyNames", user=Right.SEE)
+def list_own_keys(call: Call, request: ListOwnKeys) -> tuple[ManagedObject, ...]:
+    """Return the records; nothing outside of the asker's scopes is looked at."""
+    if not (0 <= request.offset <= LOCATE_OFFSET_MAX and 1 <= request.limit_count <= KEYS_LISTED_COUNT_MAX):
+        raise Invalid("ask for 1 to 1000 keys, and leave out at most 100,000", "invalid.field")
+    scopes = scopes_of(call.principal, call.switches)
+    query = Query(call.principal.realm, scopes, (), call.now_us, request.offset, request.limit_count)
+    loaded = [call.desk.get(object_id) for object_id in call.desk.locate(query)]
+    return tuple(one.record for one in loaded if one is not None and isinstance(one.record, ManagedObject))
 
 
 def _key(record: ManagedObject, now_us: int) -> Key:

@@ -7,7 +7,7 @@ Source: KMIP 1.4 section 4.2; KMIP 2.1 section 6.1.9; FIPS 186-5; requirements K
 LEG-06.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
@@ -32,8 +32,15 @@ from keystead.gate.identifiers import new_id
 from keystead.gate.operation import operation
 from keystead.operations.create import tests_of, with_generator
 from keystead.operations.links import LinkType, linked
-from keystead.operations.new_objects import conceived, described_record, owner_of, with_shape, with_templates
-from keystead.operations.requests import KeyBlock
+from keystead.operations.new_objects import (
+    conceived,
+    described_record,
+    owner_of,
+    under_terms,
+    with_shape,
+    with_templates,
+)
+from keystead.operations.requests import USUAL, KeyBlock, Terms
 from keystead.trust.key_pairs import (
     RAW_KEYS,
     PrivateKey,
@@ -57,11 +64,15 @@ class Wishes(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CreateKeyPair:
-    """Make a private and a public key (KMIP 1.4 section 4.2); what is said of one counts more than what is common."""
+    """Make a private and a public key (KMIP 1.4 section 4.2); what is said of one counts more than what is common.
+
+    The handle is the private key's, and so is what keeps it from leaving; a public key may always be had.
+    """
 
     common: Wishes = Wishes()
     private: Wishes = Wishes()
     public: Wishes = Wishes()
+    terms: Terms = field(default=USUAL, kw_only=True)
 
 
 class PairCreated(NamedTuple):
@@ -107,6 +118,9 @@ def create_key_pair(call: Call, request: CreateKeyPair) -> Change:
             write_private(key, birth.shape.format) if is_private else write_public(key.public_key(), birth.shape.format)
         )
         records[kind], sealed = conceived(call, kind, birth, secret, ids[kind])
+        if request.terms is not USUAL:
+            terms = request.terms if is_private else request.terms._replace(handle=None, exportable=True)
+            records[kind] = under_terms(call, records[kind], terms)
         puts.append(Put(records[kind], sealed))
     pair = PairCreated(ids[ObjectType.PRIVATE_KEY], ids[ObjectType.PUBLIC_KEY], records[ObjectType.PRIVATE_KEY])
     return Change(tuple(puts), pair)

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from keystead.core.attribute_table import ObjectType
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid, Refused, WrongState
+from keystead.core.handles import made_up
 from keystead.core.lifecycle import GONE, TRANSITIONS, Event
 from keystead.core.permission import Right
 from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
 from keystead.operations.ciphers import budget_of
-from keystead.operations.requests import Activate, Destroy, Revoke, Touched
+from keystead.operations.requests import Activate, Delete, Destroy, Revoke, Touched
 from keystead.storage.store import KIND_COUNTER
 
 KEY_COMPROMISE = 2
@@ -121,6 +122,38 @@ def destroy(call: Call, _request: Destroy) -> Change:
     dates = record.dates._replace(destroy_us=call.now_us)
     gone = record.changed(call.now_us, dates=dates, material=None)
     return Change((Put(gone, erase_material=True),), Touched(record.id), _counter(call, record), "key bytes erased")
+
+
+@operation(
+    Delete,
+    "key.delete",
+    "Delete",
+    user=Right.DELETE,
+    targets=(Target(Right.DELETE), Target(Right.DELETE, field="other", optional=True)),
+    configuration=True,
+)
+def delete(call: Call, _request: Delete) -> Change:
+    """Erase the key bytes of an object and of the other half of its pair; an active one is deactivated by it."""
+    records: list[ManagedObject] = [loaded.record for loaded in call.targets if loaded is not None]
+    if not all(record.protection.deletable for record in records):
+        raise Refused("the key is not deletable", "refused.permission")
+    changes = [_deleted(call, record) for record in records]
+    puts = tuple(put for change in changes for put in change.puts)
+    purges = tuple(purge for change in changes for purge in change.purges)
+    return Change(puts, Touched(records[0].id), purges, "deleted, its name is free again")
+
+
+def _deleted(call: Call, record: ManagedObject) -> Change:
+    if record.object_type == ObjectType.TEMPLATE or PURGE in call.switches.extras:
+        return _purged(call, record)
+    dates = record.dates
+    if (record.state(call.now_us), Event.DEACTIVATE) in TRANSITIONS:
+        dates = dates._replace(deactivation_us=call.now_us)
+    ended = record._replace(dates=dates)
+    check_move(ended, Event.DESTROY, call.now_us)
+    dates = dates._replace(destroy_us=call.now_us)
+    gone = record.changed(call.now_us, dates=dates, material=None, handle=made_up(record.id))
+    return Change((Put(gone, erase_material=True),), None, _counter(call, record))
 
 
 def _purged(call: Call, record: ManagedObject) -> Change:

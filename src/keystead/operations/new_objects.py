@@ -16,13 +16,14 @@ from keystead.core.attribute_views import instances_of
 from keystead.core.attributes import Attribute, ItemType, Value
 from keystead.core.authorize import scopes_of
 from keystead.core.changes import Change, Put, SealedMaterial
-from keystead.core.errors import Invalid, NotFound, Refused
+from keystead.core.errors import Exists, Invalid, NotFound, Refused
+from keystead.core.handles import check_new, made_up
 from keystead.core.records import KIND_OBJECT, NO_GRANTS, ManagedObject, MaterialReference, Protection
 from keystead.core.secret import Secret
 from keystead.core.structures import TAG_NAME_VALUE
 from keystead.gate.call import Call
 from keystead.gate.identifiers import new_id
-from keystead.operations.requests import Created
+from keystead.operations.requests import USUAL, Created, Terms
 from keystead.storage.store import Match, Query
 from keystead.trust.material import Place
 
@@ -73,7 +74,7 @@ def conceived(
             call.principal.realm,
             object_type,
             owner,
-            f"key-{object_id}",
+            made_up(object_id),
             call.now_us,
             call.now_us,
             birth.shape,
@@ -90,6 +91,35 @@ def conceived(
         ),
     )
     return record, sealed
+
+
+def born_under(call: Call, change: Change, terms: Terms) -> Change:
+    """Return what `born` made with the handle and the flags that were asked for.
+
+    Raises:
+        Invalid, Exists: as `under_terms`.
+    """
+    if terms is USUAL:
+        return change
+    (put,), created = change.puts, change.result
+    record = under_terms(call, put.record, terms)  # type: ignore[arg-type]  # born makes no other records
+    return Change((put._replace(record=record),), created._replace(record=record))
+
+
+def under_terms(call: Call, record: ManagedObject, terms: Terms) -> ManagedObject:
+    """Return a new record with the handle and the flags that were asked for.
+
+    Raises:
+        Invalid: nothing can be called so. Exists: something is.
+    """
+    handle = record.handle
+    if terms.handle is not None:
+        check_new(terms.handle)
+        if call.desk.objects.reader.by_handle(record.realm, KIND_OBJECT, terms.handle) is not None:
+            raise Exists("there is a key of this name; choose another")
+        handle = terms.handle
+    protection = record.protection._replace(deletable=terms.deletable, exportable=terms.exportable)
+    return record._replace(handle=handle, protection=protection)
 
 
 def owner_of(call: Call) -> str | None:

@@ -17,7 +17,7 @@ from keystead.gate.call import Call
 from keystead.gate.operation import operation
 from keystead.operations.create import tests_of
 
-RANDOM_BYTES_MAX = 65_536
+RANDOM_BYTES_MAX = 131_072
 SEED_BYTES_MAX = 65_536
 POOL = Path("/dev/urandom")
 """What is written there is mixed in and counts for nothing, whoever writes it."""
@@ -55,7 +55,7 @@ class Seeded:
 def rng_retrieve(call: Call, request: RngRetrieve) -> Drawn:
     """Draw random bytes for a client."""
     if not 1 <= request.length_bytes <= RANDOM_BYTES_MAX:
-        raise Invalid("ask for 1 to 65,536 random bytes at once", "invalid.field")
+        raise Invalid("ask for 1 to 131,072 random bytes at once", "invalid.field")
     return Drawn(tests_of(call).random_key(request.length_bytes))
 
 

@@ -14,7 +14,7 @@ from keystead.core.split_keys import check_split_key, packed
 from keystead.gate.call import Call
 from keystead.gate.operation import operation
 from keystead.operations.key_pairs import registered_key
-from keystead.operations.new_objects import born, described, id_of, with_shape, with_templates
+from keystead.operations.new_objects import born, born_under, described, id_of, with_shape, with_templates
 from keystead.operations.requests import KeyBlock, Register
 from keystead.trust.certificates import read_certificate
 
@@ -43,14 +43,14 @@ def register(call: Call, request: Register) -> Change:
     given = with_templates(call, request.templates, request.attributes)
     birth = birth_of(request.object_type, given)
     if request.object_type == ObjectType.TEMPLATE:
-        return born(call, request.object_type, birth, None, given)
+        return born_under(call, born(call, request.object_type, birth, None, given), request.terms)
     block = request.block
     if block is None:
         raise Invalid("there is no object to register", "invalid.missing")
     birth = _completed(request.object_type, birth, block, call.switches)
     check_quantum_safe(birth.shape, birth.attributes)
     secret = block.material if block.split is None else packed(block.split, block.material)
-    return born(call, request.object_type, birth, secret, given)
+    return born_under(call, born(call, request.object_type, birth, secret, given), request.terms)
 
 
 def _completed(object_type: int, birth: Birth, block: KeyBlock, switches: Switches) -> Birth:

@@ -53,6 +53,23 @@ class Touched:
     id: str
 
 
+class Terms(NamedTuple):
+    """What a protocol with names and flags of its own says of a new object (KS-KEY-002, 008, 009).
+
+    Attributes:
+        handle: Name unique within the realm; None = made up.
+        deletable: Its owner may destroy it.
+        exportable: Its key bytes may leave.
+    """
+
+    handle: str | None = None
+    deletable: bool = True
+    exportable: bool = True
+
+
+USUAL = Terms()
+
+
 class Create(NamedTuple):
     """Make a new symmetric key (KMIP 1.4 section 4.1).
 
@@ -65,6 +82,7 @@ class Create(NamedTuple):
     attributes: tuple[Attribute, ...] = ()
     templates: tuple[str, ...] = ()
     is_like_others: bool = False
+    terms: Terms = USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +93,7 @@ class Register:
     block: KeyBlock | None
     attributes: tuple[Attribute, ...] = ()
     templates: tuple[str, ...] = ()
+    terms: Terms = USUAL
 
 
 class Get(NamedTuple):
@@ -205,6 +224,19 @@ class Destroy:
     """Erase the key material (KMIP 1.4 section 4.21)."""
 
     target: str = PLACEHOLDER
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Take a key out of use and erase its material, whatever state it is in; its handle is free again.
+
+    Attributes:
+        target: The key.
+        other: The other key of its pair, which goes with it.
+    """
+
+    target: str
+    other: str | None = None
 
 
 class Condition(NamedTuple):

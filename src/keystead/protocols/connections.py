@@ -10,7 +10,6 @@ Source: docs/adr/0050; requirements KS-KMIP-006; attacks.md classes 1, 2.
 import asyncio
 import ssl
 from _ssl import ENCODING_DER
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -27,13 +26,23 @@ UNSENT_BYTES_MAX = 262_144  # replies of one connection in one turn
 UNREAD_BYTES_MAX = 262_144  # received for the next turn
 
 
+class Send(Protocol):
+    """Takes the whole response to a message.
+
+    With `last`, nothing follows: what else has arrived is dropped, and the connection closes once `failure` is said.
+    """
+
+    def __call__(self, data: bytes, *, last: bool = False) -> None:
+        """Send the response."""
+
+
 class Session(Protocol):
     """What a connection talks to: one per connection, sans-IO."""
 
     def messages(self, data: bytes) -> list[bytes]:
         """Take received bytes, return the complete messages; none once `failure` is set."""
 
-    def handle(self, message: bytes, send: Callable[[bytes], None]) -> None:
+    def handle(self, message: bytes, send: Send) -> None:
         """Run one message; `send` is called exactly once with the whole response, now or later."""
 
     def kind(self, message: bytes) -> bytes:
@@ -300,8 +309,11 @@ class Connection(asyncio.Protocol):
         self._weighed = held_bytes > READ_BYTES
         self._listener.weighed(self, held_bytes if self._weighed else 0)
 
-    def _reply(self, data: bytes) -> None:
+    def _reply(self, data: bytes, *, last: bool = False) -> None:
         self._busy = False
+        if last:
+            self._queue.clear()
+            self._ragged = True
         if self.closing:
             return
         if self._serving:

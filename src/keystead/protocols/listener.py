@@ -154,7 +154,7 @@ class TlsListener:
     """Accepts connections of one protocol on one address.
 
     Args:
-        context: Server context with client certificates required.
+        context: Server context.
         turn: Of the process.
         open_session: Makes the protocol's session for a proven peer.
         identify: Parses a peer certificate, given those of its issuers that TLS has verified just now (DER, from below;
@@ -336,13 +336,16 @@ def _lower_priority() -> None:
     os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + HANDSHAKE_NICE)
 
 
-def server_context(certificate_file: str, key_file: str, trust_pem: str) -> ssl.SSLContext:
-    """Make the TLS context of a key-serving port: TLS 1.2 and 1.3, forward secrecy, client certificates required.
+def server_context(
+    certificate_file: str, key_file: str, trust_pem: str, *, asks_certificate: bool = True
+) -> ssl.SSLContext:
+    """Make the TLS context of a key-serving port: TLS 1.2 and 1.3, forward secrecy, client certificates as a rule.
 
     Args:
         certificate_file: PEM chain of the server.
         key_file: PEM private key; a file in memory (memfd), never on disk in clear.
         trust_pem: PEM of the authorities that may have signed client certificates, roots or not; "" = nobody's count.
+        asks_certificate: Clients without a certificate that counts are refused; else nobody is asked for one.
 
     Source: requirements KS-TLS-001, 004, 008; KS-CAU-005; LEG-02, LEG-03.
     """
@@ -355,5 +358,5 @@ def server_context(certificate_file: str, key_file: str, trust_pem: str) -> ssl.
     if trust_pem:
         context.load_verify_locations(cadata=trust_pem)
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_REQUIRED if asks_certificate else ssl.CERT_NONE
     return context

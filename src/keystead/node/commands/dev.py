@@ -39,6 +39,7 @@ OPEN_SETTINGS: dict[str, dict[str, Any]] = {
     "key_server": {"allow_key_configuration": True, "allow_key_export": True},
     "legacy": {"algorithms": True, "modes": True},
     "kmip": {"address": "127.0.0.1", "port": 0},
+    "xml": {"enabled": True, "address": "127.0.0.1", "port": 0},
     "health": {"enabled": True, "address": "127.0.0.1", "port": 0},
     "metrics": {"enabled": True, "port": 0},
 }
@@ -125,7 +126,9 @@ def _introduce(config: NodeConfig) -> None:
         if not (folder / f"{name}.key").exists():
             issued = ask(address, "certificate.issue", user=name)
             write_private(folder / f"{name}.pem", issued["certificate"].encode())
-            write_private(folder / f"{name}.password", secrets.token_urlsafe(12).encode())
+            password = secrets.token_urlsafe(12).encode()
+            ask(address, "user.set_password", name=name, password=password)
+            write_private(folder / f"{name}.password", password)
             write_private(folder / f"{name}.key", Secret(issued["key"]).reveal())
 
 
@@ -151,6 +154,8 @@ def _write_ready(file: Path, config: NodeConfig, ports: dict[str, int]) -> None:
             for name in USERS
         ],
     }
+    if "xml" in ports:
+        ready["xml"] = {"host": "127.0.0.1", "port": ports["xml"]}
     if "health" in ports:
         ready["health"] = {"url": f"http://127.0.0.1:{ports['health']}/"}
     if "metrics" in ports:

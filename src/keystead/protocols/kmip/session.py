@@ -100,7 +100,9 @@ class Session:
         if known is not None:
             path, values = known
             self._asked = path, values, number, send
-            endpoint.gate.run(_batch((principal, (path.request(values),), False, number, False)), self._answer_quickly)
+            endpoint.gate.run(
+                _batch((principal, (path.request(values),), False, number, False, None)), self._answer_quickly
+            )
             return
         gate = endpoint.gate
         incoming = read_message(message, gate.switches, principal.name)

@@ -1,0 +1,1 @@
+"""Elements and chunked data as bytes; knows no request and no side."""
