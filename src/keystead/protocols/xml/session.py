@@ -6,7 +6,6 @@ of keys become ids here, without telling whether there are any: the gate decides
 Source: docs/xml-interface.md; docs/adr/0053; requirements KS-NAE-001, 003, 004, 025 to 028.
 """
 
-import re
 from collections import deque
 from typing import Any
 
@@ -20,6 +19,7 @@ from keystead.protocols.xml.entrance import Entrance
 from keystead.protocols.xml.errors_table import code_and_text, told
 from keystead.protocols.xml.translate.fields import ID_CHARACTERS_MAX, read_fields
 from keystead.protocols.xml.translate.requests_table import REQUESTS, has_data
+from keystead.protocols.xml.translate.sessions import log_number
 from keystead.protocols.xml.translate.work import Answer, Asked, Row, Work, words
 from keystead.protocols.xml.wire.elements import Element, of, write
 from keystead.protocols.xml.wire.framing import Framer, Message, write_data
@@ -27,7 +27,6 @@ from keystead.protocols.xml.wire.framing import Framer, Message, write_data
 REQUEST, RESPONSE, LOGIN = "Request", "Response", "AuthRequest"
 NAMES_COUNT_MAX = 10_000
 UNKNOWN_TITLE = "-"
-_UNLOGGED = re.compile(r"[^\x21-\x7e]")
 
 
 class Endpoint:
@@ -129,7 +128,7 @@ class Session:
             self._finish(element.name, number, work.answer([]), send)
             return
         title = element.name.removesuffix(REQUEST) if row is not None else UNKNOWN_TITLE
-        label = Label(title, _UNLOGGED.sub("?", number), work.key, work.detail, code_and_text)
+        label = Label(title, log_number(number), work.key, work.detail, code_and_text)
         batch = Batch(principal, work.requests, undo=True, label=label)
 
         def answered(replies: list[Reply]) -> None:
