@@ -26,6 +26,7 @@ from keystead.protocols.xml.wire.framing import Framer, Message, write_data
 
 REQUEST, RESPONSE, LOGIN = "Request", "Response", "AuthRequest"
 NAMES_COUNT_MAX = 10_000
+EARLY_COUNT_MAX = 10
 UNKNOWN_TITLE = "-"
 
 
@@ -77,6 +78,7 @@ class Session:
         self._over: KeysteadError | None = None
         self._has_version = False
         self._is_begun = False  # a request other than Version and Auth has come
+        self._early_count = 0  # requests before a login
 
     def messages(self, data: bytes) -> list[bytes]:
         """Take received bytes, return a word for each request that they complete; none once `failure` is set."""
@@ -90,6 +92,14 @@ class Session:
     def pending_bytes(self) -> int:
         """How much of an unfinished request is held."""
         return self._framer.pending_bytes
+
+    @property
+    def owes_login(self) -> bool:
+        """Nobody has logged in, and this connection is of no use without."""
+        try:
+            return self._entrance.admit().kind == "stranger"
+        except KeysteadError:
+            return True
 
     @property
     def failure(self) -> KeysteadError | None:
@@ -115,6 +125,9 @@ class Session:
         number = _number_of(element)
         try:
             principal = self._entrance.admit()
+            self._early_count += principal.kind == "stranger"
+            if self._early_count > EARLY_COUNT_MAX:
+                raise Unauthenticated("log in first")
             if element.name == LOGIN:
                 principal = self._entrance.stranger
         except KeysteadError as error:
