@@ -55,6 +55,10 @@ class Repeating:
     def pending_bytes(self) -> int:
         return self._framer.pending_bytes
 
+    @property
+    def owes_login(self) -> bool:
+        return False
+
 
 def message(body: bytes) -> bytes:
     return REQUEST + len(body).to_bytes(4, "big") + body

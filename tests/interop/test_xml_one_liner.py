@@ -35,7 +35,7 @@ def fetched(node: DevNode, name: str, password: str) -> str:
     return told.stdout
 
 
-@pytest.mark.row("KS-NAE-001", "KS-NAE-003", "KS-NAE-011")
+@pytest.mark.row("KS-NAE-003", "KS-NAE-011")
 def test_the_one_liner_gets_its_key_and_no_other(node: DevNode) -> None:
     data = "000102030405060708090a0b0c0d0e0f" * 2
     password = password_of(node, "alice")

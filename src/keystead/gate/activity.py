@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 TEXT_CHARACTERS_MAX = 256
 PRINCIPALS_COUNT_MAX = 1_000
 SUCCESS = "success"
+FIRST = "1 "
+"""Begins the detail of a cryptographic operation: its ordinal number within the request (KS-LOG-013)."""
 ORIGINS = {
     "user": "client",
     "global": "client",
@@ -96,6 +98,7 @@ class ActivityLog:
         """
         principal, requests, _, number, _, label = batch
         is_written = self._file is not None
+        begin = len(self._entries)
         origin = ORIGINS[principal.kind]
         for request, (result, error), key in zip(requests, replies, keys, strict=False):
             declaration = REGISTRY.get(type(request))
@@ -107,6 +110,8 @@ class ActivityLog:
             if label is not None:
                 title = label.title
                 detail = detail if detail != "-" else printable(label.detail) or "-"
+                if detail.startswith(FIRST):
+                    detail = f"{len(self._entries) - begin + 1} {detail[len(FIRST) :]}"
             if error is None:
                 if title is not self._title or origin is not self._origin:
                     self._settle(origin, title)

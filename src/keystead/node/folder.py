@@ -57,6 +57,11 @@ class NodeConfig:
         return self.data / "logs" / "activity.log"
 
     @property
+    def client_event_log(self) -> Path:
+        """What clients want written down."""
+        return self.data / "logs" / "client-events.log"
+
+    @property
     def local_socket(self) -> Path:
         """The local administrator's door."""
         return self.data / "run" / "keystead.sock"

@@ -31,6 +31,7 @@ from keystead.core.records import KIND_SERVER_KEY, ROOT_REALM, Record
 from keystead.gate.activity import ActivityLog
 from keystead.gate.admit import Admissions
 from keystead.gate.call import Batch, Gate, Reply
+from keystead.gate.client_events import ClientEventLog
 from keystead.gate.committer import GroupCommitter
 from keystead.gate.identifiers import Clock
 from keystead.gate.objects import Objects
@@ -55,6 +56,7 @@ from keystead.node.trusting import Trust
 from keystead.node.unlocking import unlock_unattended
 from keystead.node.witness import Witness, is_witnessed
 from keystead.node.xml_door import House, XmlDoor, asks_certificate
+from keystead.operations.client_events import CLIENT_EVENTS
 from keystead.operations.lifecycle import ApplyTransitions
 from keystead.operations.measurements import MEASUREMENTS
 from keystead.operations.node_state import NODE_STATE, NodeState
@@ -117,7 +119,9 @@ class KeysProcess:
         self.gate.services["module"] = self.module
         self.gate.switches = switches(self.objects, dev=parts.config.dev)
         self._endpoint = Endpoint(self.gate)
-        self.turn = Turn(self._loop, self.objects.refresh, self.activity.flush)
+        self.events = ClientEventLog(parts.config.client_event_log)
+        self.gate.services[CLIENT_EVENTS] = self.events
+        self.turn = Turn(self._loop, self.objects.refresh, self._flush_logs)
         self.door = LocalDoor(self.gate, (self.objects.refresh, self.activity.flush))
         self._trust = Trust(self.objects)
         self.listener = TlsListener(self._context(), self.turn, self._session, self._identity, self._refused)
@@ -156,6 +160,7 @@ class KeysProcess:
         self._workshop.close()
         self.committer.close()
         self.activity.close()
+        self.events.close()
 
     def apply_transitions(self) -> None:
         """Let the clock bring stored states up to date, through the gate like everybody."""
@@ -205,6 +210,10 @@ class KeysProcess:
             Batch(CLOCK, (request,)), lambda replies: None if answered.done() else answered.set_result(replies[0])
         )
         return await answered
+
+    def _flush_logs(self) -> None:
+        self.activity.flush()
+        self.events.flush()
 
     def _changed(self, kinds: frozenset[str]) -> None:
         """Users, certificates or settings changed: every connection looks its principal up again."""

@@ -56,6 +56,10 @@ class Session(Protocol):
         """How much of an incomplete message is held."""
 
     @property
+    def owes_login(self) -> bool:
+        """The peer has not said who it is, and has no longer for it than for the rest of a message."""
+
+    @property
     def failure(self) -> KeysteadError | None:
         """Why no message can follow those returned so far: answer these, say so, close. None while all is well."""
 
@@ -337,9 +341,13 @@ class Connection(asyncio.Protocol):
             self._unsent_bytes = 0
         if self._outgoing.pending:
             self._transport.write(self._outgoing.read())
-        has_more = self._queue or self._held or self._incoming.pending or self._pending() or self._ragged
+        has_more = self._queue or self._held or self._incoming.pending or self._pending() or self._is_over()
         if has_more and not self._busy and not self.is_awake:
             self._wake(self)
+
+    def _is_over(self) -> bool:
+        """Tell whether last words are due; half a message has to wait for its other half, which will come by itself."""
+        return self._ragged and self._session is not None and self._session.failure is not None
 
     def _last_words(self, data: bytes) -> None:
         if data:
@@ -367,7 +375,7 @@ class Connection(asyncio.Protocol):
             return waited_s > deadlines.handshake_s
         if self._busy:
             return waited_s > BUSY_S_MAX
-        if self.closing or self._paused or self._session.pending_bytes:
+        if self.closing or self._paused or self._session.pending_bytes or self._session.owes_login:
             return waited_s > deadlines.message_s
         return waited_s > deadlines.idle_s or now > self._expires
 

@@ -1,9 +1,11 @@
 """The connection below: requests without waiting, slow peers, half requests, secrets that stay where they belong."""
 
 import os
+import socket
 import time
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.support.dev_node import DevNode
@@ -62,6 +64,45 @@ def test_drips_do_not_prolong_it(node: DevNode) -> None:
         except OSError:
             pass
         assert time.monotonic() - begun_s < DEADLINE_S + SLACK_S
+
+
+def cpu_s(node: DevNode, seconds: float) -> float:
+    """Processor time that the key-serving process takes in so many seconds."""
+    (served,) = [p for p in psutil.Process(node.pid).children(recursive=True) if "_keys" in p.cmdline()]
+    before_s = sum(served.cpu_times()[:2])
+    time.sleep(seconds)
+    return float(sum(served.cpu_times()[:2]) - before_s)
+
+
+def test_half_a_message_costs_nothing_while_it_waits(node: DevNode) -> None:
+    with logged_in(node, "alice") as client:
+        client.send(b"<KeyGenRequest><ID>1</ID>")
+        assert cpu_s(node, 1) < 0.3
+    plain = socket.create_connection(("127.0.0.1", node.port), 10)
+    with node.client().context().wrap_socket(plain, server_hostname="127.0.0.1") as kmip:
+        kmip.sendall(bytes.fromhex("42007801000000f8") + bytes(8))
+        assert cpu_s(node, 1) < 0.3
+
+
+def test_who_does_not_log_in_does_not_stay(node: DevNode) -> None:
+    with connect(node, "alice") as client:
+        client.send(VERSION)
+        begun_s = time.monotonic()
+        assert client.receive() is not None
+        assert client.is_closed()
+        assert time.monotonic() - begun_s < DEADLINE_S + SLACK_S
+    with logged_in(node, "alice") as client:
+        time.sleep(DEADLINE_S + 1.5)
+        assert client.ask("RandGen", Size=1).ok
+
+
+def test_requests_before_a_login_are_counted(node: DevNode) -> None:
+    with connect(node, "alice") as client:
+        client.send(VERSION * 20)
+        numbers = []
+        while (answer := client.receive()) is not None:
+            numbers.append(answer.number)
+        assert numbers == [0, *[1004] * 9, 1201]
 
 
 def test_no_secret_lies_where_it_does_not_belong(node: DevNode) -> None:

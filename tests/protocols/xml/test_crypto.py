@@ -88,7 +88,8 @@ def test_several_pieces_are_as_many_operations(node: DevNode, alice: Client, key
     single = [alice.ask("Crypto", Base64DataSingle=piece, **{**base, "ID": "s"}).data or b"" for piece in pieces]
     assert answer.data == b"".join(single)
     log = (node.data / "logs" / "activity.log").read_text()
-    assert log.count(f" several-1 Crypto {keys['HmacSHA256']} [1 MAC HMAC-SHA256] 0 ") == len(pieces)
+    for ordinal in (1, 2, 3):
+        assert log.count(f" several-1 Crypto {keys['HmacSHA256']} [{ordinal} MAC HMAC-SHA256] 0 ") == 1
 
 
 def test_a_refused_request_takes_its_data_along(alice: Client, keys: dict[str, str]) -> None:

@@ -94,7 +94,7 @@ def test_every_mode_lets_in_who_it_should(modes: DevNode, certificate: str, pass
     assert at_door(modes, "user.list")
 
 
-@pytest.mark.row("KS-NAE-004", "KS-AUTH-003")
+@pytest.mark.row("KS-NAE-004", "KS-NAE-007", "KS-AUTH-003")
 def test_nobody_in_particular_has_nobodys_keys_where_that_is_allowed(modes: DevNode) -> None:
     set_mode(modes, "none", "optional")
     change_setting(modes, "key_server", "allow_global_sessions", True)
@@ -107,6 +107,10 @@ def test_nobody_in_particular_has_nobodys_keys_where_that_is_allowed(modes: DevN
             assert alice.log_in("alice", password_of(modes, "alice")).ok
             alice.ask("KeyGen", KeyName=owned, Algorithm="AES", Exportable=FLAG)
         assert client.ask("KeyExport", KeyName=owned).number == 1401
+        theirs = client.ask("KeyGen", Algorithm="AES", Deletable=FLAG).text("KeyName")
+        with connect(modes) as alice:
+            assert alice.log_in("alice", password_of(modes, "alice")).ok
+            assert alice.ask("KeyDel", KeyName=theirs).ok
     for certificate, password in (("none", "required"), ("username", "optional")):
         set_mode(modes, certificate, password)
         assert asked(modes, None, None) in ("fatal", "refused")

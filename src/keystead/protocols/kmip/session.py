@@ -65,6 +65,11 @@ class Session:
         """Take received bytes, return the messages that they complete; none once `failure` is set."""
 
     @property
+    def owes_login(self) -> bool:
+        """TLS has proven who the peer is."""
+        return False
+
+    @property
     def pending_bytes(self) -> int:
         """How much of an incomplete message is held."""
         return self._framer.pending_bytes

@@ -6,7 +6,6 @@ of keys become ids here, without telling whether there are any: the gate decides
 Source: docs/xml-interface.md; docs/adr/0053; requirements KS-NAE-001, 003, 004, 025 to 028.
 """
 
-import re
 from collections import deque
 from typing import Any
 
@@ -20,14 +19,15 @@ from keystead.protocols.xml.entrance import Entrance
 from keystead.protocols.xml.errors_table import code_and_text, told
 from keystead.protocols.xml.translate.fields import ID_CHARACTERS_MAX, read_fields
 from keystead.protocols.xml.translate.requests_table import REQUESTS, has_data
+from keystead.protocols.xml.translate.sessions import log_number
 from keystead.protocols.xml.translate.work import Answer, Asked, Row, Work, words
 from keystead.protocols.xml.wire.elements import Element, of, write
 from keystead.protocols.xml.wire.framing import Framer, Message, write_data
 
 REQUEST, RESPONSE, LOGIN = "Request", "Response", "AuthRequest"
 NAMES_COUNT_MAX = 10_000
+EARLY_COUNT_MAX = 10
 UNKNOWN_TITLE = "-"
-_UNLOGGED = re.compile(r"[^\x21-\x7e]")
 
 
 class Endpoint:
@@ -78,6 +78,7 @@ class Session:
         self._over: KeysteadError | None = None
         self._has_version = False
         self._is_begun = False  # a request other than Version and Auth has come
+        self._early_count = 0  # requests before a login
 
     def messages(self, data: bytes) -> list[bytes]:
         """Take received bytes, return a word for each request that they complete; none once `failure` is set."""
@@ -91,6 +92,14 @@ class Session:
     def pending_bytes(self) -> int:
         """How much of an unfinished request is held."""
         return self._framer.pending_bytes
+
+    @property
+    def owes_login(self) -> bool:
+        """Nobody has logged in, and this connection is of no use without."""
+        try:
+            return self._entrance.admit().kind == "stranger"
+        except KeysteadError:
+            return True
 
     @property
     def failure(self) -> KeysteadError | None:
@@ -116,6 +125,9 @@ class Session:
         number = _number_of(element)
         try:
             principal = self._entrance.admit()
+            self._early_count += principal.kind == "stranger"
+            if self._early_count > EARLY_COUNT_MAX:
+                raise Unauthenticated("log in first")
             if element.name == LOGIN:
                 principal = self._entrance.stranger
         except KeysteadError as error:
@@ -129,7 +141,7 @@ class Session:
             self._finish(element.name, number, work.answer([]), send)
             return
         title = element.name.removesuffix(REQUEST) if row is not None else UNKNOWN_TITLE
-        label = Label(title, _UNLOGGED.sub("?", number), work.key, work.detail, code_and_text)
+        label = Label(title, log_number(number), work.key, work.detail, code_and_text)
         batch = Batch(principal, work.requests, undo=True, label=label)
 
         def answered(replies: list[Reply]) -> None:

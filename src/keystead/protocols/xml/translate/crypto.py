@@ -6,8 +6,6 @@ it as Base64, where several pieces are several operations.
 Source: docs/xml-interface.md; requirements KS-NAE-014, KS-LOG-013, 030.
 """
 
-from base64 import b64decode
-from binascii import Error
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
@@ -19,9 +17,8 @@ from keystead.operations.macs import Mac, MacVerify
 from keystead.operations.requests import CipherParameters, Decrypt, Encrypt
 from keystead.operations.signatures import Sign, SignatureVerify
 from keystead.protocols.xml.translate.algorithms import MACS, SIGNATURES, TRANSFORMATIONS, Transformation
-from keystead.protocols.xml.translate.fields import ID, KEY_NAME, Field, Kind, Mark, choice, hexadecimal, text
+from keystead.protocols.xml.translate.fields import BASE64, ID, KEY_NAME, Field, Mark, choice, hexadecimal, text
 from keystead.protocols.xml.translate.work import NOWHERE, Answer, Asked, Row, Work, words
-from keystead.protocols.xml.wire.elements import Element
 
 PIECES_COUNT_MAX = 100
 IV_BYTES_MAX = 128
@@ -42,13 +39,6 @@ class Action(StrEnum):
 
 
 _BY_PUBLIC_HALF = frozenset({Action.ENCRYPT, Action.SIGNATURE_VERIFY})
-
-
-def _read_inline(element: Element) -> bytes:
-    try:
-        return b64decode("".join(element.text.split()), validate=True)
-    except (Error, ValueError):
-        raise Invalid(f"{element.name} is Base64", "invalid.field") from None
 
 
 def _make(asked: Asked) -> Work:
@@ -199,7 +189,7 @@ ROWS: dict[str, Row] = {
             Field("AAD", hexadecimal(CODE_BYTES_MAX), Mark.OURS, about="additional data of GCM"),
             Field("MAC", hexadecimal(CODE_BYTES_MAX), Mark.OURS, about="of MACV"),
             Field("Signature", hexadecimal(CODE_BYTES_MAX), Mark.OURS, about="of SIGNV"),
-            Field(INLINE, Kind("Base64", _read_inline), Mark.OURS, multiple=True, about="data in the request"),
+            Field(INLINE, BASE64, Mark.OURS, multiple=True, about="data in the request"),
             Field("DataSingle", None, about="where its length stands is not known"),
         ),
         _make,

@@ -5,6 +5,8 @@ Law: an element that a request does not have is refused, never ignored: who send
 Source: docs/xml-interface.md; requirement KS-KEY-002.
 """
 
+from base64 import b64decode
+from binascii import Error
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -125,6 +127,13 @@ def _read_raw(element: Element) -> str:
     return element.text
 
 
+def _read_base64(element: Element) -> bytes:
+    try:
+        return b64decode("".join(element.text.split()), validate=True)
+    except (Error, ValueError):
+        raise _bad(element, "Base64") from None
+
+
 def hexadecimal(most_bytes: int) -> Kind:
     """Return the kind of bytes in hexadecimal."""
 
@@ -140,6 +149,7 @@ def hexadecimal(most_bytes: int) -> Kind:
     return Kind(f"hexadecimal, at most {most_bytes:,} bytes", read)
 
 
+BASE64 = Kind("Base64", _read_base64)
 FLAG = Kind("empty element", _read_flag)
 KEY_NAME = Kind(f"name of a key, 1 to {HANDLE_CHARACTERS_MAX} characters", _read_key_name)
 RAW = Kind("text", _read_raw)

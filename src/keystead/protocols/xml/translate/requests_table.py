@@ -15,6 +15,8 @@ REQUESTS: dict[str, Row] = {
     "AuthRequest": sessions.AUTH,
     "RandGenRequest": sessions.RANDOM,
     "DeviceInfoRequest": sessions.DEVICE,
+    "RecordEventRequest": sessions.EVENT,
+    "RecordMessageRequest": sessions.EVENT._replace(about="Another name of RecordEventRequest"),
     **keys.ROWS,
     **crypto.ROWS,
 }

@@ -1,6 +1,6 @@
-"""Version, login, random numbers, what the device is.
+"""Version, login, random numbers, clients' events, what the device is.
 
-Source: docs/xml-interface.md; requirements KS-NAE-003, 019; KS-LOG-013.
+Source: docs/xml-interface.md; requirements KS-NAE-003, 019, 020; KS-LOG-013, 014; AMB-17.
 """
 
 import re
@@ -9,16 +9,18 @@ from typing import Any
 import keystead
 from keystead.core.errors import Invalid, NotSupported
 from keystead.core.secret import Secret
+from keystead.operations.client_events import EVENT_BYTES_MAX, RecordEvent
 from keystead.operations.information import Query
 from keystead.operations.logins import AccountKind, Door, LogIn
 from keystead.operations.random_numbers import RANDOM_BYTES_MAX, RngRetrieve
-from keystead.protocols.xml.translate.fields import ID, Field, Kind, Mark, number, text
+from keystead.protocols.xml.translate.fields import BASE64, ID, Field, Kind, Mark, number, text
 from keystead.protocols.xml.translate.work import Answer, Asked, Row, Work, words
 from keystead.protocols.xml.wire.elements import Element
 
 VERSIONS_COUNT_MAX = 100
 PASSWORD_CHARACTERS_MAX = 256
 NAME_CHARACTERS_MAX = 255
+_UNLOGGED = re.compile(r"[^\x21-\x7e]")
 _VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})")
 _SPOKEN = ((1, 1, 99), (2, 0, 10), (3, 0, 1))
 """Major version, first and last minor one."""
@@ -77,6 +79,18 @@ def _make_device(_asked: Asked) -> Work:
     return Work((Query(()),), lambda _results: Answer(told))
 
 
+def _make_event(asked: Asked) -> Work:
+    message, size_bytes = asked.values["Message"], asked.values["MessageSize"]
+    if size_bytes != len(message):
+        raise Invalid("MessageSize is how many bytes the Message holds once it is decoded", "invalid.field")
+    return Work((RecordEvent(message, log_number(asked.values["ID"])),), lambda _results: Answer())
+
+
+def log_number(number: str) -> str:
+    """Return the ID of a request as one word of a log line."""
+    return _UNLOGGED.sub("?", number)
+
+
 VERSION = Row(
     (
         Field("MessageVersion", Kind("version", _read_version), required=True, about="of this message; any"),
@@ -109,4 +123,18 @@ DEVICE = Row(
     _make_device,
     "What the server is",
     (Field("DeviceModel", None, Mark.OURS), Field("SoftwareVersion", None, Mark.OURS)),
+)
+EVENT = Row(
+    (
+        ID,
+        Field(
+            "MessageSize",
+            number(0, EVENT_BYTES_MAX),
+            required=True,
+            about="bytes of the message; that it is decoded is ours",
+        ),
+        Field("Message", BASE64, required=True),
+    ),
+    _make_event,
+    "Writes a line of the client event log",
 )
