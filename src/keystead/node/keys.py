@@ -243,7 +243,7 @@ class KeysProcess:
             is_core_possible=report is None or not (report.core_dumps_off and report.undumpable),
             is_memory_locked=report is not None and report.memory is Memory.ALL,
             open_files_limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-            connections_limit=self.listener.count_max,
+            connections_limit=self.listener.count_max + (0 if self.xml is None else self.xml.listener.count_max),
         )
 
     def _session(self, peer: Peer) -> Session:
