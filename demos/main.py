@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from kmip.core import enums
 from kmip.pie.client import ProxyKmipClient
 
+from demos.doors import come_in_otherwise, prove_the_log
 from demos.story import DevNode, Failure, check, run, say, serve, title
 
 KEYS_BEFORE_KILL = 60
@@ -108,7 +109,7 @@ def sign_and_share(node: DevNode) -> None:
 
 def survive_a_kill(node: DevNode) -> None:
     """Keys are made while the node is killed; every acknowledged one must be there afterwards."""
-    title("3. The node is killed in the middle of work")
+    title("4. The node is killed in the middle of work")
     acknowledged: list[str] = []
     stop = threading.Event()
 
@@ -139,7 +140,7 @@ def survive_a_kill(node: DevNode) -> None:
 
 def search_the_files(node: DevNode, material: bytes) -> None:
     """Look for the key's bytes in everything the node wrote."""
-    title("4. What the files give away")
+    title("6. What the files give away")
     node.stop()
     windows = [material[i : i + 8] for i in range(len(material) - 7)]
     files = [file for file in node.data.rglob("*") if file.is_file()]
@@ -150,7 +151,7 @@ def search_the_files(node: DevNode, material: bytes) -> None:
 
 def production(folder: Path) -> None:
     """From `keystead init` to the first key; locked at first, and useless as a copy."""
-    title("5. A production node: locked until its crypto user logs in")
+    title("7. A production node: locked until its crypto user logs in")
     data, keep = folder / "node", folder / "safe"
     (folder / "answers").write_text(PIN_LINES)
     (folder / "answers").chmod(0o600)
@@ -239,7 +240,9 @@ def main() -> int:
             node.start()
             material = live_with_a_key(node)
             sign_and_share(node)
+            come_in_otherwise(node, client)
             survive_a_kill(node)
+            prove_the_log(node)
             search_the_files(node, material)
             production(folder)
         except Failure as failure:

@@ -52,6 +52,7 @@ class DevNode:
 
     data: Path
     kmip_port: int = 0
+    xml_port: int = 0
     ca: str = ""
     clients: dict[str, dict[str, str]] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
@@ -63,7 +64,7 @@ class DevNode:
             name: {"certificate": str(path.with_suffix(".pem")), "key": str(path.with_suffix(".key"))}
             for name, path in clients.items()
         }
-        return cls(Path(), port, str(ca), known)
+        return cls(Path(), port, ca=str(ca), clients=known)
 
     def start(self) -> None:
         """Start it in a process group of its own and wait until every service answers."""
@@ -78,7 +79,7 @@ class DevNode:
                 raise Failure(f"the node did not start; its words:\n{Path(log.name).read_text()}")
             time.sleep(0.05)
         told = json.loads(ready.read_text())
-        self.kmip_port, self.ca = told["kmip"]["port"], told["ca_certificate"]
+        self.kmip_port, self.xml_port, self.ca = told["kmip"]["port"], told["xml"]["port"], told["ca_certificate"]
         self.clients = {each["user"]: each for each in told["clients"]}
 
     def kill(self) -> None:

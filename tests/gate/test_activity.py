@@ -8,8 +8,9 @@ import pytest
 
 from keystead.core.errors import NotFound
 from keystead.core.permission import Principal
-from keystead.gate.activity import ActivityLog, printable
+from keystead.gate.activity import ActivityLog
 from keystead.gate.call import Batch, Reply
+from keystead.gate.log_files import printable
 from keystead.gate.operation import REGISTRY, Declaration
 
 ALICE = Principal("user", "alice", common_name="alice's array", address="192.0.2.7")

@@ -15,34 +15,22 @@ from keystead.core.changes import Change, Transaction
 from keystead.core.errors import KeysteadError
 from keystead.core.records import KIND_AUDIT_KEY
 from keystead.gate.operation import REGISTRY
-from keystead.node import creation
-from keystead.node.auditing import KEY_ID, KEY_PURPOSE, REMEMBER, Auditing, audit_folder, record_of, verifier_key
+from keystead.node.auditing import KEY_HANDLE, KEY_ID, KEY_PURPOSE, REMEMBER, Auditing, audit_folder, verifier_key
 from keystead.node.doctor.examination import examine
 from keystead.node.doctor.findings import Finding
 from keystead.node.folder import NodeConfig
-from keystead.node.opening import Parts, open_parts
+from keystead.node.opening import Parts, open_parts, record_of
 from keystead.storage.audit_tree.entries import Entry
 from keystead.storage.audit_tree.heads import Head, published
 from keystead.storage.audit_tree.reading import export, shown
 from keystead.storage.audit_tree.verify import verify
 from keystead.storage.store import Store
 from keystead.trust.notes import VerifierKey
-from keystead.trust.role_tokens import new_role_secret
 from tests.support.stores import NOW_US, request_id
 
 KILLS_COUNT = 6
 MANY_COUNT = 100_000
 MANY_S_MAX = 45.0
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> NodeConfig:
-    """A new production node that nobody serves."""
-    (tmp_path / "safe").mkdir(mode=0o700)
-    made = NodeConfig(tmp_path / "data", tmp_path / "safe" / "node.key")
-    secrets = creation.RoleSecrets(new_role_secret(), new_role_secret(), new_role_secret())
-    creation.create_node(made, creation.Beginning(secrets))
-    return made
 
 
 def work(store: Store, count: int = 1, name: str = "alice", at: int = 0) -> None:
@@ -157,7 +145,7 @@ def test_the_thread_takes_over_and_remembers_when_it_stops(config: NodeConfig) -
 def test_the_signing_key_lies_nowhere_in_clear(config: NodeConfig) -> None:
     parts = open_parts(config)
     taken(parts)
-    record = record_of(parts.own, KIND_AUDIT_KEY, KEY_ID)
+    record = record_of(parts.own, KIND_AUDIT_KEY, KEY_HANDLE)
     assert record is not None
     secret = parts.node_key.unseal(KEY_PURPOSE, KEY_ID.encode(), record.fields["sealed_key"]).reveal()
     for path in config.data.rglob("*"):

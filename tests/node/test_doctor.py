@@ -21,7 +21,6 @@ from keystead.node.doctor.folders import note_verification
 from keystead.node.folder import UNFINISHED, NodeConfig, read_config
 from keystead.node.opening import open_module, open_parts
 from keystead.trust import x509
-from keystead.trust.role_tokens import new_role_secret
 from keystead.trust.root import Role
 from tests.node import production as production_node
 from tests.node.production import keystead
@@ -33,16 +32,6 @@ EXPECTED = {
     ("last_verification", Severity.NOTE),
 }
 """Of a new node that nobody serves yet."""
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> NodeConfig:
-    """A new production node that nobody serves."""
-    (tmp_path / "safe").mkdir(mode=0o700)
-    made = NodeConfig(tmp_path / "data", tmp_path / "safe" / "node.key")
-    secrets = creation.RoleSecrets(new_role_secret(), new_role_secret(), new_role_secret())
-    creation.create_node(made, creation.Beginning(secrets))
-    return made
 
 
 def found(config: NodeConfig, check: str, now_s: float | None = None, **thresholds: Any) -> list[Finding]:

@@ -147,7 +147,6 @@ def test_a_user_of_the_same_name_does_not_get_old_certificates_back(node: DevNod
         assert asks(session)
 
 
-@pytest.mark.row("KS-USR-010", "KS-GEN-014")
 def test_passwords_are_set_by_command_and_shown_nowhere(node: DevNode) -> None:
     secret = "telescope-dragon-7"
     ran(node, "user", "create", "pia")

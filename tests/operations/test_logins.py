@@ -46,7 +46,6 @@ def fail(node: Node, times: int) -> None:
         assert log_in(node, Secret(b"wrong")) == ""
 
 
-@pytest.mark.row("KS-AUTH-004")
 def test_a_user_logs_in_by_name_and_password(account: Node) -> None:
     assert log_in(account) == "carol"
     for wrong in (b"telescope-dragon-", b"Telescope-dragon-7", b"telescope-dragon-7 ", b"", b"\xff\xfe", b"x" * 5000):
@@ -160,6 +159,16 @@ def test_rules_bind_users_and_come_from_the_settings(account: Node) -> None:
 def test_new_rules_leave_passwords_alone_that_are_set(account: Node) -> None:
     account.ask(ADMINISTRATOR, ChangeSetting("passwords", "length_min", 40))
     assert log_in(account) == "carol"
+
+
+@pytest.mark.row("KS-GEN-014")
+def test_a_new_password_takes_the_place_of_the_former_and_neither_is_shown(account: Node) -> None:
+    account.ask(ADMINISTRATOR, SetUserPassword("carol", Secret(b"lantern-orbit-31")))
+    assert log_in(account) == ""
+    assert log_in(account, Secret(b"lantern-orbit-31")) == "carol"
+    shown = repr(account.ask(ADMINISTRATOR, ShowUser("carol")))
+    assert "argon2" not in shown
+    assert "lantern" not in shown
 
 
 def test_nobody_else_sets_passwords_and_nothing_shows_them(account: Node) -> None:

@@ -73,7 +73,6 @@ def test_it_outlasts_eviction_and_changes_by_others(serving: Node) -> None:
     assert serving.ask(CLOCK, StoreServed()) == 1
 
 
-@pytest.mark.row("KS-KMIP-046")
 def test_a_member_of_a_group_is_stored_before_its_answer(serving: Node) -> None:
     """Tape libraries take the next fresh member; a crash must not give a key to two drives."""
     key = a_key(serving)

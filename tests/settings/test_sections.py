@@ -6,7 +6,8 @@ import pytest
 
 from keystead.core.errors import Invalid, NotFound
 from keystead.settings import key_server, services
-from keystead.settings.section import SECTIONS, parse, read
+from keystead.settings.all import SECTIONS, parse
+from keystead.settings.section import read
 
 
 @pytest.mark.row("KS-KMIP-007", "KS-KMIP-008")

@@ -19,7 +19,6 @@ from typing import Any
 import cbor2
 import pytest
 
-import keystead.settings.all  # noqa: F401  # declares the sections
 from keystead import acceleration
 from keystead.core.permission import EVERY_ACCESS, Principal
 from keystead.gate.call import Batch
@@ -29,7 +28,7 @@ from keystead.node.keys import KeysOptions, KeysProcess
 from keystead.node.opening import open_parts
 from keystead.operations.certificates import ClientCertificate, IssueClientCertificate
 from keystead.operations.users import CreateUser
-from keystead.settings.section import SECTIONS
+from keystead.settings.all import SECTIONS
 from keystead.storage.documents import encode
 from keystead.storage.migrations.versions.v0001_first import SCHEMA
 from keystead.trust.role_tokens import new_role_secret

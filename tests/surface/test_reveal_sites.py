@@ -41,7 +41,7 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "core/split_keys.py": ("packed", "unpacked"),
     "trust/certificates.py": ("read_certificate",),
     # A new object's digest, which may be told to everyone who may see the object.
-    "operations/logins.py": ("_checked", "_form"),
+    "operations/logins.py": ("_form", "_keep"),
     "operations/create.py": ("key_bytes",),
     "operations/new_objects.py": ("digest_of",),
     # A client that may have its key gets it: the answer of Get on its way into TLS.

@@ -9,19 +9,18 @@ characters, so that nobody writes lines of their own.
 Source: requirements KS-LOG-001, 012, 013, 030, 031.
 """
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from keystead.core.permission import Principal
+from keystead.gate.log_files import LogFile, asked_by, printable
 from keystead.gate.operation import REGISTRY
 
 if TYPE_CHECKING:
     from keystead.gate.call import Batch, Reply
 
-TEXT_CHARACTERS_MAX = 256
 PRINCIPALS_COUNT_MAX = 1_000
 SUCCESS = "success"
 FIRST = "1 "
@@ -35,13 +34,6 @@ ORIGINS = {
     "clock": "clock",
 }
 """Kind of a principal -> whose statistics its requests belong to (KS-KMIP-052)."""
-
-
-def printable(text: str) -> str:
-    """Return text safe for one field of a log line: printable characters only, bounded length."""
-    if text.isprintable() and len(text) <= TEXT_CHARACTERS_MAX:
-        return text
-    return "".join(c if c.isprintable() else "?" for c in text[:TEXT_CHARACTERS_MAX])
 
 
 class Label(NamedTuple):
@@ -71,18 +63,14 @@ class ActivityLog:
 
     Args:
         path: Log file, opened for appending with mode 0600; None = lines are dropped (one-off commands).
-
-    Attributes:
-        lost_count: Lines that could not be written.
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600) if path else None
+        self._file = self._lost = LogFile(path) if path else None
         self._entries: list[_Entry] = []
         self._stamp = ""
         self._stamp_ends_s = 0.0
         self._asked_by: dict[int, tuple[Principal, str]] = {}
-        self.lost_count = 0
         self._succeeded: dict[tuple[str, str], int] = {}
         self._failed: dict[tuple[str, str, str], int] = {}
         self._title = self._origin = ""  # of the latest that succeeded: mostly many of one kind follow each other
@@ -160,9 +148,13 @@ class ActivityLog:
         """Return the fields that tell who asked; they stay the same for all requests of a connection."""
         if len(self._asked_by) >= PRINCIPALS_COUNT_MAX:
             self._asked_by.clear()
-        words = f"{principal.address} [{printable(principal.common_name) or '-'}] {principal.name or '-'}"
-        asked = self._asked_by[id(principal)] = (principal, words)
+        asked = self._asked_by[id(principal)] = (principal, asked_by(principal))
         return asked
+
+    @property
+    def lost_count(self) -> int:
+        """Lines that could not be written."""
+        return 0 if self._lost is None else self._lost.lost_count
 
     def flush(self) -> None:
         """Write what gathered, in one write; a full disk is counted, not raised (reads go on, loss is stated)."""
@@ -172,14 +164,11 @@ class ActivityLog:
             self._renew_stamp()
         data = "".join(map(self._line, self._entries)).encode()
         self._entries.clear()
-        try:
-            os.write(self._file, data)
-        except OSError:
-            self.lost_count += data.count(b"\n")
+        self._file.write(data)
 
     def close(self) -> None:
         """Write what is left and close the file."""
         self.flush()
         if self._file is not None:
-            os.close(self._file)
+            self._file.close()
             self._file = None

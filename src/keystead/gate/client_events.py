@@ -7,14 +7,13 @@ Law: a client writes nothing but the message of its own lines: control character
 Source: requirements KS-LOG-014, KS-NAE-020.
 """
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from keystead.core.errors import Limited
 from keystead.core.permission import Principal
-from keystead.gate.activity import printable
+from keystead.gate.log_files import LogFile, asked_by
 
 EVENTS_PER_S_MAX = 200  # of one user
 USERS_COUNT_MAX = 1_000  # whose events are counted
@@ -26,18 +25,14 @@ class ClientEventLog:
     Args:
         path: Log file, opened for appending with mode 0600.
         clock: Seconds since the epoch.
-
-    Attributes:
-        lost_count: Lines that could not be written.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = LogFile(path)
         self._clock = clock
         self._lines: list[str] = []
         self._second = 0
         self._counts: dict[str, int] = {}
-        self.lost_count = 0
 
     def add(self, principal: Principal, number: str, message: str) -> None:
         """Add an event.
@@ -53,9 +48,8 @@ class ClientEventLog:
         if count > EVENTS_PER_S_MAX:
             raise Limited("too many events; send the next one in a second", 1.0)
         stamp = time.strftime("[%Y-%m-%d %H:%M:%S]", time.localtime(second))
-        who = f"{principal.address} [{printable(principal.common_name) or '-'}] {principal.name or '-'}"
         text = "".join(c if c.isprintable() else "?" for c in message)
-        self._lines.append(f"{stamp} INFO {who} {number or '-'} [{text or '-'}]\n")
+        self._lines.append(f"{stamp} INFO {asked_by(principal)} {number or '-'} [{text or '-'}]\n")
 
     def flush(self) -> None:
         """Write what gathered, in one write; a full disk is counted, not raised."""
@@ -63,12 +57,9 @@ class ClientEventLog:
             return
         data = "".join(self._lines).encode(errors="replace")
         self._lines.clear()
-        try:
-            os.write(self._file, data)
-        except OSError:
-            self.lost_count += data.count(b"\n")
+        self._file.write(data)
 
     def close(self) -> None:
         """Write what is left and close the file."""
         self.flush()
-        os.close(self._file)
+        self._file.close()

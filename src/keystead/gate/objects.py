@@ -8,18 +8,20 @@ names its very transaction.
 Source: performance.md section 8 rule 3; design.md section 4; attacks.md class 21.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 from keystead.core.changes import Transaction
-from keystead.core.records import KIND_OBJECT, KINDS, ManagedObject, Record
+from keystead.core.records import KIND_OBJECT, KIND_SETTINGS, KINDS, ROOT_REALM, ManagedObject, Record
+from keystead.settings.section import S, read
 from keystead.storage.store import KIND_COUNTER, Loaded, Reader, as_object
 from keystead.storage.stored_attributes import StoredAttributes
 
 ENTRIES_COUNT_MAX = 50_000
 SERVED_COUNT_MAX = 65_536
 OBJECT_GROUP = "Object Group"
+RECORDS_AT_ONCE_COUNT = 1_000
 ENTRIES_BYTES_MAX = 134_217_728  # clients choose how much they attach to an object
 ENTRY_BYTES = 1_500  # an object without attributes and material
 DECODED_FACTOR = 5  # attributes in memory, once somebody has asked for them, to attributes as stored
@@ -151,7 +153,21 @@ class Objects:
         if entry is not None:
             self.held_bytes -= _weight_bytes(entry)
 
-    def record(self, kind: str, handle: str, realm: str = "root") -> Record | None:
+    def section(self, declared: type[S]) -> S:
+        """Return a section of the shared settings as it stands now."""
+        record = self.record(KIND_SETTINGS, declared.name)
+        return read(declared, {} if record is None else record.fields)
+
+    def records(self, kind: str, realm: str = ROOT_REALM) -> Iterator[Record]:
+        """Yield every record of another kind, by handle, read from the store each time."""
+        after = ""
+        while loaded := self.reader.list_records(kind, after, RECORDS_AT_ONCE_COUNT, realm):
+            for found in loaded:
+                if isinstance(found.record, Record):
+                    yield found.record
+            after = loaded[-1].record.handle
+
+    def record(self, kind: str, handle: str, realm: str = ROOT_REALM) -> Record | None:
         """Return another record by handle, read from the store each time."""
         loaded = self.reader.by_handle(realm, kind, handle)
         return loaded.record if loaded is not None and isinstance(loaded.record, Record) else None

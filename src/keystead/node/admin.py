@@ -20,7 +20,7 @@ import keystead.operations.all  # noqa: F401  # declares every operation
 from keystead.appliance.hardening import harden
 from keystead.core.errors import KeysteadError
 from keystead.core.permission import CLOCK
-from keystead.core.records import KIND_AUTHORITY, KIND_SERVER_KEY, ROOT_REALM, Record
+from keystead.core.records import KIND_AUTHORITY, KIND_SERVER_KEY
 from keystead.gate.activity import ActivityLog
 from keystead.gate.call import Batch, Gate
 from keystead.gate.committer import GroupCommitter
@@ -30,7 +30,7 @@ from keystead.gate.workshop import ThreadWorkshop
 from keystead.node.auditing import Auditing
 from keystead.node.folder import NodeConfig, listening_socket, read_config, unix_address
 from keystead.node.measuring import node_families, process_families
-from keystead.node.opening import Parts, open_parts, own_section, switches
+from keystead.node.opening import Parts, open_parts, own_section, record_of, switches
 from keystead.node.threads import end_with_any_thread
 from keystead.operations.audit import AUDIT
 from keystead.operations.certificates import CLIENT_AUTHORITY
@@ -40,7 +40,7 @@ from keystead.protocols.health.server import HealthServer, PageServer
 from keystead.protocols.health.wire import Page
 from keystead.protocols.local.server import Forwarder, LocalDoor
 from keystead.protocols.metrics.wire import CONTENT_TYPE, exposition, families_from
-from keystead.settings.section import SECTIONS
+from keystead.settings.all import SECTIONS
 from keystead.settings.services import Health, Metrics
 
 READY_ANEW_S = 0.1
@@ -163,13 +163,8 @@ class AdminProcess:
 
     def _certificates(self) -> dict[str, str]:
         authority = self.objects.record(KIND_AUTHORITY, CLIENT_AUTHORITY)
-        reader = self._parts.own.reader()
-        try:
-            server = reader.by_handle(ROOT_REALM, KIND_SERVER_KEY, "kmip")
-        finally:
-            reader.close()
-        records = {"authority": authority, "server": server.record if server is not None else None}
-        return {name: str(found.fields["certificate"]) for name, found in records.items() if isinstance(found, Record)}
+        records = {"authority": authority, "server": record_of(self._parts.own, KIND_SERVER_KEY, "kmip")}
+        return {name: str(found.fields["certificate"]) for name, found in records.items() if found is not None}
 
     def _store_answers(self) -> bool:
         try:

@@ -22,7 +22,7 @@ from keystead.core.records import KIND_AUDIT_KEY, KIND_AUDIT_TREE, Record
 from keystead.core.secret import Secret
 from keystead.gate.identifiers import Clock, new_request_id
 from keystead.node.folder import NodeConfig
-from keystead.node.opening import OWN, SHARED, Parts
+from keystead.node.opening import OWN, SHARED, Parts, record_of
 from keystead.operations.audit import AuditState
 from keystead.storage.audit_tree.entries import entry_of
 from keystead.storage.audit_tree.heads import Epoch, Head
@@ -38,8 +38,8 @@ PERIOD_S = 1.0
 REMEMBERED_ANEW_S = 60.0
 COMPLAINED_ANEW_S = 60.0
 STOP_S_MAX = 3.0
-KEY_ID = "audit-key"
-TREE_ID = "audit-tree"
+KEY_ID, KEY_HANDLE = "audit-key", "audit"
+TREE_ID, TREE_HANDLE = "audit-tree", "tree"
 KEY_PURPOSE = "audit-key"
 PSEUDONYM_PURPOSE = "audit-pseudonyms"
 REMEMBER = "audit.remember"
@@ -59,19 +59,9 @@ def sources(parts: Parts) -> dict[str, Source]:
     return {OWN: parts.own, SHARED: parts.shared}
 
 
-def record_of(own: Store, kind: str, record_id: str) -> Record | None:
-    """Return one of the tree's records in the node's own store. Raises Tampered, Unavailable."""
-    reader = own.reader()
-    try:
-        loaded = reader.record(kind, record_id)
-    finally:
-        reader.close()
-    return loaded.record if loaded is not None and isinstance(loaded.record, Record) else None
-
-
 def verifier_key(own: Store) -> VerifierKey | None:
     """Return the key that verifies the node's checkpoints, None before the tree was begun. Raises Tampered."""
-    record = record_of(own, KIND_AUDIT_KEY, KEY_ID)
+    record = record_of(own, KIND_AUDIT_KEY, KEY_HANDLE)
     return None if record is None else VerifierKey.from_text(str(record.fields["verifier_key"]))
 
 
@@ -79,7 +69,7 @@ class Remembered:
     """What the own store remembers of the tree, so that a missing or shortened folder is found."""
 
     def __init__(self, record: Record | None) -> None:
-        self.record = record or Record(KIND_AUDIT_TREE, TREE_ID, "tree", {"size": 0, "root": b""})
+        self.record = record or Record(KIND_AUDIT_TREE, TREE_ID, TREE_HANDLE, {"size": 0, "root": b""})
         self.size = int(self.record.fields["size"])
         self.root = bytes(self.record.fields["root"])
 
@@ -189,7 +179,7 @@ class Auditing:
         """Have the own store remember where the tree stands, when there is anything new. Raises KeysteadError."""
         if self._tree is None or self._tree.head is None or not self._news_count:
             return
-        remembered = Remembered(record_of(self._parts.own, KIND_AUDIT_TREE, TREE_ID))
+        remembered = Remembered(record_of(self._parts.own, KIND_AUDIT_TREE, TREE_HANDLE))
         self._store(remembered.updated(self._tree.head), REMEMBER, f"{self._tree.size} entries")
         self._remembered_s, self._news_count = time.monotonic(), 0
 
@@ -248,7 +238,7 @@ class Auditing:
             return self._tree
         self._key, self._private = self._signing_key()
         tree = open_tree(self.folder, self._key)
-        Remembered(record_of(self._parts.own, KIND_AUDIT_TREE, TREE_ID)).compare(self.folder, tree.head)
+        Remembered(record_of(self._parts.own, KIND_AUDIT_TREE, TREE_HANDLE)).compare(self.folder, tree.head)
         for name, epoch in tree.head.epochs.items() if tree.head is not None else ():
             found = put_back(name, self._sources[name], epoch) if name in self._sources else None
             if found is not None:
@@ -259,13 +249,13 @@ class Auditing:
     def _signing_key(self) -> tuple[VerifierKey, Secret]:
         """Return both halves of the key, made at first use and sealed by the node key."""
         own = self._parts.own
-        record = record_of(own, KIND_AUDIT_KEY, KEY_ID)
+        record = record_of(own, KIND_AUDIT_KEY, KEY_HANDLE)
         if record is None:
             public, private = new_signing_key()
             key = VerifierKey(f"keystead/{own.identity.seals.store_id.hex()}", public)
             sealed = self._parts.node_key.seal(KEY_PURPOSE, KEY_ID.encode(), private)
             fields = {"verifier_key": key.text, "sealed_key": sealed}
-            self._store(Record(KIND_AUDIT_KEY, KEY_ID, "audit", fields), "audit.make_key", key.text)
+            self._store(Record(KIND_AUDIT_KEY, KEY_ID, KEY_HANDLE, fields), "audit.make_key", key.text)
             return key, private
         private = self._parts.node_key.unseal(KEY_PURPOSE, KEY_ID.encode(), bytes(record.fields["sealed_key"]))
         return VerifierKey.from_text(str(record.fields["verifier_key"])), private

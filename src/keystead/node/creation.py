@@ -36,10 +36,11 @@ from keystead.node.opening import (
     open_module,
     open_parts,
     own_section,
+    record_of,
     store_keys,
 )
 from keystead.operations.certificates import CLIENT_AUTHORITY, material_reference
-from keystead.settings.section import SECTIONS
+from keystead.settings.all import SECTIONS
 from keystead.storage.sqlite_creation import create_store
 from keystead.storage.store import Store, StoreKeys
 from keystead.trust import x509
@@ -199,13 +200,9 @@ def _settings(beginning: Beginning, *, own: bool) -> list[Put]:
 def change_own_settings(config: NodeConfig, section: str, changed: Mapping[str, Any]) -> None:
     """Change a section of the node's own settings while no process of the node runs."""
     parts = open_parts(config)
-    reader = parts.own.reader()
-    try:
-        loaded = reader.by_handle(ROOT_REALM, KIND_SETTINGS, section)
-    finally:
-        reader.close()
+    held = record_of(parts.own, KIND_SETTINGS, section)
     fields = asdict(replace(own_section(parts.own, SECTIONS[section]), **changed))
-    revision = loaded.record.revision if loaded is not None else 0
+    revision = held.revision if held is not None else 0
     record = Record(KIND_SETTINGS, f"settings.{section}", section, fields, revision=revision)
     store(parts.own, [Put(record)], time.time_ns() // 1000, "settings.change")
 

@@ -27,7 +27,7 @@ from keystead.acceleration import compiled_count
 from keystead.appliance.hardening import HardeningReport, Memory, harden
 from keystead.core.errors import KeysteadError, Unauthenticated, Unavailable
 from keystead.core.permission import CLOCK
-from keystead.core.records import KIND_SERVER_KEY, ROOT_REALM, Record
+from keystead.core.records import KIND_SERVER_KEY
 from keystead.gate.activity import ActivityLog
 from keystead.gate.admit import Admissions
 from keystead.gate.call import Batch, Gate, Reply
@@ -47,6 +47,7 @@ from keystead.node.opening import (
     open_parts,
     own_section,
     realm_keys,
+    record_of,
     switches,
     username_field,
 )
@@ -262,13 +263,11 @@ class KeysProcess:
         log.warning("connection from %s refused: %s", address, why)
 
     def _context(self, *, asks_certificate: bool = True) -> ssl.SSLContext:
-        reader = self._parts.own.reader()
-        loaded = reader.by_handle(ROOT_REALM, KIND_SERVER_KEY, "kmip")
-        reader.close()
-        if loaded is None or not isinstance(loaded.record, Record):
+        record = record_of(self._parts.own, KIND_SERVER_KEY, "kmip")
+        if record is None:
             raise Unavailable("the server certificate is missing; restore the node's own store", "unavailable.store")
-        fields = loaded.record.fields
-        key = self._parts.node_key.unseal(SERVER_KEY_PURPOSE, loaded.record.id.encode(), bytes(fields["sealed_key"]))
+        fields = record.fields
+        key = self._parts.node_key.unseal(SERVER_KEY_PURPOSE, record.id.encode(), bytes(fields["sealed_key"]))
         descriptor = os.memfd_create("server-key")
         try:
             os.write(descriptor, fields["certificate"].encode() + key.reveal())

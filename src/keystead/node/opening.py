@@ -5,12 +5,11 @@ Source: design.md sections 5 and 6.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import keystead.settings.all  # noqa: F401  # declares the sections
 from keystead.core.errors import Invalid, Refused, Unavailable
 from keystead.core.permission import Switches
-from keystead.core.records import KIND_REALM, KIND_SETTINGS, ROOT_REALM
+from keystead.core.records import KIND_REALM, KIND_SETTINGS, ROOT_REALM, Record
 from keystead.core.secret import Secret
 from keystead.gate.objects import Objects
 from keystead.node.folder import NodeConfig
@@ -95,14 +94,20 @@ def _open_shared(config: NodeConfig, keys: StoreKeys, *, insecure_no_flush: bool
     return postgresql.open_store(config.store, keys, insecure_no_flush=insecure_no_flush, check=check)
 
 
-def own_section(own: SqliteStore, section: type[S]) -> S:
-    """Read a section of the node's own settings."""
-    reader = own.reader()
+def record_of(store: Store, kind: str, handle: str) -> Record | None:
+    """Return one record of a store, None when there is none. Raises Tampered, Unavailable."""
+    reader = store.reader()
     try:
-        loaded = reader.by_handle(ROOT_REALM, KIND_SETTINGS, section.name)
-        return read(section, _fields(loaded.record) if loaded is not None else {})
+        loaded = reader.by_handle(ROOT_REALM, kind, handle)
     finally:
         reader.close()
+    return loaded.record if loaded is not None and isinstance(loaded.record, Record) else None
+
+
+def own_section(own: SqliteStore, section: type[S]) -> S:
+    """Read a section of the node's own settings."""
+    record = record_of(own, KIND_SETTINGS, section.name)
+    return read(section, {} if record is None else record.fields)
 
 
 def open_module(parts: Parts, maker_pin: Secret | None = None) -> Module:
@@ -140,7 +145,7 @@ def realm_keys(objects: Objects) -> dict[str, bytes]:
 
 def switches(objects: Objects, *, dev: bool) -> Switches:
     """Read the server-wide switches as they stand now."""
-    server, legacy = _section(objects, key_server.KeyServer), _section(objects, key_server.Legacy)
+    server, legacy = objects.section(key_server.KeyServer), objects.section(key_server.Legacy)
     return Switches(
         key_configuration=server.allow_key_configuration,
         key_export=server.allow_key_export,
@@ -154,34 +159,25 @@ def switches(objects: Objects, *, dev: bool) -> Switches:
 
 def username_field(objects: Objects) -> str | None:
     """Return which field of a client certificate names the user, None = it serves TLS only (KS-KMIP-010, 011)."""
-    field = _section(objects, key_server.KeyServer).username_field
+    field = objects.section(key_server.KeyServer).username_field
     return None if field == key_server.TLS_ONLY else field
 
 
 def allows_global_sessions(objects: Objects) -> bool:
     """Tell whether clients without a user may connect (LEG-05)."""
-    return _section(objects, key_server.KeyServer).allow_global_sessions
+    return objects.section(key_server.KeyServer).allow_global_sessions
 
 
 def checks_source(objects: Objects) -> bool:
     """Tell whether a client certificate must name the address that its client comes from (KS-KMIP-015)."""
-    return _section(objects, key_server.KeyServer).check_source_ip
+    return objects.section(key_server.KeyServer).check_source_ip
 
 
 def xml_policy(objects: Objects) -> xml.XmlServer:
     """Return how clients of the XML interface prove who they are."""
-    return _section(objects, xml.XmlServer)
+    return objects.section(xml.XmlServer)
 
 
 def idle_s(objects: Objects) -> int:
     """Return after how many seconds a silent connection is closed (KS-KMIP-006)."""
-    return _section(objects, key_server.KeyServer).connection_timeout_s
-
-
-def _section(objects: Objects, section: type[S]) -> S:
-    record = objects.record(KIND_SETTINGS, section.name)
-    return read(section, {} if record is None else record.fields)
-
-
-def _fields(record: Any) -> dict[str, Any]:
-    return dict(record.fields)
+    return objects.section(key_server.KeyServer).connection_timeout_s

@@ -8,12 +8,10 @@ from keystead.core.records import (
     KIND_REVOCATION_LIST,
     KIND_SETTINGS,
     KIND_TRUST_PROFILE,
-    Record,
 )
 from keystead.gate.objects import Objects
 from keystead.operations.authorities import parsed, trusted_by
 from keystead.settings.key_server import KeyServer
-from keystead.settings.section import read
 from keystead.trust.issuers import Issuers, Trusted, authority_id, contents
 
 KINDS = frozenset({KIND_AUTHORITY, KIND_REVOCATION_LIST, KIND_TRUST_PROFILE, KIND_SETTINGS})
@@ -34,7 +32,7 @@ class Trust:
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
-        self._revoked: dict[tuple[str, int, int], frozenset[int]] = {}
+        self._revoked: dict[tuple[str, int], frozenset[int]] = {}
         self.issuers = Issuers(())
         self.trusted = Trusted()
         self.anchors_pem = ""
@@ -42,20 +40,19 @@ class Trust:
 
     def refresh(self) -> bool:
         """Look at the store; tell whether the authorities of the profile are others than before."""
-        authorities = records(self._objects, KIND_AUTHORITY)
+        authorities = {record.handle: record for record in self._objects.records(KIND_AUTHORITY)}
         certificates = parsed(authorities.values())
         names = [name for name in trusted_names(self._objects) if name in certificates]
         revoked = {}
-        for name, held in records(self._objects, KIND_REVOCATION_LIST).items():
-            authority = authorities.get(name)
-            if authority is not None:
-                key = (name, held.revision, authority.revision)
+        for held in self._objects.records(KIND_REVOCATION_LIST):
+            if held.handle in authorities:
+                key = (held.handle, held.revision)
                 revoked[key] = self._revoked.get(key) or contents(bytes(held.fields["list"])).serials
         self._revoked = revoked
         self.issuers = Issuers(certificates.values(), self.issuers)
         self.trusted = Trusted(
             frozenset(authority_id(certificates[name]) for name in names),
-            {authority_id(certificates[name]): serials for (name, _, _), serials in revoked.items()},
+            {authority_id(certificates[name]): serials for (name, _), serials in revoked.items()},
         )
         before, self.anchors_pem = (
             self.anchors_pem,
@@ -66,16 +63,5 @@ class Trust:
 
 def trusted_names(objects: Objects) -> tuple[str, ...]:
     """Return the names of the CAs in the profile that the key server uses."""
-    server = objects.record(KIND_SETTINGS, KeyServer.name)
-    name = read(KeyServer, {} if server is None else server.fields).trusted_ca_profile
+    name = objects.section(KeyServer).trusted_ca_profile
     return trusted_by(name, objects.record(KIND_TRUST_PROFILE, name))
-
-
-def records(objects: Objects, kind: str) -> dict[str, Record]:
-    """Return every record of a kind by handle."""
-    found: dict[str, Record] = {}
-    after = ""
-    while loaded := objects.reader.list_records(kind, after):
-        found.update({one.record.handle: one.record for one in loaded if isinstance(one.record, Record)})
-        after = loaded[-1].record.handle
-    return found

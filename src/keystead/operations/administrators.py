@@ -32,7 +32,6 @@ from keystead.operations.logins import (
     is_expired,
     new_password,
     replaced_password,
-    settings_of,
 )
 from keystead.operations.running_time import HOURS_PER_DAY, running_h
 from keystead.operations.users import records_of
@@ -200,7 +199,7 @@ def change_own_password(call: Call, request: ChangeOwnPassword) -> Change:
         raise Refused("only administrators have a password here; root sets one for them", "refused.permission")
     record = _found(call, call.principal.name)
     login = LogIn(record.handle, request.current, AccountKind.ADMINISTRATOR, Door.WEB)
-    count = settings_of(call, Passwords).history_count
+    count = call.desk.objects.section(Passwords).history_count
     history = tuple(record.fields.get("history", ()))[-count:] if count else ()
     phc = replaced_password(call, request.current, request.new, record, history)
     if phc is None or attempts_at(call, login).is_locked(call.now_us):

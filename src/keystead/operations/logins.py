@@ -3,10 +3,10 @@
 Laws: whoever fails hears one sentence, whatever was wrong; it takes the same time whether or not the account exists;
 what is remembered of failures is durable before the answer. The password is judged on another thread.
 
-Source: requirements KS-AUTH-004, 010, 011; KS-ADM-015 to 018; KS-PWD-003 to 007, 016; KS-USR-002, 010; SM-13; AMB-01.
+Source: requirements KS-AUTH-004, 010, 011; KS-ADM-015 to 018; KS-PWD-003 to 007, 016; KS-USR-002; SM-13; AMB-01.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -15,19 +15,17 @@ from keystead.core.changes import Change, Put
 from keystead.core.errors import Conflict, Invalid, Unauthenticated
 from keystead.core.passwords import Attempts, Lockout, Rules, check_new, prepared
 from keystead.core.permission import Access
-from keystead.core.records import KIND_ADMINISTRATOR, KIND_SETTINGS, KIND_USER, Record
+from keystead.core.records import KIND_ADMINISTRATOR, KIND_USER, Record
 from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.gate.operation import operation
 from keystead.operations.running_time import HOURS_PER_DAY, running_h
 from keystead.operations.users import changed_user, found_user
 from keystead.settings.people import Passwords, UserLockout
-from keystead.settings.section import S, read
 from keystead.storage.store import KIND_COUNTER
 from keystead.trust.passwords import is_password, is_word, kept, nobodys
 
 FAILED = "name and password do not belong together, or the account is locked or disabled"
-PASSWORD_MASK = "********"  # noqa: S105  # what is shown instead (KS-USR-010)
 NAME_SHOWN_CHARACTERS_MAX = 64
 REMOTE_LOCK = Lockout(5, 1800, prolongs=True)
 LOCAL_LOCK = Lockout(5, 300, prolongs=True)
@@ -154,7 +152,7 @@ def failed_again(call: Call, request: LogIn, why: str) -> Change:
 
 def is_expired(call: Call, record: Record) -> bool:
     """Tell whether an administrator's password is older than they may be; 0 days = they do not age (KS-PWD-008)."""
-    days = settings_of(call, Passwords).age_days
+    days = call.desk.objects.section(Passwords).age_days
     return record.kind == KIND_ADMINISTRATOR and 0 < days * HOURS_PER_DAY <= age_h(call, record)
 
 
@@ -189,17 +187,11 @@ def new_password(call: Call, password: Secret, name: str) -> str:
     return str(call.made(partial(_keep, password, name, _rules(call))))
 
 
-def settings_of(call: Call, declared: type[S]) -> S:
-    """Return a section of the shared settings."""
-    record = call.desk.objects.record(KIND_SETTINGS, declared.name)
-    return read(declared, {} if record is None else record.fields)
-
-
 def lockout_of(call: Call, request: LogIn) -> Lockout:
     """Return after how many failures an account is locked, and for how long."""
     if request.kind is AccountKind.ADMINISTRATOR:
         return LOCAL_LOCK if request.door is Door.LOCAL else REMOTE_LOCK
-    section = settings_of(call, UserLockout)
+    section = call.desk.objects.section(UserLockout)
     return Lockout(section.failures_count if section.enabled else 0, section.duration_s)
 
 
@@ -232,7 +224,7 @@ def _replace(
 
 
 def _rules(call: Call) -> Rules:
-    section = settings_of(call, Passwords)
+    section = call.desk.objects.section(Passwords)
     kinds = (section.length_min, section.lower, section.upper, section.digit, section.special)
     return Rules(*kinds, angle=section.angle)
 
@@ -246,7 +238,7 @@ def _keep(password: Secret, name: str, rules: Rules) -> str:
     form = _form(password)
     if form is None:
         raise Invalid("a password is text in UTF-8, not empty, without control characters, of at most 256 characters")
-    _checked(form, lambda text: check_new(text, name, rules, is_word))
+    check_new(form.reveal().decode(), name, rules, is_word)
     return kept(form)
 
 
@@ -256,10 +248,6 @@ def _form(password: Secret) -> Secret | None:
         return Secret(prepared(password.reveal().decode()).encode())
     except (UnicodeDecodeError, Invalid):
         return None
-
-
-def _checked(form: Secret, check: Callable[[str], None]) -> None:
-    check(form.reveal().decode())
 
 
 def _memory(call: Call, request: LogIn) -> Record:

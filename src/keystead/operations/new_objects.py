@@ -102,7 +102,7 @@ def born_under(call: Call, change: Change, terms: Terms) -> Change:
     if terms is USUAL:
         return change
     (put,), created = change.puts, change.result
-    record = under_terms(call, put.record, terms)  # type: ignore[arg-type]  # born makes no other records
+    record = under_terms(call, created.record, terms)
     return Change((put._replace(record=record),), created._replace(record=record))
 
 

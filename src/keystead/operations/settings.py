@@ -13,7 +13,8 @@ from keystead.core.permission import Access
 from keystead.core.records import KIND_SETTINGS, Record
 from keystead.gate.call import Call
 from keystead.gate.operation import operation
-from keystead.settings.section import SECTIONS, Section, checked, read
+from keystead.settings.all import SECTIONS
+from keystead.settings.section import Section, checked, read
 
 OWN_SETTINGS = "own_settings"
 """Service of the gate: the node's own sections as they were when the process started."""

@@ -13,7 +13,7 @@ from typing import Any
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Exists, NotFound, Refused
 from keystead.core.permission import Access
-from keystead.core.records import KIND_SETTINGS, KIND_TRUST_PROFILE, Record
+from keystead.core.records import KIND_TRUST_PROFILE, Record
 from keystead.gate.call import Call
 from keystead.gate.identifiers import new_id
 from keystead.gate.operation import operation
@@ -21,7 +21,6 @@ from keystead.operations.authorities import BUILT_IN_PROFILES, found_authority, 
 from keystead.operations.settings import section_check
 from keystead.operations.users import check_name
 from keystead.settings.key_server import PARTITION_PROFILE, KeyServer
-from keystead.settings.section import read
 
 PROFILES_COUNT_MAX = 100
 
@@ -154,8 +153,7 @@ def _found(call: Call, name: str) -> tuple[str, ...]:
 
 
 def _profile(call: Call, name: str, trusted: Iterable[str]) -> Profile:
-    server = call.desk.objects.record(KIND_SETTINGS, KeyServer.name)
-    used = read(KeyServer, {} if server is None else server.fields).trusted_ca_profile
+    used = call.desk.objects.section(KeyServer).trusted_ca_profile
     return Profile(name, tuple(sorted(trusted)), name == used)
 
 

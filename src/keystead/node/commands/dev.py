@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import keystead
-import keystead.settings.all  # declares the sections
 from keystead.core.errors import Invalid, Refused
 from keystead.core.secret import Secret
 from keystead.node.folder import (
@@ -30,7 +29,7 @@ from keystead.node.folder import (
 from keystead.node.supervisor import Supervisor
 from keystead.node.unlocking import PIN_FILE, TOKEN_FILE
 from keystead.protocols.local.client import ask
-from keystead.settings.section import parse
+from keystead.settings.all import parse
 from keystead.trust.role_tokens import INSECURE_COST, imprint, new_role_secret, pin
 from keystead.trust.root import Role
 

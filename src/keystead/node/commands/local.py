@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import keystead.settings.all  # noqa: F401  # declares the sections
 from keystead.core.errors import Invalid, WrongState
 from keystead.core.secret import Secret
 from keystead.node.commands.answers import Answers
 from keystead.node.folder import make_file, read_config, unix_address
 from keystead.protocols.local.client import ask
-from keystead.settings.section import SECTIONS, parse
+from keystead.settings.all import SECTIONS, parse
 from keystead.trust.role_tokens import RoleToken, unlock
 from keystead.trust.root import Role
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from keystead.core.errors import KeysteadError
 from keystead.core.records import KIND_AUDIT_TREE
-from keystead.node.auditing import TREE_ID, Remembered, audit_folder, record_of, sources, verifier_key
+from keystead.node.auditing import TREE_HANDLE, Remembered, audit_folder, sources, verifier_key
 from keystead.node.doctor.findings import Examined, Finding, Severity
-from keystead.node.opening import Parts
+from keystead.node.opening import Parts, record_of
 from keystead.storage.audit_tree.heads import Head, published
 from keystead.storage.audit_tree.taking import first_epoch, oldest_waiting_us, put_back
 from keystead.storage.audit_tree.tiles import read_edge
@@ -31,7 +31,7 @@ def audit_log(node: Examined) -> Iterator[Finding]:
         return
     folder = audit_folder(node.config)
     try:
-        remembered = Remembered(record_of(parts.own, KIND_AUDIT_TREE, TREE_ID))  # first: the tree goes on meanwhile
+        remembered = Remembered(record_of(parts.own, KIND_AUDIT_TREE, TREE_HANDLE))  # first: the tree goes on meanwhile
         head = published(folder, key)
         remembered.compare(folder, head)
         if head is not None and read_edge(folder, head.size).root() != head.checkpoint.root:

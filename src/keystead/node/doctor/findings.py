@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from keystead.core.records import KIND_AUTHORITY, KIND_SERVER_KEY, ROOT_REALM, Record
+from keystead.core.records import KIND_AUTHORITY, KIND_SERVER_KEY
 from keystead.node.folder import NodeConfig
-from keystead.node.opening import Parts
+from keystead.node.opening import Parts, record_of
 from keystead.operations.certificates import CLIENT_AUTHORITY
-from keystead.storage.store import Store
 
 DAY_S = 86_400
 
@@ -92,19 +91,10 @@ class Examined:
         if self.parts is None:
             return {}
         found = {
-            "CA": _record(self.parts.shared, KIND_AUTHORITY, CLIENT_AUTHORITY),
-            "server": _record(self.parts.own, KIND_SERVER_KEY, "kmip"),
+            "CA": record_of(self.parts.shared, KIND_AUTHORITY, CLIENT_AUTHORITY),
+            "server": record_of(self.parts.own, KIND_SERVER_KEY, "kmip"),
         }
         return {name: str(record.fields["certificate"]) for name, record in found.items() if record is not None}
 
 
 Check = Callable[[Examined], Iterator[Finding]]
-
-
-def _record(store: Store, kind: str, handle: str) -> Record | None:
-    reader = store.reader()
-    try:
-        loaded = reader.by_handle(ROOT_REALM, kind, handle)
-    finally:
-        reader.close()
-    return loaded.record if loaded is not None and isinstance(loaded.record, Record) else None

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from keystead.node.doctor.findings import Examined, Finding, Severity
 from keystead.node.opening import own_section
 from keystead.protocols.listener import CONNECTIONS_COUNT_MAX
-from keystead.settings.section import SECTIONS, Section
+from keystead.settings.all import SECTIONS
+from keystead.settings.section import Section
 
 CONNECT_S_MAX = 3.0
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # asked there, not listened

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from cryptography import x509
 
 from keystead.core.errors import KeysteadError
-from keystead.core.records import KIND_AUTHORITY, KIND_CERTIFICATE, KIND_REVOCATION_LIST, Record
+from keystead.core.records import KIND_AUTHORITY, KIND_CERTIFICATE, KIND_REVOCATION_LIST
 from keystead.gate.objects import Objects
 from keystead.node.doctor.findings import DAY_S, Examined, Finding, Severity
 from keystead.node.opening import open_module
-from keystead.node.trusting import records, trusted_names
+from keystead.node.trusting import trusted_names
 from keystead.node.witness import Witness
 from keystead.operations.authorities import parsed
 from keystead.protocols.local.wire import plain
@@ -60,17 +60,14 @@ def client_certificates(node: Examined) -> Iterator[Finding]:
     if node.parts is None:
         return
     last_s: dict[str, float] = {}
-    reader = node.parts.shared.reader()
+    objects = Objects(node.parts.shared.reader())
     try:
-        after = ""
-        while loaded := reader.list_records(KIND_CERTIFICATE, after):
-            for record in (one.record for one in loaded if isinstance(one.record, Record)):
-                if record.fields["revoked"] is None:
-                    user = str(record.fields["user"])
-                    last_s[user] = max(last_s.get(user, 0.0), float(record.fields["not_after_s"]))
-            after = loaded[-1].record.handle
+        for record in objects.records(KIND_CERTIFICATE):
+            if record.fields["revoked"] is None:
+                user = str(record.fields["user"])
+                last_s[user] = max(last_s.get(user, 0.0), float(record.fields["not_after_s"]))
     finally:
-        reader.close()
+        objects.reader.close()
     for user, ends_s in sorted(last_s.items()):
         if ends_s - node.now_s < node.thresholds.expiry_days * DAY_S:
             ended = ends_s < node.now_s
@@ -85,7 +82,8 @@ def trusted_authorities(node: Examined) -> Iterator[Finding]:
         return
     objects = Objects(node.parts.shared.reader())
     try:
-        known, lists = records(objects, KIND_AUTHORITY), records(objects, KIND_REVOCATION_LIST)
+        known = {record.handle: record for record in objects.records(KIND_AUTHORITY)}
+        lists = list(objects.records(KIND_REVOCATION_LIST))
         names = [name for name in trusted_names(objects) if name in known]
     finally:
         objects.reader.close()
@@ -100,10 +98,10 @@ def trusted_authorities(node: Examined) -> Iterator[Finding]:
             )
             advice = f"Ask for the renewed one and install it with `keystead ca install {name}`."
             yield Finding(Severity.WARNING, "trusted_authorities", what, advice)
-    for name, held in lists.items():
+    for held in lists:
         due_s = held.fields["next_update_s"]
         if due_s is not None and due_s < node.now_s:
-            what = f"The revocation list of the CA {name} was to be renewed on {_day(due_s)}; it stays in force."
+            what = f"The revocation list of the CA {held.handle} was to be renewed on {_day(due_s)}; it stays in force."
             advice = (
                 "Fetch the new one and install it with `keystead ca install-crl`; what was revoked since is unknown."
             )

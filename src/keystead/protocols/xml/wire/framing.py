@@ -30,6 +30,7 @@ _SIZE_BYTES_MAX = 23
 _SPACES = re.compile(rb"[ \t\r\n]+")
 _DECLARATION = re.compile(rb"<\?xml[ \t\r\n][^<>?]*\?>")
 _BINARY, _BASE64 = b"<Data>", b"<Base64Data>"
+_NO_HEAD = Element("")
 
 
 class Message(NamedTuple):
@@ -85,7 +86,7 @@ class Framer:
         self._depth = 0
         self._elements_count = 0
         self._is_begun = False  # a declaration may stand before the first element only
-        self._head: Element | None = None
+        self._head = _NO_HEAD
         self._head_bytes = 0
         self._collected = bytearray()
         self._chunks_count = 0
@@ -246,7 +247,6 @@ class Framer:
         return True
 
     def _finish(self) -> None:
-        assert self._head is not None  # noqa: S101  # data follows a head
         data = bytes(self._collected)
         self._collected.clear()
         if self._is_base64:
@@ -255,7 +255,7 @@ class Framer:
             except binascii.Error:
                 raise Invalid("Base64Data holds no Base64", "invalid.message") from None
         self._messages.append(Message(self._head, data, self._chunks_count))
-        self._head, self._head_bytes, self._place = None, 0, _Place.BETWEEN
+        self._head, self._head_bytes, self._place = _NO_HEAD, 0, _Place.BETWEEN
 
 
 def write_data(parts: tuple[bytes, ...]) -> bytes:
