@@ -52,12 +52,14 @@ class Session:
     """
 
     def __init__(self, port: int, client: Client, timeout_s: float = 20) -> None:
-        raw = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Wrapped before it connects: `wrap_socket` loses a connected socket whose peer resets it just then.
+        self._socket = client.context().wrap_socket(socket.socket())
+        self._socket.settimeout(timeout_s)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            self._socket = client.context().wrap_socket(raw)
+            self._socket.connect(("127.0.0.1", port))
         except OSError:
-            raw.close()
+            self._socket.close()
             raise
 
     def __enter__(self) -> Self:
