@@ -48,7 +48,7 @@ ANSWER_S_MAX = 3.0  # for what is asked from outside; who asks the health check 
 MEASURED_ANEW_S = 1.0
 METRICS_ADDRESS = "127.0.0.1"  # no setting: whoever else shall see them gets them through a proxy that asks who it is
 
-NICENESS = 10
+NICENESS = 15
 HOUR_S = 3600.0
 
 log = logging.getLogger("keystead.admin")
