@@ -54,6 +54,9 @@ class Declaration:
         material: Needs the unlocked module, so runs in the `keys` process.
         detail: Detail field of the activity line from the result (KS-LOG-013).
         places: Id for the ID Placeholder from the result; None leaves it, PLACEHOLDER empties it.
+        route: Where administrators find it over HTTP, e.g. "PUT /users/{name}/groups", fields of the request in
+            braces; "" = as its name says (protocols.rest.routes), None = nowhere.
+        answer: Type of the result where the handler returns a Change; None = there is none.
         open_to: Kinds of principals who may ask without a further look.
     """
 
@@ -69,6 +72,8 @@ class Declaration:
     material: bool = False
     detail: Callable[[Any], str] | None = None
     places: Callable[[Any], str | None] | None = None
+    route: str | None = ""
+    answer: Any = None
     open_to: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,6 +98,8 @@ class Rules(TypedDict, total=False):
     material: bool
     detail: Callable[[Any], str] | None
     places: Callable[[Any], str | None] | None
+    route: str | None
+    answer: Any
 
 
 def operation(request: type, name: str, title: str, **rules: Unpack[Rules]) -> Callable[[Handler], Handler]:

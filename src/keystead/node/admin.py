@@ -36,6 +36,7 @@ from keystead.operations.audit import AUDIT
 from keystead.operations.certificates import CLIENT_AUTHORITY
 from keystead.operations.running_time import CountRunning
 from keystead.operations.settings import OWN_SETTINGS
+from keystead.protocols.asking import Asker
 from keystead.protocols.health.server import HealthServer, PageServer
 from keystead.protocols.health.wire import Page
 from keystead.protocols.local.server import Forwarder, LocalDoor
@@ -70,7 +71,8 @@ class AdminProcess:
         self.gate.services[AUDIT] = self.auditing
         self.gate.workshop = self._workshop = ThreadWorkshop(loop)
         self.forward = Forwarder(unix_address(parts.config.keys_socket))
-        self.door = LocalDoor(self.gate, (self.objects.refresh, self.activity.flush), self.forward)
+        self.asker = Asker(self.gate, (self.objects.refresh, self.activity.flush), self.forward)
+        self.door = LocalDoor(self.asker)
         self.health = HealthServer(self._alive, self._ready)
         self.metrics = PageServer({"/metrics": self._metrics})
         self._readiness: asyncio.Future[dict[str, bool]] | None = None

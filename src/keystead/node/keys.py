@@ -62,6 +62,7 @@ from keystead.operations.lifecycle import ApplyTransitions
 from keystead.operations.measurements import MEASUREMENTS
 from keystead.operations.node_state import NODE_STATE, NodeState
 from keystead.operations.served import BeginServing, EndServing, StoreServed
+from keystead.protocols.asking import Asker
 from keystead.protocols.connections import Deadlines, Peer
 from keystead.protocols.kmip.session import Endpoint, Session
 from keystead.protocols.listener import TlsListener, Turn, server_context
@@ -123,7 +124,7 @@ class KeysProcess:
         self.events = ClientEventLog(parts.config.client_event_log)
         self.gate.services[CLIENT_EVENTS] = self.events
         self.turn = Turn(self._loop, self.objects.refresh, self._flush_logs)
-        self.door = LocalDoor(self.gate, (self.objects.refresh, self.activity.flush))
+        self.door = LocalDoor(Asker(self.gate, (self.objects.refresh, self.activity.flush)))
         self._trust = Trust(self.objects)
         self.listener = TlsListener(self._context(), self.turn, self._session, self._identity, self._refused)
         self._admissions = Admissions(self.objects, self.listener.turn_away)

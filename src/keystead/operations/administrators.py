@@ -134,7 +134,13 @@ class Administrator:
     is_locked: bool
 
 
-@operation(CreateAdministrator, "administrator.create", "AdministratorCreate", administrator=Access.HIGH_ACCESS)
+@operation(
+    CreateAdministrator,
+    "administrator.create",
+    "AdministratorCreate",
+    administrator=Access.HIGH_ACCESS,
+    answer=Administrator,
+)
 def create_administrator(call: Call, request: CreateAdministrator) -> Change:
     """Create the account."""
     if NAME.fullmatch(request.name) is None:
@@ -162,7 +168,13 @@ def show_administrator(call: Call, request: ShowAdministrator) -> Administrator:
     return _shown(call, _found(call, request.name))
 
 
-@operation(ChangeAdministrator, "administrator.change", "AdministratorChange", administrator=Access.HIGH_ACCESS)
+@operation(
+    ChangeAdministrator,
+    "administrator.change",
+    "AdministratorChange",
+    administrator=Access.HIGH_ACCESS,
+    answer=Administrator,
+)
 def change_administrator(call: Call, request: ChangeAdministrator) -> Change:
     """Change texts, access controls, or whether the account can be used; it counts from the next request on."""
     record = _found(call, request.name)
@@ -183,6 +195,8 @@ def change_administrator(call: Call, request: ChangeAdministrator) -> Change:
     "administrator.set_password",
     "AdministratorSetPassword",
     administrator=Access.HIGH_ACCESS,
+    route="PUT /administrators/{name}/password",
+    answer=Administrator,
 )
 def set_administrator_password(call: Call, request: SetAdministratorPassword) -> Change:
     """Keep the password; the history is not asked, so that nobody learns what others used (KS-PWD-012)."""
@@ -192,7 +206,14 @@ def set_administrator_password(call: Call, request: SetAdministratorPassword) ->
     return _stored(call, record._replace(fields=fields), f"administrator {request.name}: password set by another")
 
 
-@operation(ChangeOwnPassword, "administrator.change_own_password", "ChangeOwnPassword", administrator=Access.OWN)
+@operation(
+    ChangeOwnPassword,
+    "administrator.change_own_password",
+    "ChangeOwnPassword",
+    administrator=Access.OWN,
+    route="PUT /session/password",
+    answer=Administrator,
+)
 def change_own_password(call: Call, request: ChangeOwnPassword) -> Change:
     """Judge the current password as at a login, then keep the new one, unless it was used before."""
     if call.principal.kind != "administrator":
@@ -211,7 +232,13 @@ def change_own_password(call: Call, request: ChangeOwnPassword) -> Change:
     return _stored(call, record._replace(fields=fields), f"administrator {record.handle} changed the own password")
 
 
-@operation(DeleteAdministrator, "administrator.delete", "AdministratorDelete", administrator=Access.HIGH_ACCESS)
+@operation(
+    DeleteAdministrator,
+    "administrator.delete",
+    "AdministratorDelete",
+    administrator=Access.HIGH_ACCESS,
+    answer=Administrator,
+)
 def delete_administrator(call: Call, request: DeleteAdministrator) -> Change:
     """Delete the account."""
     record = _found(call, request.name)

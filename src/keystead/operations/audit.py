@@ -153,13 +153,13 @@ class Pseudonymised:
     size: int
 
 
-@operation(ShowAuditState, "audit.state", "AuditState", administrator=Access.ANY)
+@operation(ShowAuditState, "audit.state", "AuditState", administrator=Access.ANY, route="GET /audit")
 def show_state(call: Call, _request: ShowAuditState) -> AuditState:
     """Return how the tree stands."""
     return _kept(call).state()
 
 
-@operation(ShowAudit, "audit.show", "AuditShow", administrator=Access.ANY)
+@operation(ShowAudit, "audit.show", "AuditShow", administrator=Access.ANY, route="GET /audit/entries")
 def show(call: Call, request: ShowAudit) -> AuditPage:
     """Return entries, newest first, from some bundles; the asker goes on where this has stopped."""
     kept = _kept(call)
@@ -183,7 +183,9 @@ def show(call: Call, request: ShowAudit) -> AuditPage:
     return AuditPage(tuple(lines), before)
 
 
-@operation(ProveAuditEntry, "audit.prove", "AuditProve", administrator=Access.ANY)
+@operation(
+    ProveAuditEntry, "audit.prove", "AuditProve", administrator=Access.ANY, route="GET /audit/entries/{number}/proof"
+)
 def prove(call: Call, request: ProveAuditEntry) -> str:
     """Return the proof as the text of a file."""
     kept = _kept(call)
@@ -192,7 +194,14 @@ def prove(call: Call, request: ProveAuditEntry) -> str:
     return proof_of(kept.folder, kept.key, request.number).text
 
 
-@operation(Pseudonymise, OPERATION, "AuditPseudonymise", administrator=Access.HIGH_ACCESS)
+@operation(
+    Pseudonymise,
+    OPERATION,
+    "AuditPseudonymise",
+    administrator=Access.HIGH_ACCESS,
+    route="POST /audit/pseudonyms",
+    answer=Pseudonymised,
+)
 def pseudonymise(call: Call, request: Pseudonymise) -> Change:
     """Replace the name in the files, then have it audited; done again, it replaces what has come since."""
     kept = _kept(call)

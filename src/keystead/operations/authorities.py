@@ -92,7 +92,13 @@ class Authority:
     list_due_s: int | None
 
 
-@operation(ShowAuthority, "authority.show", "AuthorityShow", administrator=Access.ANY)
+@operation(
+    ShowAuthority,
+    "authority.show",
+    "AuthorityShow",
+    administrator=Access.ANY,
+    route="GET /authorities/{name}/certificate",
+)
 def show_authority(call: Call, request: ShowAuthority) -> str:
     """Return the CA certificate in PEM."""
     return str(found_authority(call, request.name).fields["certificate"])
@@ -105,7 +111,14 @@ def list_authorities(call: Call, _request: ListAuthorities) -> tuple[Authority, 
     return tuple(_authority(record, lists.get(record.handle)) for record in records_of(call, KIND_AUTHORITY))
 
 
-@operation(InstallAuthority, "authority.install", "AuthorityInstall", administrator=Access.AUTHORITIES)
+@operation(
+    InstallAuthority,
+    "authority.install",
+    "AuthorityInstall",
+    administrator=Access.AUTHORITIES,
+    route="POST /authorities",
+    answer=Authority,
+)
 def install_authority(call: Call, request: InstallAuthority) -> Change:
     """Keep the certificate; nobody gets in by it until the CA is in a profile."""
     check_name(request.name, "CA")
@@ -129,7 +142,7 @@ def install_authority(call: Call, request: InstallAuthority) -> Change:
     return Change((Put(record),), _authority(record, held), detail=f"CA {request.name} installed")
 
 
-@operation(RemoveAuthority, "authority.remove", "AuthorityRemove", administrator=Access.AUTHORITIES)
+@operation(RemoveAuthority, "authority.remove", "AuthorityRemove", administrator=Access.AUTHORITIES, answer=Authority)
 def remove_authority(call: Call, request: RemoveAuthority) -> Change:
     """Forget the CA with its list."""
     record = found_authority(call, request.name)
@@ -143,7 +156,14 @@ def remove_authority(call: Call, request: RemoveAuthority) -> Change:
     return Change((), _authority(record, held), tuple(purges), f"CA {request.name} removed")
 
 
-@operation(InstallRevocationList, "authority.install_list", "AuthorityListInstall", administrator=Access.AUTHORITIES)
+@operation(
+    InstallRevocationList,
+    "authority.install_list",
+    "AuthorityListInstall",
+    administrator=Access.AUTHORITIES,
+    route="POST /revocation-lists",
+    answer=Authority,
+)
 def install_revocation_list(call: Call, request: InstallRevocationList) -> Change:
     """Put the list in force; certificates on it are refused from the next message on."""
     records = {record.handle: record for record in records_of(call, KIND_AUTHORITY)}

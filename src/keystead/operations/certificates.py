@@ -116,7 +116,13 @@ class ClientCertificate:
 
 
 @operation(
-    IssueClientCertificate, "certificate.issue", "CertificateIssue", administrator=Access.CERTIFICATES, material=True
+    IssueClientCertificate,
+    "certificate.issue",
+    "CertificateIssue",
+    administrator=Access.CERTIFICATES,
+    material=True,
+    route="POST /certificates",
+    answer=ClientCertificate,
 )
 def issue_client_certificate(call: Call, request: IssueClientCertificate) -> Change:
     """Sign a client certificate whose common name is the user's."""
@@ -156,7 +162,14 @@ def show_certificate(call: Call, request: ShowCertificate) -> KnownCertificate:
     return _known(_of_serial(call, request.serial), is_whole=True)
 
 
-@operation(RevokeCertificate, "certificate.revoke", "CertificateRevoke", administrator=Access.CERTIFICATES)
+@operation(
+    RevokeCertificate,
+    "certificate.revoke",
+    "CertificateRevoke",
+    administrator=Access.CERTIFICATES,
+    route="POST /certificates/revoke",
+    answer=KnownCertificate,
+)
 def revoke_certificate(call: Call, request: RevokeCertificate) -> Change:
     """Revoke it; the next message on any connection that was made with it is refused."""
     if bool(request.serial) == (request.certificate is not None):

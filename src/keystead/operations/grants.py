@@ -116,6 +116,8 @@ class Grants:
     administrator=Access.KEYS,
     targets=(Target(Right.MODIFY),),
     configuration=True,
+    route="PUT /keys/{target}/grants/{group}",
+    answer=Grants,
 )
 def grant_key(call: Call, request: GrantKey) -> Change:
     """Replace what the group may do with the key."""
@@ -131,6 +133,8 @@ def grant_key(call: Call, request: GrantKey) -> Change:
     administrator=Access.KEYS,
     targets=(Target(Right.MODIFY),),
     configuration=True,
+    route="POST /keys/{target}/grants",
+    answer=Grants,
 )
 def give_rights(call: Call, request: GiveRights) -> Change:
     """Add rights to what the grantee has."""
@@ -152,6 +156,8 @@ def give_rights(call: Call, request: GiveRights) -> Change:
     administrator=Access.KEYS,
     targets=(Target(Right.MODIFY, destroyed=True),),
     configuration=True,
+    route="POST /keys/{target}/grants/take",
+    answer=Grants,
 )
 def take_rights(call: Call, request: TakeRights) -> Change:
     """Take rights from what the grantee has."""
@@ -167,6 +173,7 @@ def take_rights(call: Call, request: TakeRights) -> Change:
     user=Right.MODIFY,
     administrator=Access.KEYS,
     targets=(Target(Right.MODIFY, destroyed=True),),
+    route="GET /keys/{target}/grants",
 )
 def list_grants(call: Call, _request: ListGrants) -> Grants:
     """Return owner and grants."""
@@ -174,7 +181,13 @@ def list_grants(call: Call, _request: ListGrants) -> Grants:
 
 
 @operation(
-    SetOwner, "key.set_owner", "KeySetOwner", administrator=Access.KEYS, targets=(Target(Right.MODIFY, destroyed=True),)
+    SetOwner,
+    "key.set_owner",
+    "KeySetOwner",
+    administrator=Access.KEYS,
+    targets=(Target(Right.MODIFY, destroyed=True),),
+    route="PUT /keys/{target}/owner",
+    answer=Grants,
 )
 def set_owner(call: Call, request: SetOwner) -> Change:
     """Change the owner, from the next request on; certificates stay whose they are (KS-KEY-059)."""
@@ -194,7 +207,15 @@ def set_owner(call: Call, request: SetOwner) -> Change:
     return Change((Put(given),), grants_of(given), detail=detail)
 
 
-@operation(SetKeyFlags, "key.set_flags", "KeySetFlags", administrator=Access.KEYS, targets=(Target(Right.MODIFY),))
+@operation(
+    SetKeyFlags,
+    "key.set_flags",
+    "KeySetFlags",
+    administrator=Access.KEYS,
+    targets=(Target(Right.MODIFY),),
+    route="PATCH /keys/{target}/flags",
+    answer=Touched,
+)
 def set_key_flags(call: Call, request: SetKeyFlags) -> Change:
     """Change the flags, from the next request on."""
     record = call.target

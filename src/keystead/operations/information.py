@@ -36,13 +36,15 @@ class Interop:
 INTEROP_BEGIN, INTEROP_END = 1, 2
 
 
-@operation(Query, "server.query", "Query", user=Right.NONE, administrator=Access.ANY)
+@operation(Query, "server.query", "Query", user=Right.NONE, administrator=Access.ANY, route=None)
 def query(_call: Call, request: Query) -> tuple[int, ...]:
     """Return the functions asked for; the protocol answers them from its tables."""
     return request.functions
 
 
-@operation(DiscoverVersions, "server.versions", "DiscoverVersions", user=Right.NONE, administrator=Access.ANY)
+@operation(
+    DiscoverVersions, "server.versions", "DiscoverVersions", user=Right.NONE, administrator=Access.ANY, route=None
+)
 def discover_versions(_call: Call, request: DiscoverVersions) -> tuple[tuple[int, int], ...]:
     """Return the versions asked for; the protocol answers which of them it speaks."""
     return request.versions

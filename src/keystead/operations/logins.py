@@ -110,7 +110,13 @@ def log_in(call: Call, request: LogIn) -> Change:
     return Change(forgotten, LoggedIn(record.handle, must_change), detail=detail)
 
 
-@operation(SetUserPassword, "user.set_password", "UserSetPassword", administrator=Access.USERS)
+@operation(
+    SetUserPassword,
+    "user.set_password",
+    "UserSetPassword",
+    administrator=Access.USERS,
+    route="PUT /users/{name}/password",
+)
 def set_user_password(call: Call, request: SetUserPassword) -> Change:
     """Keep the new password; it counts from the next login on."""
     record = found_user(call, request.name)

@@ -50,7 +50,7 @@ class Measure:
     """Show what the key-serving process counts."""
 
 
-@operation(Measure, "node.measure", "NodeMeasure", administrator=Access.ANY, material=True)
+@operation(Measure, "node.measure", "NodeMeasure", administrator=Access.ANY, material=True, route=None)
 def measure(call: Call, _request: Measure) -> tuple[Family, ...]:
     """Return the families of the process that serves keys."""
     families: tuple[Family, ...] = call.desk.services[MEASUREMENTS]()

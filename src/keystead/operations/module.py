@@ -56,6 +56,21 @@ class SetKeyCache:
     enabled: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """Whether anything changed: it may have been so before (KS-HSM-053)."""
+
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RoleState:
+    """A role that is logged in, or not any more."""
+
+    role: Role
+    logged_in: bool
+
+
 @operation(ShowModule, "module.show", "ModuleShow", administrator=Access.ANY, material=True)
 def show_module(call: Call, _request: ShowModule) -> ModuleStatus:
     """Return the state; needs no login."""
@@ -70,39 +85,49 @@ def check_module(call: Call, _request: CheckModule) -> bool:
     return True
 
 
-@operation(Login, "module.login", "ModuleLogin", administrator=Access.MODULE, material=True)
+@operation(Login, "module.login", "ModuleLogin", administrator=Access.MODULE, material=True, route=None)
 def login(call: Call, request: Login) -> Change:
     """Log in; a wrong secret was counted before it was judged."""
     _module(call).login(request.role, request.secret)
-    return Change((), {"role": request.role, "logged_in": True}, detail=f"{request.role} logged in")
+    return Change((), RoleState(request.role, logged_in=True), detail=f"{request.role} logged in")
 
 
-@operation(Logout, "module.logout", "ModuleLogout", administrator=Access.MODULE, material=True)
+@operation(Logout, "module.logout", "ModuleLogout", administrator=Access.MODULE, material=True, answer=RoleState)
 def logout(call: Call, request: Logout) -> Change:
     """Log out."""
     _module(call).logout(request.role)
-    return Change((), {"role": request.role, "logged_in": False}, detail=f"{request.role} logged out")
+    return Change((), RoleState(request.role, logged_in=False), detail=f"{request.role} logged out")
 
 
-@operation(Activate, "module.activate", "ModuleActivate", administrator=Access.MODULE, material=True)
+@operation(Activate, "module.activate", "ModuleActivate", administrator=Access.MODULE, material=True, answer=Switched)
 def activate(call: Call, _request: Activate) -> Change:
     """Activate; the result tells whether anything changed."""
     changed = _module(call).activate()
-    return Change((), {"changed": changed}, detail="activated")
+    return Change((), Switched(changed), detail="activated")
 
 
-@operation(Deactivate, "module.deactivate", "ModuleDeactivate", administrator=Access.MODULE, material=True)
+@operation(
+    Deactivate, "module.deactivate", "ModuleDeactivate", administrator=Access.MODULE, material=True, answer=Switched
+)
 def deactivate(call: Call, _request: Deactivate) -> Change:
     """Deactivate; the result tells whether anything changed."""
     changed = _module(call).deactivate()
-    return Change((), {"changed": changed}, detail="deactivated")
+    return Change((), Switched(changed), detail="deactivated")
 
 
-@operation(SetKeyCache, "module.set_key_cache", "ModuleKeyCache", administrator=Access.MODULE, material=True)
+@operation(
+    SetKeyCache,
+    "module.set_key_cache",
+    "ModuleKeyCache",
+    administrator=Access.MODULE,
+    material=True,
+    route="PUT /module/key-cache",
+    answer=Switched,
+)
 def set_key_cache(call: Call, request: SetKeyCache) -> Change:
     """Switch the cache; the result tells whether anything changed (KS-HSM-053)."""
     changed = _module(call).set_key_cache(enabled=request.enabled)
-    return Change((), {"changed": changed}, detail=f"secure key cache {'on' if request.enabled else 'off'}")
+    return Change((), Switched(changed), detail=f"secure key cache {'on' if request.enabled else 'off'}")
 
 
 def _module(call: Call) -> Any:

@@ -59,7 +59,7 @@ class ChangedSetting:
     caution: str
 
 
-@operation(ReadSettings, "settings.read", "SettingsRead", administrator=Access.ANY)
+@operation(ReadSettings, "settings.read", "SettingsRead", administrator=Access.ANY, route="GET /settings")
 def read_settings(call: Call, request: ReadSettings) -> dict[str, dict[str, Any]]:
     """Return section name -> field -> value."""
     if request.section and request.section not in SECTIONS:
@@ -68,7 +68,14 @@ def read_settings(call: Call, request: ReadSettings) -> dict[str, dict[str, Any]
     return {name: asdict(_current(call, name)[0]) for name in names}
 
 
-@operation(ChangeSetting, "settings.change", "SettingsChange", administrator=Access.ANY)
+@operation(
+    ChangeSetting,
+    "settings.change",
+    "SettingsChange",
+    administrator=Access.ANY,
+    route="PUT /settings/{section}/{field}",
+    answer=ChangedSetting,
+)
 def change_setting(call: Call, request: ChangeSetting) -> Change:
     """Store a section with one field changed; it counts for the next request on every process of the node."""
     if request.section not in SECTIONS:

@@ -75,7 +75,9 @@ class Profile:
     is_used: bool
 
 
-@operation(CreateProfile, "trust_profile.create", "TrustProfileCreate", administrator=Access.AUTHORITIES)
+@operation(
+    CreateProfile, "trust_profile.create", "TrustProfileCreate", administrator=Access.AUTHORITIES, answer=Profile
+)
 def create_profile(call: Call, request: CreateProfile) -> Change:
     """Create the profile."""
     check_name(request.name, "profile")
@@ -93,7 +95,14 @@ def list_profiles(call: Call, _request: ListProfiles) -> tuple[Profile, ...]:
     return tuple(_profile(call, name, trusted) for name, trusted in trust_profiles(call).items())
 
 
-@operation(AddToProfile, "trust_profile.add", "TrustProfileAdd", administrator=Access.AUTHORITIES)
+@operation(
+    AddToProfile,
+    "trust_profile.add",
+    "TrustProfileAdd",
+    administrator=Access.AUTHORITIES,
+    route="PUT /trust-profiles/{profile}/authorities/{authority}",
+    answer=Profile,
+)
 def add_to_profile(call: Call, request: AddToProfile) -> Change:
     """Trust the CA."""
     trusted = _found(call, request.profile)
@@ -104,7 +113,14 @@ def add_to_profile(call: Call, request: AddToProfile) -> Change:
     return _stored(call, request.profile, (*trusted, request.authority), detail)
 
 
-@operation(RemoveFromProfile, "trust_profile.remove", "TrustProfileRemove", administrator=Access.AUTHORITIES)
+@operation(
+    RemoveFromProfile,
+    "trust_profile.remove",
+    "TrustProfileRemove",
+    administrator=Access.AUTHORITIES,
+    route="DELETE /trust-profiles/{profile}/authorities/{authority}",
+    answer=Profile,
+)
 def remove_from_profile(call: Call, request: RemoveFromProfile) -> Change:
     """Trust the CA no longer."""
     trusted = _found(call, request.profile)
@@ -115,7 +131,9 @@ def remove_from_profile(call: Call, request: RemoveFromProfile) -> Change:
     return _stored(call, request.profile, left, detail)
 
 
-@operation(DeleteProfile, "trust_profile.delete", "TrustProfileDelete", administrator=Access.AUTHORITIES)
+@operation(
+    DeleteProfile, "trust_profile.delete", "TrustProfileDelete", administrator=Access.AUTHORITIES, answer=Profile
+)
 def delete_profile(call: Call, request: DeleteProfile) -> Change:
     """Delete the profile."""
     trusted = _found(call, request.name)

@@ -68,7 +68,7 @@ class User:
     disabled: bool
 
 
-@operation(CreateUser, "user.create", "UserCreate", administrator=Access.USERS)
+@operation(CreateUser, "user.create", "UserCreate", administrator=Access.USERS, answer=User)
 def create_user(call: Call, request: CreateUser) -> Change:
     """Create the user."""
     check_name(request.name, "user")
@@ -93,13 +93,20 @@ def show_user(call: Call, request: ShowUser) -> User:
     return user_of(found_user(call, request.name))
 
 
-@operation(SetGroups, "user.set_groups", "UserSetGroups", administrator=Access.USERS)
+@operation(
+    SetGroups,
+    "user.set_groups",
+    "UserSetGroups",
+    administrator=Access.USERS,
+    route="PUT /users/{name}/groups",
+    answer=User,
+)
 def set_groups(call: Call, request: SetGroups) -> Change:
     """Replace the user's groups."""
     return regrouped_user(found_user(call, request.name), checked_groups(request.groups))
 
 
-@operation(DisableUser, "user.disable", "UserDisable", administrator=Access.USERS)
+@operation(DisableUser, "user.disable", "UserDisable", administrator=Access.USERS, answer=User)
 def disable_user(call: Call, request: DisableUser) -> Change:
     """Disable or enable the user."""
     record = found_user(call, request.name)

@@ -9,19 +9,16 @@ import os
 import pwd
 import socket
 import struct
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from keystead.core.errors import Internal, Invalid, KeysteadError, Unavailable
+from keystead.core.errors import Internal, KeysteadError, Unavailable
 from keystead.core.permission import EVERY_ACCESS, Principal
-from keystead.gate.call import Batch, Gate, Reply
-from keystead.protocols.local.wire import FRAME_BYTES_MAX, LENGTH, declaration_of, frame, plain, read_body, request_from
+from keystead.protocols.asking import Asker, answered
+from keystead.protocols.local.wire import FRAME_BYTES_MAX, LENGTH, frame, read_body
 
 IDLE_S_MAX = 60.0
 CALLERS_COUNT_MAX = 64
 _UCRED = struct.Struct("3i")
-
-Forward = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 log = logging.getLogger("keystead.local")
 
@@ -30,17 +27,11 @@ class LocalDoor:
     """A Unix socket that runs declared operations for root and the node's own account.
 
     Args:
-        gate: Of this process.
-        turn: Refreshes the gate's view and writes log lines around each request: (before, after).
-        forward: Sends a message on to the `keys` process; None in that process itself.
+        asker: Of this process. In the `keys` process it believes the other process, which describes who asks.
     """
 
-    def __init__(
-        self, gate: Gate, turn: tuple[Callable[[], None], Callable[[], None]], forward: Forward | None = None
-    ) -> None:
-        self._gate = gate
-        self._before, self._after = turn
-        self._forward = forward
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
         self._server: asyncio.Server | None = None
         self._callers_count = 0
 
@@ -74,32 +65,11 @@ class LocalDoor:
     async def _answer(self, body: bytes, name: str) -> dict[str, Any]:
         try:
             message = read_body(body)
-            declaration = declaration_of(message.get("operation"))
-            if declaration.material and self._forward is not None:
-                return await self._forward({**message, "as": name})
-            fields = message.get("fields", {})
-            if not isinstance(fields, dict):
-                raise Invalid("fields must be a map", "invalid.message")
-            on_behalf = message.get("as") if self._forward is None else None
-            return await self._run(request_from(declaration, fields), str(on_behalf or name))
+            told = message.get("as") if self._asker.forward is None else None
+            principal = Principal("local", name, access=EVERY_ACCESS) if told is None else self._asker.principal(told)
+            return {"result": await answered(self._asker, message, principal)}
         except KeysteadError as error:
             return {"error": error.reason, "message": error.message}
-
-    async def _run(self, request: Any, name: str) -> dict[str, Any]:
-        answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        principal = Principal("local", name, access=EVERY_ACCESS)
-
-        def deliver(replies: list[Reply]) -> None:
-            if not answered.done():
-                answered.set_result(replies[0])
-
-        self._before()
-        self._gate.run(Batch(principal, (request,)), deliver)
-        reply = await answered
-        self._after()
-        if reply.error is not None:
-            raise reply.error
-        return {"result": plain(reply.result)}
 
 
 def _caller(connected: socket.socket) -> str | None:

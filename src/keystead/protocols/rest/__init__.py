@@ -1,0 +1,1 @@
+"""REST for administrators: every route is derived from a declared operation."""
