@@ -6,6 +6,7 @@ Source: design.md law 3.
 """
 
 from dataclasses import dataclass
+from enum import IntFlag
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Text:
         characters_min: At least so many.
         example: One that fits.
         multiline: Of several lines (PEM).
+        choices: It is one of these.
     """
 
     pattern: str | None = None
@@ -25,6 +27,7 @@ class Text:
     characters_min: int = 0
     example: str | None = None
     multiline: bool = False
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,13 @@ class Number:
 
     minimum: int
     maximum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """A number that is a bit mask: what its bits are called, in lower case, and which of them are possible."""
+
+    possible: IntFlag
 
 
 @dataclass(frozen=True, slots=True)

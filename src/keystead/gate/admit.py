@@ -3,12 +3,14 @@
 Source: requirements KS-KMIP-010, 011, 013, 048; KS-CAU-009; KS-AUTH-002, 003, 013, 014; attacks.md class 27.
 """
 
+import hmac
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from keystead.core.errors import Unauthenticated
 from keystead.core.permission import ACCESS_CONTROLS, Access, Principal
-from keystead.core.records import KIND_ADMINISTRATOR, KIND_CERTIFICATE, KIND_USER
+from keystead.core.records import KIND_ADMINISTRATOR, KIND_API_TOKEN, KIND_CERTIFICATE, KIND_USER
 from keystead.gate.objects import Objects
 from keystead.trust.issuers import Trusted
 from keystead.trust.x509 import ClientIdentity
@@ -48,6 +50,26 @@ def admit_administrator(objects: Objects, name: str, address: str, *, must_chang
         for given in record.fields.get("access", ()):
             access |= ACCESS_CONTROLS.get(given, Access.NONE)
     return Principal("administrator", name, access=access, address=address)
+
+
+def admit_token(objects: Objects, token_id: str, secret_digest: bytes, address: str, now_us: int) -> Principal:
+    """Return the principal of an administrator's program: what the token and its administrator both may.
+
+    Raises:
+        Unauthenticated: there is no such token, it has ended, or its administrator is not who made it any more.
+    """
+    record = objects.record(KIND_API_TOKEN, token_id)
+    fields = {} if record is None else record.fields
+    if not hmac.compare_digest(bytes(fields.get("digest", b"")), secret_digest) or now_us >= fields["expires_us"]:
+        raise Unauthenticated("there is no such API token any more; make a new one")
+    owner = objects.record(KIND_ADMINISTRATOR, str(fields["owner"]))
+    if owner is None or owner.id != fields["owner_id"] or owner.fields.get("must_change"):
+        raise Unauthenticated("the administrator of this API token cannot use it now")
+    principal = admit_administrator(objects, owner.handle, address, must_change=False)
+    allowed = Access.ANY
+    for name in fields["scopes"]:
+        allowed |= ACCESS_CONTROLS.get(name, Access.NONE)
+    return replace(principal, access=principal.access & allowed)
 
 
 def admit_nobody(common_name: str, address: str, *, permitted: bool) -> Principal:

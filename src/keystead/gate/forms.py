@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from keystead.core.fields import Items, Number, Text
+from keystead.core.fields import Flags, Items, Number, Text
 
 _ATTRIBUTE = re.compile(r"^ {4}(?: {4})?(\w+): (.*)$")
 
@@ -32,6 +32,7 @@ class Field:
         text: Limits of text.
         number: Limits of a number.
         items: Limits of a list.
+        flags: What the bits of a number are called.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Field:
     text: Text | None = None
     number: Number | None = None
     items: Items | None = None
+    flags: Flags | None = None
 
 
 @cache
@@ -101,7 +103,8 @@ def _field(name: str, hint: Any, defaults: dict[str, Any], about: str) -> Field:
     of = {type(limit): limit for limit in limits}
     required = defaults[name] is _NONE
     default = None if required else defaults[name]
-    return Field(name, hint, nullable, required, default, about, of.get(Text), of.get(Number), of.get(Items))
+    known = (of.get(Text), of.get(Number), of.get(Items), of.get(Flags))
+    return Field(name, hint, nullable, required, default, about, *known)
 
 
 def _split(hint: Any) -> tuple[Any, list[Any]]:

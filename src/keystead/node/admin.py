@@ -32,6 +32,7 @@ from keystead.node.folder import NodeConfig, listening_socket, read_config, unix
 from keystead.node.measuring import node_families, process_families
 from keystead.node.opening import Parts, open_parts, own_section, record_of, switches
 from keystead.node.threads import end_with_any_thread
+from keystead.node.web_door import WebDoor
 from keystead.operations.audit import AUDIT
 from keystead.operations.certificates import CLIENT_AUTHORITY
 from keystead.operations.running_time import CountRunning
@@ -43,6 +44,7 @@ from keystead.protocols.local.server import Forwarder, LocalDoor
 from keystead.protocols.metrics.wire import CONTENT_TYPE, exposition, families_from
 from keystead.settings.all import SECTIONS
 from keystead.settings.services import Health, Metrics
+from keystead.settings.web import Web
 
 READY_ANEW_S = 0.1
 ANSWER_S_MAX = 3.0  # for what is asked from outside; who asks the health check does not wait much longer
@@ -73,6 +75,7 @@ class AdminProcess:
         self.forward = Forwarder(unix_address(parts.config.keys_socket))
         self.asker = Asker(self.gate, (self.objects.refresh, self.activity.flush), self.forward)
         self.door = LocalDoor(self.asker)
+        self.web = WebDoor(parts, self.asker)
         self.health = HealthServer(self._alive, self._ready)
         self.metrics = PageServer({"/metrics": self._metrics})
         self._readiness: asyncio.Future[dict[str, bool]] | None = None
@@ -96,12 +99,16 @@ class AdminProcess:
             ports["health"] = await self.health.listen(health.address, before.get("health", health.port))
         if metrics.enabled:
             ports["metrics"] = await self.metrics.listen(METRICS_ADDRESS, before.get("metrics", metrics.port))
+        web = own_section(self._parts.own, Web)
+        if web.enabled:
+            ports["web"] = await self.web.listen(web.address, before.get("web", web.port))
         self.auditing.start()
         self._hourly = asyncio.get_running_loop().call_later(HOUR_S, self._count_running)
         return ports
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Close the doors and finish commits."""
+        await self.web.close()
         if self._hourly is not None:
             self._hourly.cancel()
         self.door.close()
@@ -186,7 +193,7 @@ async def _serve(config: NodeConfig, before: Mapping[str, int], parent_pid: int,
     os.write(ready, json.dumps(ports).encode() + b"\n")
     os.close(ready)
     await stopping.wait()
-    process.stop()
+    await process.stop()
     return 0
 
 

@@ -31,6 +31,7 @@ from keystead.node.opening import (
     MARK_DEV,
     NO_DRIVER,
     OWN,
+    SERVER_KEY_PURPOSE,
     SHARED,
     Parts,
     open_module,
@@ -48,8 +49,6 @@ from keystead.trust.keyring import Keyring
 from keystead.trust.material import Place
 from keystead.trust.node_key import NodeKey
 from keystead.trust.root import PartitionRequest, Role
-
-SERVER_KEY_PURPOSE = "server-key"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,8 @@ import keystead
 import keystead.operations.all  # declares every operation
 from keystead.acceleration import compiled_count
 from keystead.appliance.hardening import HardeningReport, Memory, harden
-from keystead.core.errors import KeysteadError, Unauthenticated, Unavailable
+from keystead.core.errors import KeysteadError, Unauthenticated
 from keystead.core.permission import CLOCK
-from keystead.core.records import KIND_SERVER_KEY
 from keystead.gate.activity import ActivityLog
 from keystead.gate.admit import Admissions
 from keystead.gate.call import Batch, Gate, Reply
@@ -47,7 +46,7 @@ from keystead.node.opening import (
     open_parts,
     own_section,
     realm_keys,
-    record_of,
+    server_certificate,
     switches,
     username_field,
 )
@@ -80,7 +79,6 @@ KEEP_ALIVE_EVERY_TICKS = 60
 SERVED_PER_TICK_COUNT = 8
 END_SERVING_S_MAX = 2.0
 XML_CONNECTIONS_SHARE = 4  # one connection of so many is kept for XML, where it is offered
-SERVER_KEY_PURPOSE = "server-key"
 
 log = logging.getLogger("keystead.keys")
 
@@ -264,18 +262,8 @@ class KeysProcess:
         log.warning("connection from %s refused: %s", address, why)
 
     def _context(self, *, asks_certificate: bool = True) -> ssl.SSLContext:
-        record = record_of(self._parts.own, KIND_SERVER_KEY, "kmip")
-        if record is None:
-            raise Unavailable("the server certificate is missing; restore the node's own store", "unavailable.store")
-        fields = record.fields
-        key = self._parts.node_key.unseal(SERVER_KEY_PURPOSE, record.id.encode(), bytes(fields["sealed_key"]))
-        descriptor = os.memfd_create("server-key")
-        try:
-            os.write(descriptor, fields["certificate"].encode() + key.reveal())
-            file = f"/proc/self/fd/{descriptor}"
+        with server_certificate(self._parts) as file:
             return server_context(file, file, self._trust.anchors_pem, asks_certificate=asks_certificate)
-        finally:
-            os.close(descriptor)
 
 
 def main(config: NodeConfig, options: KeysOptions, ready: int) -> int:

@@ -3,13 +3,16 @@
 Source: design.md sections 5 and 6.
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from keystead.core.errors import Invalid, Refused, Unavailable
 from keystead.core.permission import Switches
-from keystead.core.records import KIND_REALM, KIND_SETTINGS, ROOT_REALM, Record
+from keystead.core.records import KIND_REALM, KIND_SERVER_KEY, KIND_SETTINGS, ROOT_REALM, Record
 from keystead.core.secret import Secret
 from keystead.gate.objects import Objects
 from keystead.node.folder import NodeConfig
@@ -29,6 +32,7 @@ from keystead.trust.pkcs11.tokens import LABEL_BYTES_MAX
 from keystead.trust.software import SoftwareModule
 
 MARK_DEV = "dev"
+SERVER_KEY_PURPOSE = "server-key"
 SHARED = "shared"
 OWN = "own"
 MODULE_PURPOSES = {"software": "software-module", "pkcs11": "pkcs11-module"}
@@ -108,6 +112,26 @@ def own_section(own: SqliteStore, section: type[S]) -> S:
     """Read a section of the node's own settings."""
     record = record_of(own, KIND_SETTINGS, section.name)
     return read(section, {} if record is None else record.fields)
+
+
+@contextmanager
+def server_certificate(parts: Parts) -> Iterator[str]:
+    """Lend a file in memory with the server's certificate and private key in PEM, for OpenSSL to read.
+
+    Raises:
+        Unavailable: there is none.
+    """
+    record = record_of(parts.own, KIND_SERVER_KEY, "kmip")
+    if record is None:
+        raise Unavailable("the server certificate is missing; restore the node's own store", "unavailable.store")
+    fields = record.fields
+    key = parts.node_key.unseal(SERVER_KEY_PURPOSE, record.id.encode(), bytes(fields["sealed_key"]))
+    descriptor = os.memfd_create("server-key")
+    try:
+        os.write(descriptor, fields["certificate"].encode() + key.reveal())
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
 
 
 def open_module(parts: Parts, maker_pin: Secret | None = None) -> Module:

@@ -12,10 +12,11 @@ Source: requirements KS-ADM-002 to 009, 011, 012, 020 to 043; KS-PWD-008 to 015;
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Exists, Invalid, NotFound, Refused
+from keystead.core.fields import Items, Text
 from keystead.core.permission import ACCESS_CONTROLS, Access
 from keystead.core.records import KIND_ADMINISTRATOR, Record
 from keystead.core.secret import Secret
@@ -26,6 +27,7 @@ from keystead.operations.logins import (
     AccountKind,
     Door,
     LogIn,
+    Password,
     age_h,
     attempts_at,
     failed_again,
@@ -42,6 +44,8 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,29}")  # KS-ADM-003
 FULL_NAME_CHARACTERS_MAX = 256
 DESCRIPTION_CHARACTERS_MAX = 2048
 ADMINISTRATORS_COUNT_MAX = 1000
+AdministratorName = Annotated[str, Text(NAME.pattern, 30, example="auditor")]
+AccessControls = Annotated[tuple[str, ...], Items(len(ACCESS_CONTROLS) + 1, ("all", *ACCESS_CONTROLS))]
 _NO_PASSWORD = Secret(b"")
 
 
@@ -57,11 +61,11 @@ class CreateAdministrator:
         access: Access controls; "all" = every one.
     """
 
-    name: str
-    password: Secret
-    full_name: str = ""
-    description: str = ""
-    access: tuple[str, ...] = ()
+    name: AdministratorName
+    password: Password
+    full_name: Annotated[str, Text(characters_max=FULL_NAME_CHARACTERS_MAX)] = ""
+    description: Annotated[str, Text(characters_max=DESCRIPTION_CHARACTERS_MAX)] = ""
+    access: AccessControls = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +77,17 @@ class ListAdministrators:
 class ShowAdministrator:
     """Show one administrator."""
 
-    name: str
+    name: AdministratorName
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeAdministrator:
     """Change what is given; None leaves it as it is."""
 
-    name: str
-    full_name: str | None = None
-    description: str | None = None
-    access: tuple[str, ...] | None = None
+    name: AdministratorName
+    full_name: Annotated[str, Text(characters_max=FULL_NAME_CHARACTERS_MAX)] | None = None
+    description: Annotated[str, Text(characters_max=DESCRIPTION_CHARACTERS_MAX)] | None = None
+    access: AccessControls | None = None
     disabled: bool | None = None
 
 
@@ -91,8 +95,8 @@ class ChangeAdministrator:
 class SetAdministratorPassword:
     """Set somebody's password, who must set another one right after the next login."""
 
-    name: str
-    password: Secret
+    name: AdministratorName
+    password: Password
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +111,8 @@ class ChangeOwnPassword:
 class DeleteAdministrator:
     """Delete an administrator; `confirm` repeats the name."""
 
-    name: str
-    confirm: str
+    name: AdministratorName
+    confirm: AdministratorName
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +215,7 @@ def set_administrator_password(call: Call, request: SetAdministratorPassword) ->
     "administrator.change_own_password",
     "ChangeOwnPassword",
     administrator=Access.OWN,
-    route="PUT /session/password",
+    route=None,
     answer=Administrator,
 )
 def change_own_password(call: Call, request: ChangeOwnPassword) -> Change:

@@ -7,10 +7,11 @@ Source: requirements KS-LOG-010, 011, 033; docs/adr/0060-audit-tree.md; attacks.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
 from keystead.core.changes import Change
 from keystead.core.errors import Invalid, NotFound, Unavailable
+from keystead.core.fields import Number, Text
 from keystead.core.permission import Access
 from keystead.gate.call import Call
 from keystead.gate.operation import operation
@@ -25,6 +26,7 @@ AUDIT = "audit"
 LISTED_COUNT_MAX = 250
 WALKED_BUNDLES_COUNT_MAX = 10  # so that one request does not hold others up
 NAME_CHARACTERS_MAX = 256
+ENTRIES_COUNT_MAX = 2**53 - 1
 
 
 class KeptAudit(Protocol):
@@ -83,8 +85,8 @@ class ShowAudit:
         user: Only by this principal; "" = all.
     """
 
-    before: int = -1
-    limit: int = LISTED_COUNT_MAX
+    before: Annotated[int, Number(-1, ENTRIES_COUNT_MAX)] = -1
+    limit: Annotated[int, Number(1, LISTED_COUNT_MAX)] = LISTED_COUNT_MAX
     since_us: int = 0
     named: str = ""
     user: str = ""
@@ -128,14 +130,14 @@ class AuditPage:
 class ProveAuditEntry:
     """Prove that an entry is in the tree; `number` counts from 0."""
 
-    number: int
+    number: Annotated[int, Number(0, ENTRIES_COUNT_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
 class Pseudonymise:
     """Replace a person's name in the personal parts of all entries by a pseudonym that is always the same."""
 
-    name: str
+    name: Annotated[str, Text(characters_min=1, characters_max=NAME_CHARACTERS_MAX)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,22 +8,26 @@ Source: requirements KS-CAU-010 to 012; KS-CRL-001, 004, 005; KS-AUTH-014; RFC 5
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
 
 from cryptography import x509
 
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Exists, Invalid, NotFound, Refused
+from keystead.core.fields import Text
 from keystead.core.permission import Access
 from keystead.core.records import KIND_AUTHORITY, KIND_REVOCATION_LIST, KIND_TRUST_PROFILE, Record
 from keystead.gate.call import Call
 from keystead.gate.identifiers import new_id
 from keystead.gate.operation import operation
 from keystead.operations.certificates import CLIENT_AUTHORITY
-from keystead.operations.users import check_name, records_of
+from keystead.operations.users import NAME, NAME_CHARACTERS_MAX, check_name, records_of
 from keystead.settings.key_server import DEFAULT_PROFILE, PARTITION_PROFILE
 from keystead.trust.issuers import authority_id, contents, pem_of, read_authority, read_revocation_list
 
 AUTHORITIES_COUNT_MAX = 200
+PEM_CHARACTERS_MAX = 32_768
+AuthorityName = Annotated[str, Text(NAME.pattern, NAME_CHARACTERS_MAX, example="supplier")]
 BUILT_IN_PROFILES: dict[str, tuple[str, ...]] = {DEFAULT_PROFILE: (CLIENT_AUTHORITY,), PARTITION_PROFILE: ()}
 """Profiles that are always there -> whom they trust while nobody has changed them."""
 
@@ -32,7 +36,7 @@ BUILT_IN_PROFILES: dict[str, tuple[str, ...]] = {DEFAULT_PROFILE: (CLIENT_AUTHOR
 class ShowAuthority:
     """Show the certificate of a CA, of the local one unless another is named."""
 
-    name: str = CLIENT_AUTHORITY
+    name: AuthorityName = CLIENT_AUTHORITY
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +53,15 @@ class InstallAuthority:
         certificate: In PEM.
     """
 
-    name: str
-    certificate: str
+    name: AuthorityName
+    certificate: Annotated[str, Text(characters_max=PEM_CHARACTERS_MAX, multiline=True)]
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveAuthority:
     """Forget a CA and its revocation list; it must be in no trust profile."""
 
-    name: str
+    name: AuthorityName
 
 
 @dataclass(frozen=True, slots=True)

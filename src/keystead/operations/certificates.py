@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
 from cryptography import x509 as pkix
 from cryptography.exceptions import InvalidSignature
@@ -18,13 +19,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 from keystead.core.changes import Change, Put, SealedMaterial
 from keystead.core.errors import Exists, Invalid, NotFound, Unavailable
+from keystead.core.fields import Number, Text
 from keystead.core.permission import Access
 from keystead.core.records import KIND_AUTHORITY, KIND_CERTIFICATE, MaterialReference, Record
 from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.gate.identifiers import new_id
 from keystead.gate.operation import operation
-from keystead.operations.users import found_user, records_of
+from keystead.operations.users import NAME, NAME_CHARACTERS_MAX, UserName, found_user, records_of
 from keystead.trust import x509
 
 CLIENT_AUTHORITY = "clients"
@@ -39,10 +41,10 @@ class IssueClientCertificate:
         addresses: IP addresses that the client will connect from, with commas between them; "" = any.
     """
 
-    user: str
-    request_pem: str | None = None
-    validity_days: int = 365
-    addresses: str = ""
+    user: UserName
+    request_pem: Annotated[str, Text(characters_max=x509.REQUEST_BYTES_MAX, multiline=True)] | None = None
+    validity_days: Annotated[int, Number(1, VALIDITY_DAYS_MAX)] = 365
+    addresses: Annotated[str, Text(r"[0-9A-Fa-f.:, ]*", 1024, example="127.0.0.1")] = ""
 
 
 class Reason(StrEnum):
@@ -60,14 +62,14 @@ class Reason(StrEnum):
 class ListCertificates:
     """List client certificates, of one user or of all."""
 
-    user: str = ""
+    user: Annotated[str, Text(f"|{NAME.pattern}", NAME_CHARACTERS_MAX)] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ShowCertificate:
     """Show one client certificate; `serial` in hexadecimal."""
 
-    serial: str
+    serial: Annotated[str, Text(r"[0-9A-Fa-f]{1,40}", 40)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,8 @@ class RevokeCertificate:
         reason: Why.
     """
 
-    serial: str = ""
-    certificate: str | None = None
+    serial: Annotated[str, Text(r"[0-9A-Fa-f]{0,40}", 40)] = ""
+    certificate: Annotated[str, Text(characters_max=x509.REQUEST_BYTES_MAX, multiline=True)] | None = None
     reason: Reason = Reason.UNSPECIFIED
 
 
@@ -167,7 +169,7 @@ def show_certificate(call: Call, request: ShowCertificate) -> KnownCertificate:
     "certificate.revoke",
     "CertificateRevoke",
     administrator=Access.CERTIFICATES,
-    route="POST /certificates/revoke",
+    route="POST /certificate-revocations",
     answer=KnownCertificate,
 )
 def revoke_certificate(call: Call, request: RevokeCertificate) -> Change:

@@ -8,20 +8,24 @@ Source: requirements KS-KEY-003 to 006, 008, 009, 021 to 023, 059; KS-AUTH-013; 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 from keystead.core.algorithms import grantable_rights
 from keystead.core.attribute_table import PAIR, ObjectType
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid, Refused
+from keystead.core.fields import Flags, Text
 from keystead.core.key_pairs import pair_rights
 from keystead.core.permission import GRANTABLE, PERSONAL, Access, Right, personal
 from keystead.core.records import ManagedObject
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
 from keystead.operations.requests import Touched
-from keystead.operations.users import check_name, found_user
+from keystead.operations.users import NAME, NAME_CHARACTERS_MAX, GroupName, UserName, check_name, found_user
 
 GROUPS_PER_KEY_COUNT_MAX = 100
+KeyId = Annotated[str, Text(r"[0-9a-f-]{36}", 36)]
+NoName = Annotated[str, Text(f"|{NAME.pattern}", NAME_CHARACTERS_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +38,9 @@ class GrantKey:
         rights: Bit mask of permission.Right; 0 takes everything back.
     """
 
-    target: str
-    group: str
-    rights: int
+    target: KeyId
+    group: GroupName
+    rights: Annotated[int, Flags(GRANTABLE)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,42 +54,42 @@ class GiveRights:
         user: Name of the user, or "".
     """
 
-    target: str
-    rights: int
-    group: str = ""
-    user: str = ""
+    target: KeyId
+    rights: Annotated[int, Flags(GRANTABLE)]
+    group: NoName = ""
+    user: NoName = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TakeRights:
     """Let a group, or one user, do less with a key; fields as of GiveRights. Who keeps nothing does not see it."""
 
-    target: str
-    rights: int
-    group: str = ""
-    user: str = ""
+    target: KeyId
+    rights: Annotated[int, Flags(GRANTABLE)]
+    group: NoName = ""
+    user: NoName = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ListGrants:
     """Show to whom a key belongs and what others may do with it."""
 
-    target: str
+    target: KeyId
 
 
 @dataclass(frozen=True, slots=True)
 class SetOwner:
     """Give a key to another user, with whatever others were granted; None = to nobody, which takes all grants back."""
 
-    target: str
-    owner: str | None
+    target: KeyId
+    owner: UserName | None
 
 
 @dataclass(frozen=True, slots=True)
 class SetKeyFlags:
     """Say whether clients may delete and export a key; None leaves a flag as it is."""
 
-    target: str
+    target: KeyId
     deletable: bool | None = None
     exportable: bool | None = None
 
@@ -96,7 +100,7 @@ class Grant:
 
     group: str
     user: str
-    rights: int
+    rights: Annotated[int, Flags(GRANTABLE)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +160,7 @@ def give_rights(call: Call, request: GiveRights) -> Change:
     administrator=Access.KEYS,
     targets=(Target(Right.MODIFY, destroyed=True),),
     configuration=True,
-    route="POST /keys/{target}/grants/take",
+    route="DELETE /keys/{target}/grants",
     answer=Grants,
 )
 def take_rights(call: Call, request: TakeRights) -> Change:

@@ -22,7 +22,9 @@ from keystead.operations.certificates import certificates_of, revoked
 from keystead.operations.grants import given_to, without
 from keystead.operations.users import (
     USERS_LISTED_COUNT_MAX,
+    GroupName,
     User,
+    UserName,
     changed_user,
     check_name,
     checked_groups,
@@ -40,14 +42,14 @@ MEMBERS_PER_CHANGE_COUNT_MAX = 1000
 class CreateGroup:
     """Create a group without members."""
 
-    name: str
+    name: GroupName
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteGroup:
     """Delete a group: nobody is in it any more, and what it was granted is taken back."""
 
-    name: str
+    name: GroupName
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +61,23 @@ class ListGroups:
 class ShowGroup:
     """Show who is in a group."""
 
-    name: str
+    name: GroupName
 
 
 @dataclass(frozen=True, slots=True)
 class AddMember:
     """Put a user into a group."""
 
-    group: str
-    user: str
+    group: GroupName
+    user: UserName
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveMember:
     """Take a user out of a group."""
 
-    group: str
-    user: str
+    group: GroupName
+    user: UserName
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,8 @@ class DeleteUser:
         heir: User who gets the keys; without one a user who owns keys is not deleted (KS-USR-008).
     """
 
-    name: str
-    heir: str | None = None
+    name: UserName
+    heir: UserName | None = None
 
 
 @dataclass(frozen=True, slots=True)

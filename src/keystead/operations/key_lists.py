@@ -15,6 +15,7 @@ from keystead.core.records import ManagedObject
 from keystead.core.search import TAG_NAME_VALUE
 from keystead.gate.call import Call
 from keystead.gate.operation import operation
+from keystead.operations.grants import NoName
 from keystead.storage.store import LOCATE_OFFSET_MAX, Query
 
 KEYS_LISTED_COUNT_MAX = 1000
@@ -30,8 +31,8 @@ class ListKeys:
         offset: How many to leave out at the beginning.
     """
 
-    user: str = ""
-    group: str = ""
+    user: NoName = ""
+    group: NoName = ""
     offset: int = 0
 
 

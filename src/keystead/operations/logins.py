@@ -10,21 +10,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from typing import Annotated
 
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Conflict, Invalid, Unauthenticated
-from keystead.core.passwords import Attempts, Lockout, Rules, check_new, prepared
+from keystead.core.fields import Text
+from keystead.core.passwords import CHARACTERS_MAX, Attempts, Lockout, Rules, check_new, prepared
 from keystead.core.permission import Access
 from keystead.core.records import KIND_ADMINISTRATOR, KIND_USER, Record
 from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.gate.operation import operation
 from keystead.operations.running_time import HOURS_PER_DAY, running_h
-from keystead.operations.users import changed_user, found_user
+from keystead.operations.users import UserName, changed_user, found_user
 from keystead.settings.people import Passwords, UserLockout
 from keystead.storage.store import KIND_COUNTER
 from keystead.trust.passwords import is_password, is_word, kept, nobodys
 
+Password = Annotated[Secret, Text(characters_max=CHARACTERS_MAX, example="Violet-Kettle-93-Harbour")]
 FAILED = "name and password do not belong together, or the account is locked or disabled"
 NAME_SHOWN_CHARACTERS_MAX = 64
 REMOTE_LOCK = Lockout(5, 1800, prolongs=True)
@@ -86,8 +89,8 @@ class LoggedIn:
 class SetUserPassword:
     """Set a user's password, or take it away (None): the certificate alone proves the user then."""
 
-    name: str
-    password: Secret | None
+    name: UserName
+    password: Password | None
 
 
 @operation(LogIn, "session.log_in", "LogIn", strangers=True, detail=lambda found: found.name)

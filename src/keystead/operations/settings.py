@@ -4,11 +4,12 @@ Source: design.md section 3; requirements KS-KMIP-007, 008; KS-LOG-001 (every ch
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Annotated, Any, TypeVar
 
 from keystead.core.changes import Change, Put
 from keystead.core.errors import NotFound, Refused
+from keystead.core.fields import Text
 from keystead.core.permission import Access
 from keystead.core.records import KIND_SETTINGS, Record
 from keystead.gate.call import Call
@@ -22,6 +23,7 @@ OWN_SETTINGS = "own_settings"
 S = TypeVar("S", bound=Section)
 SectionCheck = Callable[[Call, S, S], str]
 """Gets a section before and after a change; returns a warning, or "", or raises why it cannot be so."""
+_FIELDS = tuple(sorted({field.name for section in SECTIONS.values() for field in fields(section)}))
 _CHECKS: dict[str, SectionCheck[Any]] = {}
 
 
@@ -39,15 +41,15 @@ def section_check(declared: type[S]) -> Callable[[SectionCheck[S]], SectionCheck
 class ReadSettings:
     """Show sections; "" = all."""
 
-    section: str = ""
+    section: Annotated[str, Text(choices=("", *sorted(SECTIONS)))] = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeSetting:
     """Set one field."""
 
-    section: str
-    field: str
+    section: Annotated[str, Text(choices=tuple(sorted(SECTIONS)))]
+    field: Annotated[str, Text(choices=_FIELDS)]
     value: Any
 
 

@@ -8,28 +8,30 @@ Source: requirements KS-KMIP-013, 014; KS-CAU-012 to 014.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Exists, NotFound, Refused
+from keystead.core.fields import Text
 from keystead.core.permission import Access
 from keystead.core.records import KIND_TRUST_PROFILE, Record
 from keystead.gate.call import Call
 from keystead.gate.identifiers import new_id
 from keystead.gate.operation import operation
-from keystead.operations.authorities import BUILT_IN_PROFILES, found_authority, trust_profiles
+from keystead.operations.authorities import BUILT_IN_PROFILES, AuthorityName, found_authority, trust_profiles
 from keystead.operations.settings import section_check
-from keystead.operations.users import check_name
+from keystead.operations.users import NAME, NAME_CHARACTERS_MAX, check_name
 from keystead.settings.key_server import PARTITION_PROFILE, KeyServer
 
 PROFILES_COUNT_MAX = 100
+ProfileName = Annotated[str, Text(NAME.pattern, NAME_CHARACTERS_MAX, example="suppliers")]
 
 
 @dataclass(frozen=True, slots=True)
 class CreateProfile:
     """Create a trust profile without CAs."""
 
-    name: str
+    name: ProfileName
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +43,23 @@ class ListProfiles:
 class AddToProfile:
     """Let a profile trust a CA."""
 
-    profile: str
-    authority: str
+    profile: ProfileName
+    authority: AuthorityName
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveFromProfile:
     """Let a profile trust a CA no longer: clients with its certificates are refused at their next message."""
 
-    profile: str
-    authority: str
+    profile: ProfileName
+    authority: AuthorityName
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteProfile:
     """Delete a trust profile that no key server uses."""
 
-    name: str
+    name: ProfileName
 
 
 @dataclass(frozen=True, slots=True)

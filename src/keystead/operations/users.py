@@ -6,10 +6,11 @@ Source: requirements KS-USR-001, 006, 007; KS-AUTH-013; KS-GEN-012; chapter Loca
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Exists, Invalid, NotFound
+from keystead.core.fields import Items, Text
 from keystead.core.permission import Access
 from keystead.core.records import KIND_USER, Record
 from keystead.gate.call import Call
@@ -18,6 +19,10 @@ from keystead.gate.operation import operation
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")  # KS-USR-001
 GROUPS_PER_USER_COUNT_MAX = 100
+NAME_CHARACTERS_MAX = 64
+UserName = Annotated[str, Text(NAME.pattern, NAME_CHARACTERS_MAX, example="alice")]
+GroupName = Annotated[str, Text(NAME.pattern, NAME_CHARACTERS_MAX, example="staff")]
+GroupNames = Annotated[tuple[str, ...], Items(GROUPS_PER_USER_COUNT_MAX), Text(NAME.pattern, NAME_CHARACTERS_MAX)]
 USERS_LISTED_COUNT_MAX = 1000
 
 
@@ -25,8 +30,8 @@ USERS_LISTED_COUNT_MAX = 1000
 class CreateUser:
     """Create a key user. The name cannot be changed afterwards."""
 
-    name: str
-    groups: tuple[str, ...] = ()
+    name: UserName
+    groups: GroupNames = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +45,22 @@ class ListUsers:
 class ShowUser:
     """Show one key user."""
 
-    name: str
+    name: UserName
 
 
 @dataclass(frozen=True, slots=True)
 class SetGroups:
     """Put a user into these groups and no others."""
 
-    name: str
-    groups: tuple[str, ...] = ()
+    name: UserName
+    groups: GroupNames = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DisableUser:
     """Shut a user out, or let them in again; open connections notice at once."""
 
-    name: str
+    name: UserName
     disabled: bool = True
 
 

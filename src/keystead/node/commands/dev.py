@@ -10,6 +10,8 @@ import json
 import os
 import secrets
 import shutil
+import ssl
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +36,13 @@ from keystead.trust.role_tokens import INSECURE_COST, imprint, new_role_secret, 
 from keystead.trust.root import Role
 
 USERS = ("alice", "bob")
+ADMINISTRATOR_FILE = "admin.password"
 OPEN_SETTINGS: dict[str, dict[str, Any]] = {
     "key_server": {"allow_key_configuration": True, "allow_key_export": True},
     "legacy": {"algorithms": True, "modes": True},
     "kmip": {"address": "127.0.0.1", "port": 0},
     "xml": {"enabled": True, "address": "127.0.0.1", "port": 0},
+    "web": {"enabled": True, "address": "127.0.0.1", "port": 0},
     "health": {"enabled": True, "address": "127.0.0.1", "port": 0},
     "metrics": {"enabled": True, "port": 0},
 }
@@ -61,6 +65,7 @@ def dev(words: argparse.Namespace) -> int:
     supervisor.start()
     try:
         _introduce(config)
+        _introduce_administrator(config, supervisor.ports().get("web"))
         _write_ready(ready_file, config, supervisor.ports())
     except BaseException:
         supervisor.stop()
@@ -131,18 +136,40 @@ def _introduce(config: NodeConfig) -> None:
             write_private(folder / f"{name}.key", Secret(issued["key"]).reveal())
 
 
+def _introduce_administrator(config: NodeConfig, web_port: int | None) -> None:
+    """Let `admin` have a password: one that has to be changed first where there is no door to change it at."""
+    file = config.insecure / ADMINISTRATOR_FILE
+    if file.exists():
+        return
+    first, password = (secrets.token_urlsafe(12) for _ in range(2))
+    ask(unix_address(config.local_socket), "administrator.set_password", name="admin", password=first.encode())
+    if web_port is None:
+        write_private(file, first.encode())
+        return
+    trust = ssl.create_default_context(cafile=config.data / "ca.pem")
+    session = f"https://127.0.0.1:{web_port}/v1/session"
+    told = _send(trust, "POST", session, {"username": "admin", "password": first})
+    _send(trust, "PUT", f"{session}/password", {"current": first, "new": password}, json.loads(told)["token"])
+    write_private(file, password.encode())
+
+
+def _send(trust: ssl.SSLContext, method: str, url: str, body: dict[str, str], token: str = "") -> bytes:
+    headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)  # noqa: S310  # our own
+    with urllib.request.urlopen(request, timeout=30, context=trust) as reply:  # noqa: S310
+        answer: bytes = reply.read()
+    return answer
+
+
 def _write_ready(file: Path, config: NodeConfig, ports: dict[str, int]) -> None:
     clients = config.data / "clients"
-    password = config.insecure / "admin.password"
-    if not password.exists():
-        write_private(password, secrets.token_urlsafe(12).encode())
     ready = {
         "version": keystead.__version__,
         "data": str(config.data),
         "pid": os.getpid(),
         "ca_certificate": str(config.data / "ca.pem"),
         "kmip": {"host": "127.0.0.1", "port": ports["kmip"]},
-        "administrator": {"username": "admin", "password_file": str(password)},
+        "administrator": {"username": "admin", "password_file": str(config.insecure / ADMINISTRATOR_FILE)},
         "clients": [
             {
                 "user": name,
@@ -155,6 +182,9 @@ def _write_ready(file: Path, config: NodeConfig, ports: dict[str, int]) -> None:
     }
     if "xml" in ports:
         ready["xml"] = {"host": "127.0.0.1", "port": ports["xml"]}
+    if "web" in ports:
+        base = f"https://127.0.0.1:{ports['web']}/v1"
+        ready["rest"] = {"url": base, "openapi": f"{base}/openapi.json"}
     if "health" in ports:
         ready["health"] = {"url": f"http://127.0.0.1:{ports['health']}/"}
     if "metrics" in ports:

@@ -1,0 +1,116 @@
+"""The web door of the `admin` process: HTTPS for administrators, with the server certificate of the node.
+
+Source: requirements KS-UI-001, 025; KS-TLS-001; docs/adr/0071.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from keystead.core.permission import CLOCK
+from keystead.gate.call import Batch
+from keystead.gate.sessions import Sessions
+from keystead.node.opening import Parts, server_certificate
+from keystead.operations.sessions import SessionExpired
+from keystead.protocols.asking import Asker
+from keystead.protocols.listener import server_context
+from keystead.protocols.rest.application import application
+from keystead.protocols.rest.entrance import Entrance
+from keystead.protocols.rest.once import Once
+from keystead.settings import web
+
+CONNECTIONS_COUNT_MAX = 256
+SWEEP_S = 20.0
+KEEP_ALIVE_S = 30
+HEAD_BYTES_MAX = 65_536
+SHUTDOWN_S = 2
+
+
+class _Server(uvicorn.Server):
+    """A server within a process that has signal handlers of its own."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+
+class WebDoor:
+    """Serves administrators over HTTPS.
+
+    Args:
+        parts: Of the node.
+        asker: Runs operations.
+
+    Attributes:
+        sessions: Who is logged in.
+    """
+
+    def __init__(self, parts: Parts, asker: Asker) -> None:
+        self._parts = parts
+        self._asker = asker
+        objects = asker.gate.objects
+        self.sessions = Sessions(time.monotonic, lambda: objects.section(web.Sessions).idle_minutes * 60.0)
+        self._server: _Server | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+
+    async def listen(self, address: str, port: int) -> int:
+        """Begin to serve; return the port. Raises OSError when the address is taken."""
+        app = application(self._asker, Entrance(self._asker, self.sessions), Once(time.monotonic))
+        config = uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            limit_concurrency=CONNECTIONS_COUNT_MAX,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+            h11_max_incomplete_event_size=HEAD_BYTES_MAX,
+        )
+        config.load()
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        config.ssl = self._context()
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        listening = socket.create_server((address, port), family=family)
+        self._server = _Server(config)
+        self._task = asyncio.ensure_future(self._server.serve([listening]))
+        self._sweep_later()
+        return int(listening.getsockname()[1])
+
+    async def close(self) -> None:
+        """Stop serving; requests that are being answered get a moment."""
+        if self._sweep is not None:
+            self._sweep.cancel()
+        if self._server is not None and self._task is not None:
+            self._server.should_exit = True
+            await self._task
+
+    def _context(self) -> ssl.SSLContext:
+        with server_certificate(self._parts) as file:
+            context = server_context(file, file, "", asks_certificate=False)
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    def _sweep_later(self) -> None:
+        self._sweep = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep_now)
+
+    def _sweep_now(self) -> None:
+        """End sessions that nobody uses any more, and have it audited."""
+        self._sweep_later()
+        over = self.sessions.expired()
+        if over:
+            self._asker.refresh()
+            requests = tuple(SessionExpired(one.administrator, one.address) for one in over)
+            self._asker.gate.run(Batch(CLOCK, requests, go_on=True), lambda _replies: None)
