@@ -25,7 +25,7 @@ class Text:
     pattern: str | None = None
     characters_max: int = 256
     characters_min: int = 0
-    example: str | None = None
+    example: str | int | None = None
     multiline: bool = False
     choices: tuple[str, ...] = ()
 

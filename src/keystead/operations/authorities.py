@@ -14,6 +14,7 @@ from cryptography import x509
 
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Exists, Invalid, NotFound, Refused
+from keystead.core.examples import AUTHORITY_PEM, REVOCATION_LIST_BASE64
 from keystead.core.fields import Text
 from keystead.core.permission import Access
 from keystead.core.records import KIND_AUTHORITY, KIND_REVOCATION_LIST, KIND_TRUST_PROFILE, Record
@@ -54,7 +55,7 @@ class InstallAuthority:
     """
 
     name: AuthorityName
-    certificate: Annotated[str, Text(characters_max=PEM_CHARACTERS_MAX, multiline=True)]
+    certificate: Annotated[str, Text(characters_max=PEM_CHARACTERS_MAX, example=AUTHORITY_PEM, multiline=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class InstallRevocationList:
         revocation_list: X.509 version 2, complete, in PEM or DER.
     """
 
-    revocation_list: bytes
+    revocation_list: Annotated[bytes, Text(example=REVOCATION_LIST_BASE64)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,9 +48,9 @@ class ReadSettings:
 class ChangeSetting:
     """Set one field."""
 
-    section: Annotated[str, Text(choices=tuple(sorted(SECTIONS)))]
-    field: Annotated[str, Text(choices=_FIELDS)]
-    value: Any
+    section: Annotated[str, Text(choices=tuple(sorted(SECTIONS)), example="key_server")]
+    field: Annotated[str, Text(choices=_FIELDS, example="connection_timeout_s")]
+    value: Annotated[Any, Text(example=1800)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def application(asker: Asker, entrance: Entrance, once: Once) -> Guard:
     found = routes()
     for route in found:
         _add(app, _Endpoint(asker, entrance, once, route, _home(route, found)))
-    app.openapi = lambda: described(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    app.openapi = lambda: described(app, found)  # type: ignore[method-assign]  # FastAPI's documented way
     return Guard(app, entrance)
 
 

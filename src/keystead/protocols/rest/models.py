@@ -146,12 +146,12 @@ def _annotation(field: Field) -> Any:
 
 def _secret(field: Field) -> Any:
     most = field.text.characters_max if field.text else TEXT_CHARACTERS_MAX
-    examples = [field.text.example] if field.text and field.text.example else None
-    return Annotated[SecretStr, Constraints(min_length=1, max_length=most, examples=examples)]
+    return Annotated[SecretStr, Constraints(min_length=1, max_length=most, examples=_examples(field))]
 
 
-def _bytes(_field: Field) -> Any:
-    encoded = Constraints(max_length=BASE64_CHARACTERS_MAX, json_schema_extra={"contentEncoding": "base64"})
+def _bytes(field: Field) -> Any:
+    extra: dict[str, Any] = {"contentEncoding": "base64"}
+    encoded = Constraints(max_length=BASE64_CHARACTERS_MAX, json_schema_extra=extra, examples=_examples(field))
     return Annotated[str, encoded]
 
 
@@ -173,8 +173,10 @@ def _whole_number(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _any(_field: Field) -> Any:
-    return Union[bool, int, Annotated[str, StringConstraints(max_length=TEXT_CHARACTERS_MAX)]]  # noqa: UP007
+def _any(field: Field) -> Any:
+    number = Annotated[int, Constraints(ge=-INTEGER_MAX, le=INTEGER_MAX), BeforeValidator(_whole_number)]
+    text = Annotated[str, StringConstraints(max_length=LINE_CHARACTERS_MAX)]
+    return Annotated[Union[bool, number, text], Constraints(examples=_examples(field))]  # noqa: UP007
 
 
 def _text(field: Field) -> Any:
@@ -182,13 +184,16 @@ def _text(field: Field) -> Any:
     if limits is None:
         return Annotated[str, StringConstraints(max_length=LINE_CHARACTERS_MAX)]
     if limits.choices:
-        return Literal[limits.choices]
+        return Annotated[Literal[limits.choices], Constraints(examples=_examples(field))]
     pattern = None if limits.pattern is None else f"^(?:{limits.pattern})$"
     constraints = StringConstraints(
         min_length=limits.characters_min or None, max_length=limits.characters_max, pattern=pattern
     )
-    examples = [limits.example] if limits.example is not None else None
-    return Annotated[str, constraints, Constraints(examples=examples)]
+    return Annotated[str, constraints, Constraints(examples=_examples(field))]
+
+
+def _examples(field: Field) -> list[Any] | None:
+    return None if field.text is None or field.text.example is None else [field.text.example]
 
 
 _SIMPLE: dict[Any, Callable[[Field], Any]] = {Secret: _secret, bytes: _bytes, str: _text, int: _whole, Any: _any}

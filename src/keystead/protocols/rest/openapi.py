@@ -8,8 +8,11 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from keystead.gate.forms import fields_of
 from keystead.protocols.rest.guard import BASE, PUBLIC
+from keystead.protocols.rest.models import json_name
 from keystead.protocols.rest.problems import MEDIA_TYPE, TITLES
+from keystead.protocols.rest.routes import Route
 
 PROBLEM = {
     "type": "object",
@@ -47,7 +50,7 @@ FAILURES = {
 }
 
 
-def described(app: FastAPI) -> dict[str, Any]:
+def described(app: FastAPI, found: tuple[Route, ...]) -> dict[str, Any]:
     """Return the OpenAPI document; drawn once."""
     if app.openapi_schema is None:
         drawn = get_openapi(
@@ -68,9 +71,32 @@ def described(app: FastAPI) -> dict[str, Any]:
                 for status, title in FAILURES.items():
                     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
                     operation["responses"][status] = {"description": title, "content": content}
+        for route in found:
+            if route.makes:
+                answer = drawn["paths"][BASE + route.path]["post"]["responses"]["201"]
+                answer["links"] = _links(route, found)
         drawn["paths"][f"{BASE}/openapi.json"] = {"get": _OWN}
         app.openapi_schema = drawn
     return app.openapi_schema
+
+
+def _links(route: Route, found: tuple[Route, ...]) -> dict[str, Any]:
+    """Return where one can go with what a route has made."""
+    links = {}
+    for other in found:
+        if other.in_path and other.path.startswith(f"{route.path}/{{"):
+            first = other.in_path[0].name
+            source = _source(first, route)
+            if source:
+                name = other.declaration.name
+                links[name] = {"operationId": name, "parameters": {f"path.{first}": f"$response.body#/{source}"}}
+    return links
+
+
+def _source(parameter: str, route: Route) -> str:
+    """Return the member of an answer that a parameter of a path is: the same, or the name or id of what was made."""
+    members = {json_name(field) for field in fields_of(route.answer)}
+    return next((name for name in (parameter, "id", "name") if name in members), "")
 
 
 _OWN = {
