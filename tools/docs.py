@@ -1,4 +1,4 @@
-"""Draws docs/xml-interface.md and docs/chapters.md.
+"""Draws docs/xml-interface.md, docs/chapters.md and the settings in docs/design/limits.md.
 
 The first comes from the table of its requests. The second names for each area of the requirements the modules that name
 it and the tests that prove its rows.
@@ -10,6 +10,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import keystead.operations.all  # noqa: F401  # declares the operations that requests become
@@ -18,10 +19,13 @@ from keystead.protocols.xml.translate.algorithms import MACS, SIGNATURES, TRANSF
 from keystead.protocols.xml.translate.fields import Field
 from keystead.protocols.xml.translate.requests_table import REQUESTS
 from keystead.protocols.xml.translate.work import Row
+from keystead.settings.all import SECTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "chapters.md"
 XML_PAGE = ROOT / "docs" / "xml-interface.md"
+LIMITS_PAGE = ROOT / "docs" / "design" / "limits.md"
+SETTINGS_HEAD = "| setting | default | from | to |\n|---|---|---|---|\n"
 XML_HEAD = ROOT / "tools" / "xml_page.md"
 ALGORITHMS_HEAD = """
 ## Algorithms of CryptoRequest
@@ -116,8 +120,26 @@ def xml_page() -> str:
     return f"{XML_HEAD.read_text()}{sections}\n{ALGORITHMS_HEAD}\n{algorithms}\n{ERRORS_HEAD}{errors}\n"
 
 
+def setting(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"`{value}`"
+
+
+def limits_page() -> str:
+    """The page as it is, with its table of settings drawn anew."""
+    lines = [
+        f"| `{name}.{one.name}` | {setting(one.default)} | {setting(one.metadata['minimum'])} "
+        f"| {setting(one.metadata['maximum'])} |"
+        for name, section in sorted(SECTIONS.items())
+        for one in fields(section)
+    ]
+    head, _, rest = LIMITS_PAGE.read_text().partition(SETTINGS_HEAD)
+    return f"{head}{SETTINGS_HEAD}{chr(10).join(lines)}\n\n{rest[rest.index('## 2.') :]}"
+
+
 def main() -> None:
-    for path, text in ((PAGE, page()), (XML_PAGE, xml_page())):
+    for path, text in ((PAGE, page()), (XML_PAGE, xml_page()), (LIMITS_PAGE, limits_page())):
         path.write_text(text)
         print(f"drew {path.relative_to(ROOT)}")
 

@@ -156,7 +156,7 @@ def _introduce_administrator(config: NodeConfig, web_port: int | None) -> None:
 def _send(trust: ssl.SSLContext, method: str, url: str, body: dict[str, str], token: str = "") -> bytes:
     headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
     request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)  # noqa: S310  # our own
-    with urllib.request.urlopen(request, timeout=30, context=trust) as reply:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=30, context=trust) as reply:  # noqa: S310  # our own
         answer: bytes = reply.read()
     return answer
 

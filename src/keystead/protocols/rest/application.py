@@ -48,7 +48,9 @@ def application(asker: Asker, entrance: Entrance, once: Once) -> Guard:
         entrance: Tells who asks.
         once: Remembers answers by Idempotency-Key.
     """
-    app = FastAPI(
+    found = routes()
+    app = _Application(
+        found,
         title="keystead",
         version=__version__,
         summary="Administration of a key manager",
@@ -56,18 +58,29 @@ def application(asker: Asker, entrance: Entrance, once: Once) -> Guard:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        exception_handlers={
+            KeysteadError: _failed,
+            RequestValidationError: _not_as_described,
+            HTTPException: _of_http,
+            Exception: _mistake,
+        },
     )
-    app.router.redirect_slashes = False
-    app.add_exception_handler(KeysteadError, _failed)  # type: ignore[arg-type]  # starlette's type is wider than it means
-    app.add_exception_handler(RequestValidationError, _not_as_described)  # type: ignore[arg-type]
-    app.add_exception_handler(HTTPException, _of_http)  # type: ignore[arg-type]
-    app.add_exception_handler(Exception, _mistake)
     add_session(app, entrance)
-    found = routes()
     for route in found:
         _add(app, _Endpoint(asker, entrance, once, route, _home(route, found)))
-    app.openapi = lambda: described(app, found)  # type: ignore[method-assign]  # FastAPI's documented way
     return Guard(app, entrance)
+
+
+class _Application(FastAPI):
+    """FastAPI with a description that says more."""
+
+    def __init__(self, found: tuple[Route, ...], **options: Any) -> None:
+        super().__init__(**options)
+        self._found = found
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document."""
+        return described(self, self._found)
 
 
 class _Endpoint:
@@ -156,7 +169,7 @@ def _add(app: FastAPI, endpoint: _Endpoint) -> None:
     async def run(request: Request, **given: Any) -> Response:
         return await endpoint(request, **given)
 
-    run.__signature__ = _signature(endpoint)  # type: ignore[attr-defined]
+    run.__signature__ = _signature(endpoint)  # type: ignore[attr-defined]  # what inspect reads
     app.router.routes.append(
         Checked(
             BASE + route.path,
@@ -181,7 +194,7 @@ def _answer_model(route: Route) -> Any:
     item: Any = models.result_type(route.item)
     return create_model(
         f"{item.__name__}Page",
-        items=(list[item], ...),
+        items=(models.list_of(item), ...),
         next=(str | None, Constraints(description="Cursor of the next page; null at the end.")),
     )
 

@@ -134,7 +134,7 @@ def _annotation(field: Field) -> Any:
     if _moment_unit(field):
         return Annotated[AwareDatetime, Constraints(strict=False), BeforeValidator(_moment)]
     if field.flags is not None:
-        return Annotated[list[_names(field.flags)], Constraints(max_length=64)]  # type: ignore[misc]  # drawn
+        return Annotated[list_of(_names(field.flags)), Constraints(max_length=64)]
     if kind in _SIMPLE:
         return _SIMPLE[kind](field)
     if isinstance(kind, type) and issubclass(kind, StrEnum):
@@ -176,7 +176,7 @@ def _whole_number(value: Any) -> Any:
 def _any(field: Field) -> Any:
     number = Annotated[int, Constraints(ge=-INTEGER_MAX, le=INTEGER_MAX), BeforeValidator(_whole_number)]
     text = Annotated[str, StringConstraints(max_length=LINE_CHARACTERS_MAX)]
-    return Annotated[Union[bool, number, text], Constraints(examples=_examples(field))]  # noqa: UP007
+    return Annotated[bool | number | text, Constraints(examples=_examples(field))]
 
 
 def _text(field: Field) -> Any:
@@ -184,7 +184,7 @@ def _text(field: Field) -> Any:
     if limits is None:
         return Annotated[str, StringConstraints(max_length=LINE_CHARACTERS_MAX)]
     if limits.choices:
-        return Annotated[Literal[limits.choices], Constraints(examples=_examples(field))]
+        return Annotated[_one_of(limits.choices), Constraints(examples=_examples(field))]
     pattern = None if limits.pattern is None else f"^(?:{limits.pattern})$"
     constraints = StringConstraints(
         min_length=limits.characters_min or None, max_length=limits.characters_max, pattern=pattern
@@ -204,14 +204,23 @@ def _list(field: Field) -> Any:
     if field.items is not None:
         most = field.items.count_max
         if field.items.choices:
-            return Annotated[list[Literal[field.items.choices]], Constraints(max_length=most)]  # type: ignore[name-defined]
+            return Annotated[list_of(_one_of(field.items.choices)), Constraints(max_length=most)]
     if item is str:
         item = _text(dataclasses.replace(field, type=str))
-    return Annotated[list[item], Constraints(max_length=most)]  # type: ignore[valid-type]
+    return Annotated[list_of(item), Constraints(max_length=most)]
 
 
 def _names(flags: Flags) -> Any:
-    return Literal[tuple(str(one.name).lower() for one in flags.possible)]
+    return _one_of(tuple(str(one.name).lower() for one in flags.possible))
+
+
+def _one_of(choices: tuple[str, ...]) -> Any:
+    return Literal[choices]
+
+
+def list_of(item: Any) -> Any:
+    """Return the type of a list of items of a type that is drawn."""
+    return types.GenericAlias(list, (item,))
 
 
 def _json_default(field: Field) -> Any:
@@ -225,7 +234,7 @@ def _result_model(kind: type) -> type[BaseModel]:
     for field in fields_of(kind):
         annotation: Any = AwareDatetime if _moment_unit(field) else _result_type(field.type)
         if field.flags is not None:
-            annotation = list[_names(field.flags)]  # type: ignore[misc]  # drawn
+            annotation = list_of(_names(field.flags))
         nullable = annotation | None if field.nullable else annotation
         drawn[json_name(field)] = (nullable, Constraints(description=field.about or None))
     return create_model(kind.__name__, __doc__=summary_of(kind), **drawn)
@@ -240,7 +249,7 @@ def _result_type(hint: Any) -> Any:
     if _has_fields(hint):
         return model_of(hint)
     if typing.get_origin(hint) in (tuple, list):
-        return list[_result_type(typing.get_args(hint)[0])]  # type: ignore[misc]
+        return list_of(_result_type(typing.get_args(hint)[0]))
     return str if hint in (Secret, bytes) else hint
 
 
