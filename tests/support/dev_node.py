@@ -34,6 +34,7 @@ class DevNode:
         prefix: command that runs the node's command (taskset …).
         environment: further variables.
         store: address of a database for --store.
+        web: with the web door, which takes a second of processor time to start.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class DevNode:
     prefix: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     store: str = ""
+    web: bool = False
     ready: dict[str, Any] = field(default_factory=dict, init=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
@@ -93,7 +95,8 @@ class DevNode:
     def begin(self) -> subprocess.Popen[bytes]:
         """Start the process without waiting until it serves."""
         self._ready_file.unlink(missing_ok=True)
-        options = [word for setting in self.settings for word in ("--set", setting)]
+        settings = [*self.settings, *([] if self.web else ["web.enabled=false"])]
+        options = [word for setting in settings for word in ("--set", setting)]
         options += ["--store", self.store] if self.store else []
         place = ["--data", str(self.data), "--ready-file", str(self._ready_file)]
         with self.output.open("ab") as output:

@@ -13,6 +13,7 @@ import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -32,7 +33,6 @@ from keystead.node.folder import NodeConfig, listening_socket, read_config, unix
 from keystead.node.measuring import node_families, process_families
 from keystead.node.opening import Parts, open_parts, own_section, record_of, switches
 from keystead.node.threads import end_with_any_thread
-from keystead.node.web_door import WebDoor
 from keystead.operations.audit import AUDIT
 from keystead.operations.certificates import CLIENT_AUTHORITY
 from keystead.operations.running_time import CountRunning
@@ -45,6 +45,9 @@ from keystead.protocols.metrics.wire import CONTENT_TYPE, exposition, families_f
 from keystead.settings.all import SECTIONS
 from keystead.settings.services import Health, Metrics
 from keystead.settings.web import Web
+
+if TYPE_CHECKING:
+    from keystead.node.web_door import WebDoor
 
 READY_ANEW_S = 0.1
 ANSWER_S_MAX = 3.0  # for what is asked from outside; who asks the health check does not wait much longer
@@ -75,7 +78,7 @@ class AdminProcess:
         self.forward = Forwarder(unix_address(parts.config.keys_socket))
         self.asker = Asker(self.gate, (self.objects.refresh, self.activity.flush), self.forward)
         self.door = LocalDoor(self.asker)
-        self.web = WebDoor(parts, self.asker)
+        self.web: WebDoor | None = None
         self.health = HealthServer(self._alive, self._ready)
         self.metrics = PageServer({"/metrics": self._metrics})
         self._readiness: asyncio.Future[dict[str, bool]] | None = None
@@ -101,6 +104,9 @@ class AdminProcess:
             ports["metrics"] = await self.metrics.listen(METRICS_ADDRESS, before.get("metrics", metrics.port))
         web = own_section(self._parts.own, Web)
         if web.enabled:
+            from keystead.node.web_door import WebDoor  # noqa: PLC0415  # takes a second of processor time to import
+
+            self.web = WebDoor(self._parts, self.asker)
             ports["web"] = await self.web.listen(web.address, before.get("web", web.port))
         self.auditing.start()
         self._hourly = asyncio.get_running_loop().call_later(HOUR_S, self._count_running)
@@ -108,7 +114,8 @@ class AdminProcess:
 
     async def stop(self) -> None:
         """Close the doors and finish commits."""
-        await self.web.close()
+        if self.web is not None:
+            await self.web.close()
         if self._hourly is not None:
             self._hourly.cancel()
         self.door.close()

@@ -1,7 +1,7 @@
 """JSON models of requests and results, drawn from their dataclasses; and values between JSON and plain.
 
-Times: a field whose name ends in `_us` or `_s` and means a moment is an RFC 3339 time without that ending. Byte strings
-are Base64, passwords are text, sets of rights are lists of names.
+Times: a field whose name ends in `_us` or `_s` and means a moment is an RFC 3339 time, `created_us` as `created_at`.
+Bytes are Base64, passwords are text, sets of rights are lists of names.
 
 Source: RFC 8259, RFC 3339, RFC 4648 section 4; design.md section 6 ("declarations": models are derived at this edge).
 """
@@ -13,7 +13,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Literal, Union
@@ -34,13 +34,18 @@ INTEGER_MAX = 2**53 - 1  # what every JSON reader can tell apart (RFC 7493 secti
 INTERVALS = ("age_s", "duration_s", "timeout_s", "uptime_s")
 """Fields that end in `_s` and are no moments."""
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_WHENS = frozenset({"at", "since", "until", "not_after", "not_before"})
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"_us": 1_000_000, "_s": 1}
 
 
 def json_name(field: Field) -> str:
-    """Return a field's name in JSON: without the unit, where it is a moment."""
+    """Return a field's name in JSON: a moment's ends in `_at` instead of its unit, unless it says "when" already."""
     unit = _moment_unit(field)
-    return field.name.removesuffix(unit) if unit else field.name
+    if not unit:
+        return field.name
+    stem = field.name.removesuffix(unit)
+    return stem if stem in _WHENS else f"{stem}_at"
 
 
 @cache
@@ -101,7 +106,7 @@ def _shown_field(field: Field, value: Any) -> Any:
         return [str(one.name).lower() for one in field.flags.possible if one & value]
     if value is None or not unit:
         return shown(field.type, value)
-    return datetime.fromtimestamp(value / _UNITS[unit], UTC).isoformat().replace("+00:00", "Z")
+    return _moment_of(value, unit).isoformat().replace("+00:00", "Z")
 
 
 def _plain(field: Field, value: Any) -> Any:
@@ -109,7 +114,7 @@ def _plain(field: Field, value: Any) -> Any:
     if isinstance(value, SecretStr):
         return value.get_secret_value().encode()
     if isinstance(value, datetime):
-        return int(value.timestamp() * _UNITS[unit])
+        return (value - _EPOCH) // (timedelta(seconds=1) / _UNITS[unit])
     if field.type is bytes and isinstance(value, str):
         try:
             return base64.b64decode(value, validate=True)
@@ -120,6 +125,10 @@ def _plain(field: Field, value: Any) -> Any:
     if isinstance(value, StrEnum):
         return str(value)
     return list(value) if isinstance(value, (list, tuple)) else value
+
+
+def _moment_of(value: int, unit: str) -> datetime:
+    return _EPOCH + value * (timedelta(seconds=1) / _UNITS[unit])
 
 
 def _moment_unit(field: Field) -> str:
@@ -225,7 +234,7 @@ def list_of(item: Any) -> Any:
 
 def _json_default(field: Field) -> Any:
     if _moment_unit(field) and field.default is not None:
-        return datetime.fromtimestamp(field.default / _UNITS[_moment_unit(field)], UTC)
+        return _moment_of(field.default, _moment_unit(field))
     return list(field.default) if isinstance(field.default, tuple) else field.default
 
 
