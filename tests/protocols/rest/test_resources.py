@@ -191,3 +191,17 @@ def test_nothing_is_kept_or_framed_by_browsers(admin: Rest) -> None:
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert "server" not in headers
     assert "access-control-allow-origin" not in admin.ask("GET", "/users", origin="https://elsewhere").headers
+
+
+def test_certificates_that_end_soon_are_listed_until_they_are_revoked(admin: Rest) -> None:
+    admin.told("POST", "/users", {"name": "shortlived"})
+    admin.told("POST", "/certificates", {"user": "shortlived", "validity_days": 5})
+    (issued,) = admin.told("GET", "/certificates?user=shortlived")["items"]
+
+    def listed(days: int) -> list[str]:
+        found = admin.told("GET", f"/expiring-certificates?days={days}")["items"]
+        return [one["serial"] for one in found if one["user"] == "shortlived"]
+
+    assert (listed(30), listed(6), listed(3)) == ([issued["serial"]], [issued["serial"]], [])
+    admin.told("POST", "/certificate-revocations", {"serial": issued["serial"]})
+    assert listed(30) == []
