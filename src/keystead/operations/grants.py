@@ -22,6 +22,8 @@ from keystead.operations.requests import Touched
 from keystead.operations.users import check_name, found_user
 
 GROUPS_PER_KEY_COUNT_MAX = 100
+_LIVE = (Target(Right.MODIFY, by_name=True),)
+_KEPT = (Target(Right.MODIFY, destroyed=True, by_name=True),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class GrantKey:
     """Replace what a group may do with a key.
 
     Attributes:
-        target: Id of the key.
+        target: Id or name of the key.
         group: Name of the group; it need not have members yet.
         rights: Bit mask of permission.Right; 0 takes everything back.
     """
@@ -44,7 +46,7 @@ class GiveRights:
     """Let a group, or one user, do more with a key.
 
     Attributes:
-        target: Id of the key.
+        target: Id or name of the key.
         rights: Bit mask of permission.Right; seeing the key is always among them.
         group: Name of the group, or "".
         user: Name of the user, or "".
@@ -114,7 +116,7 @@ class Grants:
     "KeyGrant",
     user=Right.MODIFY,
     administrator=Access.KEYS,
-    targets=(Target(Right.MODIFY),),
+    targets=_LIVE,
     configuration=True,
 )
 def grant_key(call: Call, request: GrantKey) -> Change:
@@ -129,7 +131,7 @@ def grant_key(call: Call, request: GrantKey) -> Change:
     "KeyGive",
     user=Right.MODIFY,
     administrator=Access.KEYS,
-    targets=(Target(Right.MODIFY),),
+    targets=_LIVE,
     configuration=True,
 )
 def give_rights(call: Call, request: GiveRights) -> Change:
@@ -150,7 +152,7 @@ def give_rights(call: Call, request: GiveRights) -> Change:
     "KeyTake",
     user=Right.MODIFY,
     administrator=Access.KEYS,
-    targets=(Target(Right.MODIFY, destroyed=True),),
+    targets=_KEPT,
     configuration=True,
 )
 def take_rights(call: Call, request: TakeRights) -> Change:
@@ -166,7 +168,7 @@ def take_rights(call: Call, request: TakeRights) -> Change:
     "KeyGrants",
     user=Right.MODIFY,
     administrator=Access.KEYS,
-    targets=(Target(Right.MODIFY, destroyed=True),),
+    targets=_KEPT,
 )
 def list_grants(call: Call, _request: ListGrants) -> Grants:
     """Return owner and grants."""
@@ -174,7 +176,11 @@ def list_grants(call: Call, _request: ListGrants) -> Grants:
 
 
 @operation(
-    SetOwner, "key.set_owner", "KeySetOwner", administrator=Access.KEYS, targets=(Target(Right.MODIFY, destroyed=True),)
+    SetOwner,
+    "key.set_owner",
+    "KeySetOwner",
+    administrator=Access.KEYS,
+    targets=_KEPT,
 )
 def set_owner(call: Call, request: SetOwner) -> Change:
     """Change the owner, from the next request on; certificates stay whose they are (KS-KEY-059)."""
@@ -194,7 +200,13 @@ def set_owner(call: Call, request: SetOwner) -> Change:
     return Change((Put(given),), grants_of(given), detail=detail)
 
 
-@operation(SetKeyFlags, "key.set_flags", "KeySetFlags", administrator=Access.KEYS, targets=(Target(Right.MODIFY),))
+@operation(
+    SetKeyFlags,
+    "key.set_flags",
+    "KeySetFlags",
+    administrator=Access.KEYS,
+    targets=_LIVE,
+)
 def set_key_flags(call: Call, request: SetKeyFlags) -> Change:
     """Change the flags, from the next request on."""
     record = call.target
