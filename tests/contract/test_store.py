@@ -1,8 +1,6 @@
 """What every store does, whatever the engine. A new one adds a line to `engines.ENGINES` and passes all of it."""
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +11,8 @@ from keystead.core.errors import Conflict, Exists, Internal, Invalid, KeysteadEr
 from keystead.core.lifecycle import Dates
 from keystead.core.permission import Right
 from keystead.core.records import KIND_AUTHORITY, KIND_USER, KeyShape, ManagedObject, Protection, Record
-from keystead.storage import locate
 from keystead.storage.store import (
     CHANGES_COUNT_MAX,
-    EVERYWHERE,
     LOCATE_COUNT_MAX,
     LOCATE_MATCHES_COUNT_MAX,
     LOCATE_OFFSET_MAX,
@@ -26,7 +22,6 @@ from keystead.storage.store import (
     Writer,
 )
 from tests.support import stores
-from tests.support.engines import ENGINES
 from tests.support.stores import (
     NOW_US,
     attributes,
@@ -45,25 +40,6 @@ from tests.support.stores import (
 )
 
 SECOND_US = 1_000_000
-
-
-@pytest.fixture(params=list(ENGINES))
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    return ENGINES[request.param](tmp_path)
-
-
-@pytest.fixture
-def reader(store: Store) -> Iterator[Reader]:
-    opened = store.reader()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def writer(store: Store) -> Iterator[Writer]:
-    opened = store.writer()
-    yield opened
-    opened.close()
 
 
 def outcome_classes(outcomes: list[KeysteadError | None]) -> list[type[KeysteadError] | None]:
@@ -341,45 +317,6 @@ def test_locate_pages(reader: Reader, writer: Writer) -> None:
     assert numbers(reader.locate(query(offset_count=2, limit_count=3))) == [7, 6, 5]
     assert numbers(reader.locate(query(offset_count=8, limit_count=3))) == [1]
     assert numbers(reader.locate(query(offset_count=9))) == []
-
-
-def test_locate_goes_on_below_an_object(reader: Reader, writer: Writer) -> None:
-    put(writer, *(new_object(number, attributes=attributes(x_site=str(number % 2))) for number in range(1, 10)))
-    assert numbers(reader.locate(query(below=object_id(5), limit_count=3))) == [4, 3, 2]
-    assert numbers(reader.locate(query(below=object_id(1)))) == []
-    odd = equal("x-site", text("1"))
-    assert numbers(reader.locate(query(odd, below=object_id(6)))) == [5, 3, 1]
-    assert numbers(reader.locate(query(odd, equal("Object Type", 2), below=object_id(6), limit_count=1))) == [5]
-    with pytest.raises(Invalid):
-        reader.locate(query(below="no id"))
-
-
-def test_locate_everywhere_finds_what_anybody_has(reader: Reader, writer: Writer) -> None:
-    assert reader.locate(query(scopes=EVERYWHERE)) == []
-    put(
-        writer,
-        new_object(1),
-        new_object(2, owner="bob", grants={"staff": int(Right.DECRYPT), "user:alice": int(Right.DECRYPT)}),
-        new_object(3, owner=None, attributes=attributes(x_site="north")),
-        new_object(4, dates=Dates(destroy_us=1), attributes=attributes(x_site="north")),
-        new_object(5, realm="other"),
-        new_object(6, attributes=attributes(x_site="north")),
-    )
-    north = equal("x-site", text("north"))
-    for below, rest in (("", [6, 3, 2, 1]), (object_id(3), [2, 1])):
-        assert numbers(reader.locate(query(scopes=EVERYWHERE, below=below))) == rest
-    assert numbers(reader.locate(query(scopes=EVERYWHERE, destroyed=True))) == [6, 4, 3, 2, 1]
-    assert numbers(reader.locate(query(north, scopes=EVERYWHERE))) == [6, 3]
-    assert numbers(reader.locate(query(north, scopes=EVERYWHERE, destroyed=True))) == [6, 4, 3]
-
-
-def test_a_search_everywhere_has_a_limit(reader: Reader, writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locate, "LOCATE_PLACES_COUNT_MAX", 2)
-    put(writer, new_object(1, owner="a"), new_object(2, owner="b"))
-    assert len(reader.locate(query(scopes=EVERYWHERE))) == 2
-    put(writer, new_object(3, owner="c"))
-    with pytest.raises(TooLarge):
-        reader.locate(query(scopes=EVERYWHERE))
 
 
 @pytest.mark.parametrize("wrong", [{"limit_count": 0}, {"limit_count": LOCATE_COUNT_MAX + 1}, {"offset_count": -1}])

@@ -157,7 +157,7 @@ def test_a_pair_has_both_halves_and_its_public_one_can_be_had(node: Node, algori
     assert node.ask(ADMINISTRATOR, ShowKey("made")).other_half == made.public_id
     pems = {node.ask(ADMINISTRATOR, ShowPublicKey(target)).pem for target in ("made", made.key.id, made.public_id)}
     (pem,) = pems
-    assert load_pem_public_key(pem.encode()).key_size == made.key.length_bits  # type: ignore[union-attr]
+    assert load_pem_public_key(pem.encode()).key_size == made.key.length_bits  # type: ignore[union-attr]  # these have one
     assert node.reason(ADMINISTRATOR, ShowPublicKey(a_key(node))) == "invalid.object_type"
 
 

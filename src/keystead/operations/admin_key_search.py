@@ -30,7 +30,7 @@ from keystead.operations.key_details import KeySummary, names_of, summary_of
 from keystead.storage.store import EVERYWHERE, LOCATE_COUNT_MAX, Match, Query
 
 KEYS_FOUND_COUNT_MAX = 1000
-KEYS_LOOKED_AT_COUNT_MAX = 10_000
+KEYS_LOOKED_AT_COUNT_MAX = 2_000
 CURSOR_CHARACTERS_MAX = 256
 EARLIEST_US, LATEST_US = -62_135_596_800_000_000, 253_402_300_799_999_999  # the years 1 to 9999
 
