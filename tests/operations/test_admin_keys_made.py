@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from keystead.core.key_names import CATALOGUE
+from keystead.core.permission import EVERY_ACCESS, Access
 from keystead.core.secret import Secret
 from keystead.core.structures import name_value
 from keystead.gate.call import Batch
@@ -159,6 +160,13 @@ def test_a_pair_has_both_halves_and_its_public_one_can_be_had(node: Node, algori
     (pem,) = pems
     assert load_pem_public_key(pem.encode()).key_size == made.key.length_bits  # type: ignore[union-attr]  # these have one
     assert node.reason(ADMINISTRATOR, ShowPublicKey(a_key(node))) == "invalid.object_type"
+    for stranger in (
+        replace(ADMINISTRATOR, access=EVERY_ACCESS & ~Access.KEYS),
+        replace(ADMINISTRATOR, realm="tenant"),
+        ALICE,
+    ):
+        reasons = {node.reason(stranger, ShowPublicKey(target)) for target in ("made", made.public_id)}
+        assert reasons <= {"refused.permission", "not_found.item"}
 
 
 def test_an_rsa_key_is_made_on_another_thread(node: Node) -> None:

@@ -32,6 +32,7 @@ from keystead.storage.store import EVERYWHERE, LOCATE_COUNT_MAX, Match, Query
 KEYS_FOUND_COUNT_MAX = 1000
 KEYS_LOOKED_AT_COUNT_MAX = 2_000
 CURSOR_CHARACTERS_MAX = 256
+FEW_COUNT = 32  # where most of a page is found already
 EARLIEST_US, LATEST_US = -62_135_596_800_000_000, 253_402_300_799_999_999  # the years 1 to 9999
 
 
@@ -211,15 +212,14 @@ def _owners(walk: _Walk, begin: str) -> Iterator[str]:
 def _by_name(walk: _Walk) -> Iterator[_Seen]:
     (after,) = walk.place or ("",)
     reader, realm = walk.call.desk.objects.reader, walk.call.principal.realm
-    count = _page_count(walk.request)
-    while loaded := reader.list_records(KIND_OBJECT, after, count, realm):
+    for count in _counts(walk.request):
+        loaded = reader.list_records(KIND_OBJECT, after, count, realm)
         for one in loaded:
             if isinstance(one.record, ManagedObject):
                 after = one.record.handle
                 yield _Seen((after,), one.record)
         if len(loaded) < count:
             return
-        count = LOCATE_COUNT_MAX
 
 
 _WALKS = {KeyOrder.NAME: _by_name, KeyOrder.CREATION: _by_creation, KeyOrder.OWNER: _by_owner}
@@ -230,9 +230,9 @@ _OLDEST = "00000000-0000-0000-0000-000000000000"
 
 def _located(walk: _Walk, scopes: tuple[str, ...], below: str) -> Iterator[ManagedObject]:
     """Yield what the store finds in some scopes, newest first, by searches of a page each."""
-    desk, count = walk.call.desk, _page_count(walk.request)
+    desk = walk.call.desk
     search = partial(walk.query._replace, scopes=scopes)
-    while below != _OLDEST:
+    for count in _counts(walk.request) if below != _OLDEST else ():
         found = desk.locate(search(below=below, limit_count=count))
         for object_id in found:
             loaded = desk.get(object_id)
@@ -240,12 +240,15 @@ def _located(walk: _Walk, scopes: tuple[str, ...], below: str) -> Iterator[Manag
                 yield loaded.record
         if len(found) < count:
             return
-        below, count = found[-1], LOCATE_COUNT_MAX
+        below = found[-1]
 
 
-def _page_count(request: FindKeys) -> int:
-    """Return how many keys to look at first: one more than wanted, which tells whether there is a next page."""
-    return min(request.limit_count + 1, LOCATE_COUNT_MAX)
+def _counts(request: FindKeys) -> Iterator[int]:
+    """Yield how many keys to look at together: one more than wanted, which tells whether there is a next page."""
+    yield min(request.limit_count + 1, LOCATE_COUNT_MAX)
+    yield FEW_COUNT
+    while True:
+        yield LOCATE_COUNT_MAX
 
 
 def _scope_of(owner: str) -> str:
