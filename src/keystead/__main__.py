@@ -188,7 +188,9 @@ def _authorities(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def _keys(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    key = verbs.add_parser("key", help="whose keys are whose").add_subparsers(dest="verb", required=True)
+    key = verbs.add_parser("key", help="keys, whosever they are").add_subparsers(dest="verb", required=True)
+    _new_keys(key)
+    _kept_keys(key)
     listing = _verb(key, "list", "list keys of a user, granted to a group, or of nobody", "keys:key_list")
     _whom(listing, required=False)
     _data(listing)
@@ -207,6 +209,85 @@ def _keys(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     heir.add_argument("--to", metavar="USER")
     heir.add_argument("--nobody", action="store_true", help="every user may use it then")
     _data(owner)
+
+
+def _new_keys(key: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    generate = _verb(key, "generate", "make a key or a key pair", "admin_keys:key_generate")
+    generate.add_argument("--algorithm", default="AES-256", metavar="NAME", help="such as RSA-3072 or EC-P256")
+    bring = _verb(key, "import", "take a key that was made elsewhere, in clear", "admin_keys:key_import")
+    bring.add_argument("--file", required=True, metavar="FILE", help="PEM, or the bytes as text; - = standard input")
+    bring.add_argument("--algorithm", metavar="NAME", help="as of generate; PEM says it itself")
+    bring.add_argument("--encoding", choices=("base64", "hexadecimal"), default="base64", help="of a symmetric key")
+    for verb in (generate, bring):
+        verb.add_argument("name", nargs="?", help="without one it is made up")
+        owner = verb.add_mutually_exclusive_group(required=True)
+        owner.add_argument("--owner", metavar="USER")
+        owner.add_argument("--nobody", action="store_true", help="every user may use it")
+        verb.add_argument("--deletable", action="store_true", help="clients may delete it")
+        verb.add_argument("--exportable", action="store_true", help="clients may export it")
+        begin = verb.add_mutually_exclusive_group()
+        begin.add_argument("--pre-active", action="store_true", help="until somebody activates it")
+        begin.add_argument("--activation", metavar="TIME", help="from then on, UTC, as 2006-07-06T09:15:02")
+        _described(verb)
+
+
+def _described(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--description", metavar="TEXT")
+    verb.add_argument("--attribute", action="append", default=[], metavar="NAME=VALUE", help="x-site=9 (repeat)")
+    _data(verb)
+
+
+def _kept_keys(key: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    _key(key, "show", "show a key, but not what is in it", "key_show")
+    _key(key, "public", "print the public half of a pair", "key_public")
+    _key(key, "rename", "give a key another name", "key_rename").add_argument("name")
+    flags = _key(key, "flags", "say whether clients may delete and export a key", "key_flags")
+    for name in ("--deletable", "--exportable"):
+        flags.add_argument(name, choices=("yes", "no"))
+    state = _key(key, "set-state", "move a key to another state; there is no way back", "key_set_state")
+    state.add_argument("state", choices=("active", "deactivated", "compromised"))
+    state.add_argument("--message", default="", metavar="TEXT", help="why")
+    state.add_argument("--occurred", metavar="TIME", help="when a compromise is held to have happened, UTC")
+    erase = _key(key, "erase", "erase a key, whatever its flags say; what it protects is lost", "key_erase")
+    erase.add_argument("--confirm", metavar="KEY", help="the name or id again; else it is asked for")
+    change = _verb(key, "change", "change dates, description and attributes", "admin_keys:key_change")
+    change.add_argument("key", metavar="KEY", help="name or id")
+    for name in ("activation", "process-start", "protect-stop", "deactivation"):
+        change.add_argument(f"--{name}", metavar="TIME", help="UTC, as 2006-07-06T09:15:02")
+    change.add_argument("--without", action="append", default=[], metavar="NAME", help="take it away (repeat)")
+    _described(change)
+    _find(_verb(key, "find", "find keys of any owner", "admin_keys:key_find"))
+
+
+def _key(
+    key: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, run: str
+) -> argparse.ArgumentParser:
+    verb = _verb(key, name, text, f"admin_keys:{run}")
+    verb.add_argument("key", metavar="KEY", help="name or id")
+    _data(verb)
+    return verb
+
+
+def _find(find: argparse.ArgumentParser) -> None:
+    owner = find.add_mutually_exclusive_group()
+    owner.add_argument("--owner", metavar="USER")
+    owner.add_argument("--nobody", action="store_true", help="of nobody")
+    for name, text in (
+        ("group", "granted to it"),
+        ("kind", "such as symmetric-key"),
+        ("algorithm", "AES-256, or AES"),
+        ("state", "such as active; destroyed keys are found by it only"),
+        ("name", "part of a name"),
+        ("attribute", "NAME=VALUE"),
+        ("created-from", "TIME"),
+        ("created-until", "TIME"),
+        ("changed-from", "TIME"),
+        ("changed-until", "TIME"),
+    ):
+        find.add_argument(f"--{name}", metavar="TEXT", help=text)
+    find.add_argument("--order", choices=("name", "creation", "owner"), default="name")
+    find.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many; 100 unless given")
+    _data(find)
 
 
 def _whom(verb: argparse.ArgumentParser, *, required: bool) -> None:

@@ -1,8 +1,6 @@
 """What every store does, whatever the engine. A new one adds a line to `engines.ENGINES` and passes all of it."""
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +22,6 @@ from keystead.storage.store import (
     Writer,
 )
 from tests.support import stores
-from tests.support.engines import ENGINES
 from tests.support.stores import (
     NOW_US,
     attributes,
@@ -43,25 +40,6 @@ from tests.support.stores import (
 )
 
 SECOND_US = 1_000_000
-
-
-@pytest.fixture(params=list(ENGINES))
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    return ENGINES[request.param](tmp_path)
-
-
-@pytest.fixture
-def reader(store: Store) -> Iterator[Reader]:
-    opened = store.reader()
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def writer(store: Store) -> Iterator[Writer]:
-    opened = store.writer()
-    yield opened
-    opened.close()
 
 
 def outcome_classes(outcomes: list[KeysteadError | None]) -> list[type[KeysteadError] | None]:

@@ -16,7 +16,7 @@ from keystead.core.lifecycle import Dates, next_transition_at, state_at
 from keystead.core.permission import Right
 from keystead.core.records import ManagedObject
 from keystead.core.search import matches
-from keystead.storage.store import Match, Query
+from keystead.storage.store import EVERYWHERE, Match, Query
 from keystead.storage.verify import verify_store
 from tests.support.engines import ENGINES, reopened
 from tests.support.stores import (
@@ -49,7 +49,9 @@ CONDITIONS = st.lists(
     ),
     max_size=4,
 )
-SCOPES = st.lists(st.sampled_from(["u:alice", "u:bob", "g:staff", "g:ops", "*"]), unique=True, max_size=5).map(tuple)
+SCOPES = st.lists(st.sampled_from(["u:alice", "u:bob", "g:staff", "g:ops", "*"]), unique=True, max_size=5).map(
+    tuple
+) | st.just(EVERYWHERE)
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -171,10 +173,13 @@ class StoreMachine(RuleBasedStateMachine):
         expected = [record.id for record in self.matching(query)]
         assert self.reader.locate(query) == expected[:limit]
         assert self.reader.locate(query._replace(offset_count=1)) == expected[1 : limit + 1]
+        for number, below in enumerate(expected[:limit]):
+            assert self.reader.locate(query._replace(below=below)) == expected[number + 1 : number + 1 + limit]
 
     def matching(self, query: Query) -> Iterator[ManagedObject]:
         for record in sorted(self.objects.values(), key=lambda each: each.id, reverse=True):
-            if set(query.scopes) & set(scopes_for(record)) and matches(record, query):
+            is_seen = query.scopes == EVERYWHERE or set(query.scopes) & set(scopes_for(record))
+            if is_seen and matches(record, query):
                 yield record
 
     @rule(after_us=st.integers(0, 15))

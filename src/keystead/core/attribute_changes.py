@@ -8,6 +8,7 @@ Source: KMIP 1.4 sections 3.20 to 3.51, 4.14 to 4.16, 11.15 to 11.17; KMIP 2.1 s
 6.1.51; requirements KS-KMIP-036, 038, 045, 050, 051; KS-LIFE-005, 006; AMB-41.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from keystead.core.attributes import (
     INSTANCES_PER_OBJECT_MAX,
     Attribute,
     Attributes,
+    ItemType,
     Value,
 )
 from keystead.core.errors import Exists, Invalid, NotFound, Refused, WrongState
@@ -124,6 +126,28 @@ def assigned(record: ManagedObject, name: str, value: Value, now_us: int) -> Cha
     if instances_of(record, name, now_us) and not _is_blank_mask(record, name):
         return modified(record, Instance(name, only=True), value, now_us)
     return added(record, name, value, now_us)
+
+
+def dated(record: ManagedObject, moments: Mapping[str, int], now_us: int) -> ManagedObject:
+    """Return an object with several dates changed at once; only what comes out has to be in order.
+
+    Args:
+        record: As it is.
+        moments: Names of dates (keys of DATE_FIELDS) -> UTC microseconds.
+        now_us: Decides the state.
+
+    Raises:
+        Invalid: out of range, or out of order.
+        WrongState: the object's state fixes one of them.
+    """
+    changes: dict[str, int] = {}
+    for name, moment_us in moments.items():
+        _permitted(record, name, Client.MODIFY)
+        _check_date_open(record, name, now_us)
+        changes[DATE_FIELDS[name]] = micros(checked(name, Value(ItemType.DATE_TIME_EXTENDED, moment_us)))
+    dates = record.dates._replace(**changes)
+    check_order(dates)
+    return record.changed(now_us, dates=dates)
 
 
 def _permitted(record: ManagedObject, name: str, wanted: Client) -> AttributeRule:

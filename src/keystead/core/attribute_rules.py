@@ -42,14 +42,19 @@ _SHAPE_FIELDS = {
 }
 
 
+ASKER = ""
+"""Owner of a new object that nobody named: whoever asks for it."""
+
+
 class Birth(NamedTuple):
-    """What the given attributes say of a new object."""
+    """What the given attributes say of a new object, and whose it will be (None = nobody's)."""
 
     shape: KeyShape
     dates: Dates
     protection: Protection
     original_creation_us: int | None
     attributes: Attributes
+    owner: str | None = ASKER
 
 
 def birth_of(object_type: int, given: Iterable[Attribute]) -> Birth:

@@ -327,6 +327,7 @@ class Gate:
         named = named or run.placeholder
         if not named:
             raise Invalid("name the object: there is none before it in this batch", "invalid.missing")
+        named = run.desk.id_of(named, run.principal.realm) if target.by_name else named
         return _authorised(run, named, target.right, target.destroyed)
 
     def _answer(self, run: "_Run", replies: list[Reply], deliver: Deliver) -> None:

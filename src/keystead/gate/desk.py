@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keystead.core.changes import Change
-from keystead.core.records import ManagedObject
+from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.core.search import matches
 from keystead.gate.objects import Objects
 from keystead.storage.store import Loaded, Query
@@ -38,6 +38,13 @@ class Desk:
 
     def _get(self, object_id: str) -> Loaded | None:
         return self._changed[object_id] if object_id in self._changed else self.objects.get(object_id)
+
+    def id_of(self, name: str, realm: str) -> str:
+        """Return the id of the object that an id or a handle names; what names nothing comes back as it is."""
+        if self.get(name) is not None:
+            return name
+        loaded = self.objects.reader.by_handle(realm, KIND_OBJECT, name)
+        return name if loaded is None else loaded.record.id
 
     def locate(self, query: Query) -> list[str]:
         """Search the store, then correct the answer by what this batch has changed."""

@@ -26,12 +26,14 @@ class Target:
         field: Attribute of the request with its id.
         destroyed: Also objects whose material is gone (reading their attributes).
         optional: The request may leave it out (None).
+        by_name: The request may give the handle instead of the id.
     """
 
     right: int
     field: str = "target"
     destroyed: bool = False
     optional: bool = False
+    by_name: bool = False
 
     def __post_init__(self) -> None:
         """Turn the flag into a plain number."""

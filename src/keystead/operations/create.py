@@ -66,8 +66,8 @@ def create(call: Call, request: Create) -> Change:
         secret = key_bytes(call, birth.shape)
     else:
         secret = tests_of(call).random_key(birth.shape.length_bits // 8)
-    shape, dates, protection, _, attributes = birth
-    birth = Birth(shape, dates, protection, call.now_us, attributes)
+    shape, dates, protection, _, attributes, _ = birth
+    birth = Birth(shape, dates, protection, call.now_us, attributes, request.terms.owner)
     return born_under(call, born(call, request.object_type, birth, secret, given), request.terms)
 
 
@@ -111,7 +111,7 @@ def _planned(call: Call, request: Create) -> Birth:
         return plan.birth
     for one in given:
         if one.name == NAME:
-            shape, dates, protection, original_us, attributes = plan.birth
+            shape, dates, protection, original_us, attributes, _ = plan.birth
             named = attributes.replaced(NAME, 0, checked(NAME, one.value))
             return Birth(shape, dates, protection, original_us, named)
     return plan.birth

@@ -24,8 +24,10 @@ from keystead.operations.requests import Touched
 from keystead.operations.users import NAME, NAME_CHARACTERS_MAX, GroupName, UserName, check_name, found_user
 
 GROUPS_PER_KEY_COUNT_MAX = 100
-KeyId = Annotated[str, Text(r"[0-9a-f-]{36}", 36)]
+KeyPlace = Annotated[str, Text(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", 64)]
 NoName = Annotated[str, Text(f"|{NAME.pattern}", NAME_CHARACTERS_MAX)]
+_LIVE = (Target(Right.MODIFY, by_name=True),)
+_KEPT = (Target(Right.MODIFY, destroyed=True, by_name=True),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,12 @@ class GrantKey:
     """Replace what a group may do with a key.
 
     Attributes:
-        target: Id of the key.
+        target: Id or name of the key.
         group: Name of the group; it need not have members yet.
         rights: Bit mask of permission.Right; 0 takes everything back.
     """
 
-    target: KeyId
+    target: KeyPlace
     group: GroupName
     rights: Annotated[int, Flags(GRANTABLE)]
 
@@ -48,13 +50,13 @@ class GiveRights:
     """Let a group, or one user, do more with a key.
 
     Attributes:
-        target: Id of the key.
+        target: Id or name of the key.
         rights: Bit mask of permission.Right; seeing the key is always among them.
         group: Name of the group, or "".
         user: Name of the user, or "".
     """
 
-    target: KeyId
+    target: KeyPlace
     rights: Annotated[int, Flags(GRANTABLE)]
     group: NoName = ""
     user: NoName = ""
@@ -64,7 +66,7 @@ class GiveRights:
 class TakeRights:
     """Let a group, or one user, do less with a key; fields as of GiveRights. Who keeps nothing does not see it."""
 
-    target: KeyId
+    target: KeyPlace
     rights: Annotated[int, Flags(GRANTABLE)]
     group: NoName = ""
     user: NoName = ""
@@ -74,14 +76,14 @@ class TakeRights:
 class ListGrants:
     """Show to whom a key belongs and what others may do with it."""
 
-    target: KeyId
+    target: KeyPlace
 
 
 @dataclass(frozen=True, slots=True)
 class SetOwner:
     """Give a key to another user, with whatever others were granted; None = to nobody, which takes all grants back."""
 
-    target: KeyId
+    target: KeyPlace
     owner: UserName | None
 
 
@@ -89,7 +91,7 @@ class SetOwner:
 class SetKeyFlags:
     """Say whether clients may delete and export a key; None leaves a flag as it is."""
 
-    target: KeyId
+    target: KeyPlace
     deletable: bool | None = None
     exportable: bool | None = None
 
@@ -118,7 +120,7 @@ class Grants:
     "KeyGrant",
     user=Right.MODIFY,
     administrator=Access.KEYS,
-    targets=(Target(Right.MODIFY),),
+    targets=_LIVE,
     configuration=True,
     route="PUT /keys/{target}/grants/{group}",
     answer=Grants,
@@ -135,7 +137,7 @@ def grant_key(call: Call, request: GrantKey) -> Change:
     "KeyGive",
     user=Right.MODIFY,
     administrator=Access.KEYS,
-    targets=(Target(Right.MODIFY),),
+    targets=_LIVE,
     configuration=True,
     route="POST /keys/{target}/grants",
     answer=Grants,
@@ -158,7 +160,7 @@ def give_rights(call: Call, request: GiveRights) -> Change:
     "KeyTake",
     user=Right.MODIFY,
     administrator=Access.KEYS,
-    targets=(Target(Right.MODIFY, destroyed=True),),
+    targets=_KEPT,
     configuration=True,
     route="DELETE /keys/{target}/grants",
     answer=Grants,
@@ -176,7 +178,7 @@ def take_rights(call: Call, request: TakeRights) -> Change:
     "KeyGrants",
     user=Right.MODIFY,
     administrator=Access.KEYS,
-    targets=(Target(Right.MODIFY, destroyed=True),),
+    targets=_KEPT,
     route="GET /keys/{target}/grants",
 )
 def list_grants(call: Call, _request: ListGrants) -> Grants:
@@ -189,7 +191,7 @@ def list_grants(call: Call, _request: ListGrants) -> Grants:
     "key.set_owner",
     "KeySetOwner",
     administrator=Access.KEYS,
-    targets=(Target(Right.MODIFY, destroyed=True),),
+    targets=_KEPT,
     route="PUT /keys/{target}/owner",
     answer=Grants,
 )
@@ -216,7 +218,7 @@ def set_owner(call: Call, request: SetOwner) -> Change:
     "key.set_flags",
     "KeySetFlags",
     administrator=Access.KEYS,
-    targets=(Target(Right.MODIFY),),
+    targets=_LIVE,
     route="PATCH /keys/{target}/flags",
     answer=Touched,
 )

@@ -49,7 +49,7 @@ class Key:
     names: tuple[str, ...]
 
 
-@operation(ListKeys, "key.list", "KeyList", administrator=Access.KEYS)
+@operation(ListKeys, "key.list", "KeyList", administrator=Access.KEYS, route=None)
 def list_keys(call: Call, request: ListKeys) -> tuple[Key, ...]:
     """Return the keys, destroyed ones among them."""
     if request.user and request.group:

@@ -99,9 +99,9 @@ def create_key_pair(call: Call, request: CreateKeyPair) -> Change:
         ObjectType.PRIVATE_KEY: _wishes(call, request.common, request.private),
         ObjectType.PUBLIC_KEY: _wishes(call, request.common, request.public),
     }
-    births = {kind: birth_of(kind, given) for kind, given in wishes.items()}
+    births = {kind: birth_of(kind, given)._replace(owner=request.terms.owner) for kind, given in wishes.items()}
     specification = _agreed(births[ObjectType.PRIVATE_KEY], births[ObjectType.PUBLIC_KEY], call.switches)
-    owner_of(call)  # before anything is made for somebody who may not have it
+    owner_of(call, request.terms.owner)  # before anything is made for somebody who may not have it
     key = generated(call, specification)
     ids = {kind: new_id(call.now_us) for kind in wishes}
     puts = []

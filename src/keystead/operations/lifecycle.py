@@ -7,6 +7,7 @@ Source: KMIP 1.4 sections 3.22, 4.19 to 4.21, 11.20 to 11.22; requirements KS-KM
 KS-LIFE-001 to 006; SM-1; AMB-04, AMB-41.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from keystead.core.attribute_table import ObjectType
@@ -137,6 +138,15 @@ def delete(call: Call, _request: Delete) -> Change:
     records: list[ManagedObject] = [loaded.record for loaded in call.targets if loaded is not None]
     if not all(record.protection.deletable for record in records):
         raise Refused("the key is not deletable", "refused.permission")
+    return deletion(call, records)
+
+
+def deletion(call: Call, records: Sequence[ManagedObject]) -> Change:
+    """Return the change that takes objects out of use and erases their key bytes, whatever their flags say.
+
+    Raises:
+        WrongState: one is destroyed already.
+    """
     changes = [_deleted(call, record) for record in records]
     puts = tuple(put for change in changes for put in change.puts)
     purges = tuple(purge for change in changes for purge in change.purges)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from keystead.core.algorithms import name_of
-from keystead.core.attribute_rules import Birth, merged, template_attributes
+from keystead.core.attribute_rules import ASKER, Birth, merged, template_attributes
 from keystead.core.attribute_table import PAIR, ObjectType
 from keystead.core.attribute_views import instances_of
 from keystead.core.attributes import Attribute, ItemType, Value
@@ -33,6 +33,7 @@ UNGUESSABLE_BYTES = 14  # 112 bits: a shorter key can be found from its digest
 
 _tuple: Callable[..., Any] = tuple.__new__  # makes a named tuple without a frame of its own
 _UNGUESSABLE = frozenset({int(ObjectType.SYMMETRIC_KEY), *PAIR, int(ObjectType.CERTIFICATE)})
+ADMINISTRATORS = frozenset({"administrator", "local"})
 _IMPLICIT = ("Cryptographic Algorithm", "Cryptographic Length", "Cryptographic Usage Mask")
 
 
@@ -64,7 +65,7 @@ def conceived(
         Refused: it would be global, and global keys are switched off.
         Unavailable: the module is locked.
     """
-    owner = owner_of(call)
+    owner = owner_of(call, birth.owner)
     object_id = object_id or new_id(call.now_us)
     sealed = None if secret is None else _seal(call, object_id, secret)
     record: ManagedObject = _tuple(
@@ -122,13 +123,15 @@ def under_terms(call: Call, record: ManagedObject, terms: Terms) -> ManagedObjec
     return record._replace(handle=handle, protection=protection)
 
 
-def owner_of(call: Call) -> str | None:
-    """Return who will own what the asker makes, None for nobody.
+def owner_of(call: Call, wanted: str | None = ASKER) -> str | None:
+    """Return who will own what the asker makes, None for nobody; only administrators say who.
 
     Raises:
-        Refused: it would be global, and global keys are switched off.
+        Refused: it would be somebody else's, or global, and global keys are switched off.
     """
-    owner = call.principal.owner
+    if wanted != ASKER and call.principal.kind not in ADMINISTRATORS:
+        raise Refused("a key belongs to who makes it", "refused.permission")
+    owner = call.principal.owner if wanted == ASKER else wanted
     if owner is None and not call.switches.global_keys:
         raise Refused(
             "keys without an owner are switched off; connect as a user, or have an administrator set "

@@ -41,7 +41,7 @@ FORMATS = {
 def register(call: Call, request: Register) -> Change:
     """Keep the object; what its key block and its attributes say must agree."""
     given = with_templates(call, request.templates, request.attributes)
-    birth = birth_of(request.object_type, given)
+    birth = birth_of(request.object_type, given)._replace(owner=request.terms.owner)
     if request.object_type == ObjectType.TEMPLATE:
         return born_under(call, born(call, request.object_type, birth, None, given), request.terms)
     block = request.block

@@ -10,6 +10,7 @@ Source: KMIP 1.4 section 4; KMIP 2.1 section 6.1; docs/adr/0002.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from keystead.core.attribute_rules import ASKER
 from keystead.core.attributes import Attribute, Value
 from keystead.core.records import ManagedObject
 from keystead.core.secret import Secret
@@ -60,11 +61,13 @@ class Terms(NamedTuple):
         handle: Name unique within the realm; None = made up.
         deletable: Its owner may destroy it.
         exportable: Its key bytes may leave.
+        owner: Whose it will be, where administrators say it; None = nobody's.
     """
 
     handle: str | None = None
     deletable: bool = True
     exportable: bool = True
+    owner: str | None = ASKER
 
 
 USUAL = Terms()

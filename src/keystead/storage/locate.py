@@ -20,16 +20,19 @@ from typing import Any, Protocol
 
 from keystead.core.authorize import scopes_for
 from keystead.core.errors import Invalid, TooLarge
+from keystead.core.lifecycle import State
 from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.core.search import asks_for_gone, matches
 from keystead.storage.attribute_index import place_of, term_of
 from keystead.storage.conditions import Test, equal_value, head_test, value_range
 from keystead.storage.sealed import key_of
 from keystead.storage.store import (
+    EVERYWHERE,
     LOCATE_COUNT_MAX,
     LOCATE_MATCHES_COUNT_MAX,
     LOCATE_MISSES_COUNT_MAX,
     LOCATE_OFFSET_MAX,
+    LOCATE_PLACES_COUNT_MAX,
     Query,
 )
 
@@ -42,6 +45,12 @@ _COUNT = "SELECT count(*) FROM (SELECT 1 FROM attribute_index WHERE term = ? LIM
 # Not EXISTS: an engine that plans joins would take it for one, and walk along the larger set.
 _HAS_VALUE = "(SELECT 1 FROM attribute_index WHERE term = ? AND object = d.object) IS NOT NULL"
 _HAS_HEAD = "(SELECT 1 FROM listing WHERE place = ? AND object = d.object AND %s) IS NOT NULL"
+_PLACES = (  # one step of the index for each; the 0 says that a row proposes no object
+    "WITH RECURSIVE places(place) AS (SELECT (SELECT place FROM listing ORDER BY place LIMIT 1) UNION ALL"
+    " SELECT (SELECT place FROM listing WHERE place > places.place ORDER BY place LIMIT 1) FROM places"
+    " WHERE places.place IS NOT NULL) SELECT place, 0 FROM places WHERE place IS NOT NULL LIMIT ?"
+)
+_LIVING = Test("state < ?", (int(State.DESTROYED),))
 _WALK = "SELECT object FROM {table} AS d WHERE {driver} AND object < ? AND {tests} ORDER BY object DESC"
 _ROUND = "SELECT object, {tests} FROM {table} AS d WHERE {driver} AND object < ? ORDER BY object DESC LIMIT ?"
 
@@ -78,7 +87,7 @@ class Search:
         is_one_statement: It needs no more than one walk, hence no transaction around it to see one state of the store.
 
     Raises:
-        Invalid: offset, limit or the number of conditions is out of range.
+        Invalid: offset, limit or the number of conditions is out of range, or it goes on below what is no id.
     """
 
     def __init__(self, asked: Asked, load: Callable[[bytes], ManagedObject | None], query: Query) -> None:
@@ -96,8 +105,16 @@ class Search:
         self._ranges = [values for match in query.matches if (values := value_range(match)) is not None]
         self._head = [test for match in query.matches if (test := head_test(match, query.now_us)) is not None]
         self._cursors: list[Rows] = []
+        below = key_of(KIND_OBJECT, query.below) if query.below else _NEWEST
+        if below is None:
+            raise Invalid("a search goes on below the id of an object")
+        self._below = below
+        self._is_everywhere = query.scopes == EVERYWHERE
         self._parts = (0, 1) if query.destroyed or asks_for_gone(query) else (0,)
-        self.is_one_statement = len(self._parts) * len(query.scopes) == 1 and len(self._values) < 2
+        is_one_walk = len(self._parts) * len(query.scopes) == 1 and not self._is_everywhere
+        self.is_one_statement = is_one_walk and len(self._values) < 2
+        if self._is_everywhere and len(self._parts) == 1:  # living and destroyed ones stand at places that look alike
+            self._head.append(_LIVING)
 
     def run(self) -> list[str]:
         """Return the ids of the hits, newest first.
@@ -129,7 +146,7 @@ class Search:
 
     def _is_hit(self, record: ManagedObject) -> bool:
         query = self._query
-        seen = record.realm == query.realm and not self._scopes.isdisjoint(scopes_for(record))
+        seen = record.realm == query.realm and (self._is_everywhere or not self._scopes.isdisjoint(scopes_for(record)))
         return seen and matches(record, query)
 
     def _candidates(self) -> Iterator[bytes]:
@@ -139,10 +156,25 @@ class Search:
         if named:
             key = key_of(KIND_OBJECT, str(named[0]))
             return iter(()) if key is None else iter((key,))
-        walks = [self._walk(place_of(query.realm, scope, gone)) for scope in query.scopes for gone in self._parts]
+        walks = [self._walk(place) for place in self._places()]
         if len(walks) == 1:
             return walks[0]
         return _merged(walks)
+
+    def _places(self) -> list[bytes]:
+        """Return where in the index to walk.
+
+        Raises:
+            TooLarge: too many owners and groups have objects to merge what all of them have.
+        """
+        query = self._query
+        if not self._is_everywhere:
+            return [place_of(query.realm, scope, gone) for scope in query.scopes for gone in self._parts]
+        rows = self._asked.execute(_PLACES, (LOCATE_PLACES_COUNT_MAX + 1,))
+        places = [bytes(place) for place, _ in rows]
+        if len(places) > LOCATE_PLACES_COUNT_MAX:
+            raise TooLarge("too many owners have keys; name an owner or a group, or go by name")
+        return places
 
     def _walk(self, place: bytes) -> Iterator[bytes]:
         """Yield the candidates at one place of the index, newest first."""
@@ -160,7 +192,7 @@ class Search:
         return self._walk_all("listing", Test("place = ?", (place,)), [head])
 
     def _walk_rarest(self, terms: list[bytes], tests: list[Test]) -> Iterator[bytes]:
-        below = _NEWEST
+        below = self._below
         for bound in _BOUNDS:
             terms = self._by_count(terms, bound)
             driver, others = _driven(terms, tests)
@@ -176,10 +208,10 @@ class Search:
         driver, others = _driven(terms, tests)
         yield from self._walk_all("attribute_index", driver, [others], below)
 
-    def _walk_all(self, table: str, driver: Test, tests: list[Test], below: bytes = _NEWEST) -> Iterator[bytes]:
+    def _walk_all(self, table: str, driver: Test, tests: list[Test], below: bytes | None = None) -> Iterator[bytes]:
         joined = _all(tests)
         sql = _walk_sql(table, driver.sql, joined.sql)
-        for (key,) in self._rows(sql, (*driver.parameters, below, *joined.parameters)):
+        for (key,) in self._rows(sql, (*driver.parameters, below or self._below, *joined.parameters)):
             yield key
 
     def _rows(self, sql: str, parameters: tuple[Any, ...]) -> Rows:

@@ -23,6 +23,11 @@ LOCATE_OFFSET_MAX = 100_000  # hits that a search may leave out; each is checked
 LOCATE_MISSES_COUNT_MAX = 10_000  # objects looked at in vain before a search is refused as too wide
 CHANGES_COUNT_MAX = 10_000  # more than this since the last look: forget the whole cache
 
+LOCATE_PLACES_COUNT_MAX = 4_000  # owners and groups whose objects one search merges
+
+EVERYWHERE = ("everywhere",)
+"""Scopes of a search that looks at the objects of everybody."""
+
 KIND_COUNTER = "counter"
 """Kind of the records that count what is reserved of a budget (gate.leases); every store takes them."""
 
@@ -60,12 +65,13 @@ class Query(NamedTuple):
     """A search for managed objects.
 
     Attributes:
-        scopes: From authorize.scopes_of; nothing outside them is looked at.
+        scopes: From authorize.scopes_of; nothing outside them is looked at. EVERYWHERE: everybody's objects.
         matches: All must hold; empty = everything in the scopes.
         now_us: Decides the state of objects whose dates have passed.
         offset_count: Hits to leave out at the beginning.
         limit_count: 1 to LOCATE_COUNT_MAX.
         destroyed: Also objects in a destroyed state.
+        below: Only objects older than the one of this id, "" = all: where the page before ended.
     """
 
     realm: str
@@ -75,6 +81,7 @@ class Query(NamedTuple):
     offset_count: int = 0
     limit_count: int = LOCATE_COUNT_MAX
     destroyed: bool = False
+    below: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +148,7 @@ class Reader(Protocol):
     def list_records(
         self, kind: str, after_handle: str = "", limit_count: int = 1000, realm: str = ROOT_REALM
     ) -> list[Loaded]:
-        """List a realm's records other than managed objects, by handle. Raises Tampered."""
+        """List a realm's records of a kind by handle. Raises Tampered."""
 
     def locate(self, query: Query, at_hand: Mapping[str, Loaded] = NOTHING, get: Get | None = None) -> list[str]:
         """Return ids, newest first. Candidates from the index are checked against what is stored before they count.

@@ -90,7 +90,7 @@ def test_a_user_who_is_disabled_over_rest_is_refused_over_kmip_at_once(node: Dev
 def test_rights_on_a_key_are_named(node: DevNode, admin: Rest) -> None:
     with node.session("alice") as session:
         key = session.identifier(messages.create())
-    assert key in [one["id"] for one in admin.told("GET", "/keys?user=alice")["items"]]
+    assert key in [one["id"] for one in admin.told("GET", "/keys?owner=alice")["items"]]
     given = admin.told("POST", f"/keys/{key}/grants", {"rights": ["encrypt"], "user": "bob"})
     assert given["grants"] == [{"group": "", "user": "bob", "rights": ["see", "encrypt"]}]
     assert admin.ask("POST", f"/keys/{key}/grants", {"rights": ["modify"], "user": "bob"}).status == 422
@@ -205,3 +205,30 @@ def test_certificates_that_end_soon_are_listed_until_they_are_revoked(admin: Res
     assert (listed(30), listed(6), listed(3)) == ([issued["serial"]], [issued["serial"]], [])
     admin.told("POST", "/certificate-revocations", {"serial": issued["serial"]})
     assert listed(30) == []
+
+
+def test_a_key_is_made_found_changed_and_erased(node: DevNode, admin: Rest) -> None:
+    made = admin.ask("POST", "/keys", {"name": "payroll", "owner": "alice", "exportable": True})
+    key = made.body["key"]["id"]
+    assert (made.status, made.headers["location"]) == (201, f"/v1/keys/{key}")
+    assert [one["id"] for one in admin.told("GET", "/keys?name_part=payr&limit=1")["items"]] == [key]
+    with node.session("alice") as session:
+        assert len(session.key(key)) == 32
+    admin.told("PUT", "/keys/payroll/name", {"name": "payroll-2027"})
+    changed = admin.told("PATCH", "/keys/payroll-2027", {"deactivation_at": "2031-01-31T12:00:00Z"})
+    assert "2031-01-31T12:00:00Z" in json.dumps(changed)
+    assert admin.ask("DELETE", "/keys/payroll-2027?confirm=other").status == 409
+    admin.told("DELETE", "/keys/payroll-2027?confirm=payroll-2027")
+    with node.session("alice") as session, pytest.raises(Refused):
+        session.key(key)
+
+
+def test_keys_come_page_by_page_and_each_once(admin: Rest) -> None:
+    for number in range(12):
+        admin.told("POST", "/keys", {"name": f"paged-{number:02}", "owner": "bob"})
+    names, cursor = [], ""
+    while cursor is not None:
+        page = admin.told("GET", f"/keys?owner=bob&name_part=paged&limit=5&cursor={cursor}")
+        names += [one["name"] for one in page["items"]]
+        cursor = page["next"]
+    assert names == [f"paged-{number:02}" for number in range(12)]

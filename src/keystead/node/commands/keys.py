@@ -8,10 +8,8 @@ from functools import reduce
 from operator import or_
 
 from keystead.core.errors import Invalid
-from keystead.core.permission import GRANTABLE, Right
+from keystead.core.key_names import RIGHTS, right_words
 from keystead.node.commands.local import ask_node
-
-RIGHTS = {right.name.lower().replace("_", "-"): right for right in GRANTABLE if right.name}
 
 
 def key_list(words: argparse.Namespace) -> int:
@@ -54,5 +52,4 @@ def _print_grants(told: dict[str, object]) -> None:
     grants = told["grants"]
     for grant in grants if isinstance(grants, list) else ():
         whom = f"group {grant['group']}" if grant["group"] else f"user {grant['user']}"
-        rights = [word for word, right in RIGHTS.items() if Right(grant["rights"]) & right]
-        print(f"  {whom}: {', '.join(rights)}")
+        print(f"  {whom}: {', '.join(right_words(grant['rights']))}")

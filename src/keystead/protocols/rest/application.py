@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from math import ceil
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Body, FastAPI, Header, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -24,7 +25,7 @@ from starlette.responses import Response
 
 from keystead import __version__
 from keystead.core.errors import KeysteadError, Limited
-from keystead.gate.forms import Field, fields_of, summary_of
+from keystead.gate.forms import Field, summary_of
 from keystead.protocols.asking import Asker
 from keystead.protocols.rest import models, pages
 from keystead.protocols.rest.entrance import Caller, Entrance
@@ -32,7 +33,7 @@ from keystead.protocols.rest.guard import BASE, Guard
 from keystead.protocols.rest.once import HEADER, KEY_CHARACTERS_MAX, Once
 from keystead.protocols.rest.openapi import described
 from keystead.protocols.rest.problems import MEDIA_TYPE, RETRY_AFTER_S, problem, status_of
-from keystead.protocols.rest.routes import Route, routes
+from keystead.protocols.rest.routes import IN_BRACES, Route, routes
 from keystead.protocols.rest.session_routes import add_session
 
 WRONGS_SHOWN_COUNT_MAX = 20
@@ -113,6 +114,12 @@ class _Endpoint:
         plain = models.plain_fields((*route.in_path, *self.fields), values)
         if not route.is_list:
             return self._answer(await self._asker.ask(caller.principal, route.declaration, plain))
+        if route.has_pages:
+            told = {"after": values["cursor"] or "", "limit_count": values["limit"]}
+            page = await self._asker.ask(caller.principal, route.declaration, {**plain, **told})
+            items, following = page.values()
+            shown = [models.shown(route.item, item) for item in items]
+            return JSONResponse({"items": shown, "next": following or None})
         begun = pages.beginning(self.place, values["cursor"])
         told = begun if self.place else {}
         found = await self._asker.ask(caller.principal, route.declaration, {**plain, **told})
@@ -126,8 +133,14 @@ class _Endpoint:
         shown = models.shown(self.route.answer, result)
         if not self.route.makes:
             return JSONResponse(shown)
-        headers = {"location": BASE + self._home.format(**shown)} if self._home else {}
-        return JSONResponse(shown, 201, headers)
+        return JSONResponse(shown, 201, {"location": BASE + self._place(shown)} if self._home else {})
+
+    def _place(self, shown: Any) -> str:
+        """Return the path of what was made."""
+        (parameter,) = IN_BRACES.findall(self._home)
+        for part in models.source_of(parameter, self.route.answer).split("/"):
+            shown = shown[part]
+        return self._home.replace(f"{{{parameter}}}", quote(str(shown), safe=""))
 
     async def refuse(self, caller: Caller) -> None:
         """Have the gate refuse, and audit, what the caller may not ask for; a request without content is enough."""
@@ -141,9 +154,9 @@ def _home(route: Route, found: tuple[Route, ...]) -> str:
     """Return the path of what a route makes, "" when it has none of its own."""
     if not route.makes:
         return ""
-    homes = [one for one in found if one.method == "GET" and one.path.startswith(f"{route.path}/{{")]
-    names = {models.json_name(field) for field in fields_of(route.answer)}
-    return next((one.path for one in homes if len(one.in_path) == 1 and one.in_path[0].name in names), "")
+    homes = [one.path for one in found if one.method == "GET" and len(one.in_path) == 1 and one.path.endswith("}")]
+    own = next((path for path in homes if path.startswith(f"{route.path}/{{")), "")
+    return own if own and models.source_of(IN_BRACES.findall(own)[0], route.answer) else ""
 
 
 def _add(app: FastAPI, endpoint: _Endpoint) -> None:

@@ -54,6 +54,21 @@ def model_of(kind: type, *, is_request: bool = False) -> type[BaseModel]:
     return request_model(kind.__name__, kind, fields_of(kind)) if is_request else _result_model(kind)
 
 
+def source_of(parameter: str, answer: type) -> str:
+    """Return where in an answer the parameter of a path stands: itself, or the id or name of what was made; "" nowhere.
+
+    Parts are separated by "/", as in a JSON Pointer.
+    """
+    members = {json_name(field): field for field in fields_of(answer)}
+    own = next((name for name in (parameter, "id", "name") if name in members), "")
+    if own:
+        return own
+    within = [
+        f"{name}/{source_of(parameter, field.type)}" for name, field in members.items() if _has_fields(field.type)
+    ]
+    return next((path for path in within if not path.endswith("/")), "")
+
+
 def request_model(name: str, kind: type, fields: tuple[Field, ...]) -> type[BaseModel]:
     """Return the model of a body with these fields."""
     drawn: dict[str, Any] = {json_name(field): json_field(field) for field in fields}

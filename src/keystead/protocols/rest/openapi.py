@@ -8,9 +8,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from keystead.gate.forms import fields_of
 from keystead.protocols.rest.guard import BASE, PUBLIC
-from keystead.protocols.rest.models import json_name
+from keystead.protocols.rest.models import source_of
 from keystead.protocols.rest.problems import MEDIA_TYPE, TITLES
 from keystead.protocols.rest.routes import Route
 
@@ -86,17 +85,11 @@ def _links(route: Route, found: tuple[Route, ...]) -> dict[str, Any]:
     for other in found:
         if other.in_path and other.path.startswith(f"{route.path}/{{"):
             first = other.in_path[0].name
-            source = _source(first, route)
+            source = source_of(first, route.answer)
             if source:
                 name = other.declaration.name
                 links[name] = {"operationId": name, "parameters": {f"path.{first}": f"$response.body#/{source}"}}
     return links
-
-
-def _source(parameter: str, route: Route) -> str:
-    """Return the member of an answer that a parameter of a path is: the same, or the name or id of what was made."""
-    members = {json_name(field) for field in fields_of(route.answer)}
-    return next((name for name in (parameter, "id", "name") if name in members), "")
 
 
 _OWN = {

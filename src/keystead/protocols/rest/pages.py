@@ -15,13 +15,13 @@ LIMIT_COUNT_MAX = 1_000
 LIMIT_COUNT = 100
 CURSOR_CHARACTERS_MAX = 512
 OFFSET_COUNT_MAX = 100_000
-PLACES = ("after", "offset")
-"""Fields of a list's request that say where to begin; in the interface the cursor stands for them."""
+PLACES = ("after", "offset", "limit_count")
+"""Fields of a list's request that say where to begin and how much to list; `cursor` and `limit` stand for them."""
 
 
 def place_of(fields: tuple[Field, ...]) -> str:
     """Return by which field an operation is told where to begin, "" when it always returns everything."""
-    return next((field.name for field in fields if field.name in PLACES), "")
+    return next((field.name for field in fields if field.name in PLACES[:2]), "")
 
 
 def beginning(place: str, cursor: str | None) -> dict[str, Any]:

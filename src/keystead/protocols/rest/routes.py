@@ -20,7 +20,7 @@ SINGLE = frozenset({"audit", "module", "node", "server", "session", "settings"})
 COLLECTION = {"create": "POST", "generate": "POST", "list": "GET", "find": "GET"}
 ITEM = {"show": "GET", "change": "PATCH", "delete": "DELETE", "remove": "DELETE"}
 READING = frozenset({"show", "state", "prove", "check", "read", "measure"})
-_IN_BRACES = re.compile(r"\{(\w+)\}")
+IN_BRACES = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,19 @@ class Route:
     @property
     def is_list(self) -> bool:
         """Whether the result is a list, which is answered page by page."""
-        return self.method == "GET" and typing.get_origin(self.answer) is tuple
+        return self.method == "GET" and (typing.get_origin(self.answer) is tuple or self.has_pages)
+
+    @property
+    def has_pages(self) -> bool:
+        """Whether the operation itself answers page by page: items, and where the next page begins."""
+        hints = typing.get_type_hints(self.answer) if isinstance(self.answer, type) else {}
+        return [*hints][1:] == ["next"] and any(field.name == "limit_count" for field in self.others)
 
     @property
     def item(self) -> Any:
         """Type of a list's items."""
-        return typing.get_args(self.answer)[0]
+        listed = next(iter(typing.get_type_hints(self.answer).values())) if self.has_pages else self.answer
+        return typing.get_args(listed)[0]
 
 
 def routes() -> tuple[Route, ...]:
@@ -71,7 +78,7 @@ def routes() -> tuple[Route, ...]:
         ValueError: two operations have the same one.
     """
     found = [route for declaration in REGISTRY.values() if (route := route_of(declaration)) is not None]
-    places = [(route.method, _IN_BRACES.sub("{}", route.path)) for route in found]
+    places = [(route.method, IN_BRACES.sub("{}", route.path)) for route in found]
     twice = {place for place in places if places.count(place) > 1}
     if twice:
         raise ValueError(f"declared twice: {sorted(twice)}")
@@ -84,7 +91,7 @@ def route_of(declaration: Declaration) -> Route | None:
         return None
     fields = fields_of(declaration.request)
     method, path = declaration.route.split(" ") if declaration.route else _derived(declaration.name, fields)
-    names = _IN_BRACES.findall(path)
+    names = IN_BRACES.findall(path)
     in_path = tuple(field for field in fields if field.name in names)
     others = tuple(field for field in fields if field.name not in names)
     return Route(method, path, declaration, in_path, others, answer_of(declaration))

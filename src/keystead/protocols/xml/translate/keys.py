@@ -14,6 +14,7 @@ from keystead.core.attribute_values import date
 from keystead.core.attributes import Attribute, ItemType, Value
 from keystead.core.errors import Invalid, Refused
 from keystead.core.key_pairs import PairFormat
+from keystead.core.pem import read_pem, write_pem
 from keystead.core.records import ManagedObject
 from keystead.core.secret import Secret
 from keystead.core.structures import made, name_value
@@ -22,7 +23,6 @@ from keystead.operations.key_pairs import DOMAIN, CreateKeyPair, Wishes
 from keystead.operations.requests import Create, Delete, Get, GetAttributes, GotWrapped, KeyBlock, Register, Terms
 from keystead.protocols.xml.translate.algorithms import ALGORITHMS, CURVES, PAIRS, name_of, usage_of
 from keystead.protocols.xml.translate.fields import FLAG, ID, KEY_NAME, RAW, Field, Mark, Values, choice, number, text
-from keystead.protocols.xml.translate.pem import read_pem, write_pem
 from keystead.protocols.xml.translate.work import Answer, Asked, Row, Work, words
 from keystead.protocols.xml.wire.elements import Element, of
 from keystead.storage.store import LOCATE_OFFSET_MAX
