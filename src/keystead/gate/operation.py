@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, Unpack
 
+from keystead.core.approvals import Approval
 from keystead.core.permission import Access, Right
 
 PLACEHOLDER = ""
 """Target of a request that means "the object of the item before" (KMIP's ID Placeholder, KMIP 1.4 section 4)."""
 
 Handler = Callable[[Any, Any], Any]
+ApprovalRule = Approval | Callable[[Any], Approval | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class Declaration:
         material: Needs the unlocked module, so runs in the `keys` process.
         detail: Detail field of the activity line from the result (KS-LOG-013).
         places: Id for the ID Placeholder from the result; None leaves it, PLACEHOLDER empties it.
+        approval: What further administrators approve before an administrator's request runs, or what tells that of a
+            request (None = nothing); users and the clock are never bound (KS-MC-004 to 007).
         open_to: Kinds of principals who may ask without a further look.
     """
 
@@ -69,6 +73,7 @@ class Declaration:
     material: bool = False
     detail: Callable[[Any], str] | None = None
     places: Callable[[Any], str | None] | None = None
+    approval: ApprovalRule | None = None
     open_to: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,6 +98,7 @@ class Rules(TypedDict, total=False):
     material: bool
     detail: Callable[[Any], str] | None
     places: Callable[[Any], str | None] | None
+    approval: ApprovalRule | None
 
 
 def operation(request: type, name: str, title: str, **rules: Unpack[Rules]) -> Callable[[Handler], Handler]:

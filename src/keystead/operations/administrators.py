@@ -3,8 +3,8 @@
 The account `admin` is always there: before it was given a password nobody can log in with it. What the others may do is
 said by access controls, each given or withheld for itself; only who has high access gives them.
 
-Laws: one local administrator with high access is always left. A password that somebody else has set is good for
-nothing but setting another one.
+Laws: one local administrator with high access is always left, and as many as have to approve requests. A password that
+somebody else has set is good for nothing but setting another one.
 
 Source: requirements KS-ADM-002 to 009, 011, 012, 020 to 043; KS-PWD-008 to 015; KS-GEN-002; chapter Administrators.
 """
@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from keystead.core.approvals import Approval
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Exists, Invalid, NotFound, Refused
 from keystead.core.permission import ACCESS_CONTROLS, Access
@@ -35,6 +36,7 @@ from keystead.operations.logins import (
 )
 from keystead.operations.running_time import HOURS_PER_DAY, running_h
 from keystead.operations.users import records_of
+from keystead.settings.approvals import MultipleCredentials
 from keystead.settings.people import Passwords
 
 BUILT_IN = "admin"
@@ -134,7 +136,13 @@ class Administrator:
     is_locked: bool
 
 
-@operation(CreateAdministrator, "administrator.create", "AdministratorCreate", administrator=Access.HIGH_ACCESS)
+@operation(
+    CreateAdministrator,
+    "administrator.create",
+    "AdministratorCreate",
+    administrator=Access.HIGH_ACCESS,
+    approval=Approval.ADMINISTRATORS,
+)
 def create_administrator(call: Call, request: CreateAdministrator) -> Change:
     """Create the account."""
     if NAME.fullmatch(request.name) is None:
@@ -162,7 +170,13 @@ def show_administrator(call: Call, request: ShowAdministrator) -> Administrator:
     return _shown(call, _found(call, request.name))
 
 
-@operation(ChangeAdministrator, "administrator.change", "AdministratorChange", administrator=Access.HIGH_ACCESS)
+@operation(
+    ChangeAdministrator,
+    "administrator.change",
+    "AdministratorChange",
+    administrator=Access.HIGH_ACCESS,
+    approval=Approval.ADMINISTRATORS,
+)
 def change_administrator(call: Call, request: ChangeAdministrator) -> Change:
     """Change texts, access controls, or whether the account can be used; it counts from the next request on."""
     record = _found(call, request.name)
@@ -183,6 +197,7 @@ def change_administrator(call: Call, request: ChangeAdministrator) -> Change:
     "administrator.set_password",
     "AdministratorSetPassword",
     administrator=Access.HIGH_ACCESS,
+    approval=Approval.ADMINISTRATORS,
 )
 def set_administrator_password(call: Call, request: SetAdministratorPassword) -> Change:
     """Keep the password; the history is not asked, so that nobody learns what others used (KS-PWD-012)."""
@@ -211,7 +226,13 @@ def change_own_password(call: Call, request: ChangeOwnPassword) -> Change:
     return _stored(call, record._replace(fields=fields), f"administrator {record.handle} changed the own password")
 
 
-@operation(DeleteAdministrator, "administrator.delete", "AdministratorDelete", administrator=Access.HIGH_ACCESS)
+@operation(
+    DeleteAdministrator,
+    "administrator.delete",
+    "AdministratorDelete",
+    administrator=Access.HIGH_ACCESS,
+    approval=Approval.ADMINISTRATORS,
+)
 def delete_administrator(call: Call, request: DeleteAdministrator) -> Change:
     """Delete the account."""
     record = _found(call, request.name)
@@ -225,6 +246,16 @@ def delete_administrator(call: Call, request: DeleteAdministrator) -> Change:
 def access_of(record: Record) -> Access:
     """Return what an administrator may do besides what everybody may."""
     return _sum(record.fields.get("access", ()))
+
+
+def is_approver(call: Call, record: Record) -> bool:
+    """Tell whether an account can approve now: high access, enabled, with an own password that is not too old."""
+    return _has_high_access(record) and not record.fields.get("must_change") and not is_expired(call, record)
+
+
+def approvers_count(call: Call) -> int:
+    """Return how many accounts can approve now."""
+    return sum(is_approver(call, record) for record in _all(call).values())
 
 
 def _password(call: Call, phc: str, *, must_change: bool) -> dict[str, Any]:
@@ -279,9 +310,17 @@ def _found(call: Call, name: str) -> Record:
 
 
 def _check_somebody_is_left(call: Call, changed: Record) -> None:
-    left = {**_all(call), changed.handle: changed}.values()
+    left = tuple({**_all(call), changed.handle: changed}.values())
     if not any(Access.HIGH_ACCESS & access_of(one) and not one.fields.get("disabled") for one in left):
         raise Refused("one administrator with high access has to be left; give it to somebody else first")
+    section = call.desk.objects.section(MultipleCredentials)
+    if section.required and sum(map(_has_high_access, left)) < section.administrators_count:
+        raise Refused(f"{section.administrators_count} administrators with high access are needed to approve requests")
+
+
+def _has_high_access(record: Record) -> bool:
+    able = record.fields.get("password") and not record.fields.get("disabled")
+    return bool(able and Access.HIGH_ACCESS & access_of(record))
 
 
 def _told(fields: dict[str, Any]) -> str:

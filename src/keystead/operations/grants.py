@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from keystead.core.algorithms import grantable_rights
+from keystead.core.approvals import Approval
 from keystead.core.attribute_table import PAIR, ObjectType
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid, Refused
@@ -114,6 +115,7 @@ class Grants:
     "KeyGrant",
     user=Right.MODIFY,
     administrator=Access.KEYS,
+    approval=Approval.CHANGE_KEYS,
     targets=(Target(Right.MODIFY),),
     configuration=True,
 )
@@ -129,6 +131,7 @@ def grant_key(call: Call, request: GrantKey) -> Change:
     "KeyGive",
     user=Right.MODIFY,
     administrator=Access.KEYS,
+    approval=Approval.CHANGE_KEYS,
     targets=(Target(Right.MODIFY),),
     configuration=True,
 )
@@ -150,6 +153,7 @@ def give_rights(call: Call, request: GiveRights) -> Change:
     "KeyTake",
     user=Right.MODIFY,
     administrator=Access.KEYS,
+    approval=Approval.CHANGE_KEYS,
     targets=(Target(Right.MODIFY, destroyed=True),),
     configuration=True,
 )
@@ -174,7 +178,12 @@ def list_grants(call: Call, _request: ListGrants) -> Grants:
 
 
 @operation(
-    SetOwner, "key.set_owner", "KeySetOwner", administrator=Access.KEYS, targets=(Target(Right.MODIFY, destroyed=True),)
+    SetOwner,
+    "key.set_owner",
+    "KeySetOwner",
+    administrator=Access.KEYS,
+    targets=(Target(Right.MODIFY, destroyed=True),),
+    approval=Approval.CHANGE_KEYS,
 )
 def set_owner(call: Call, request: SetOwner) -> Change:
     """Change the owner, from the next request on; certificates stay whose they are (KS-KEY-059)."""
@@ -194,7 +203,14 @@ def set_owner(call: Call, request: SetOwner) -> Change:
     return Change((Put(given),), grants_of(given), detail=detail)
 
 
-@operation(SetKeyFlags, "key.set_flags", "KeySetFlags", administrator=Access.KEYS, targets=(Target(Right.MODIFY),))
+@operation(
+    SetKeyFlags,
+    "key.set_flags",
+    "KeySetFlags",
+    administrator=Access.KEYS,
+    targets=(Target(Right.MODIFY),),
+    approval=Approval.CHANGE_KEYS,
+)
 def set_key_flags(call: Call, request: SetKeyFlags) -> Change:
     """Change the flags, from the next request on."""
     record = call.target

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from keystead.core.approvals import Approval
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Exists, NotFound, Refused, TooLarge
 from keystead.core.permission import Access, personal
@@ -99,7 +100,7 @@ class Group:
     members: tuple[str, ...] = ()
 
 
-@operation(CreateGroup, "group.create", "GroupCreate", administrator=Access.USERS)
+@operation(CreateGroup, "group.create", "GroupCreate", administrator=Access.USERS, approval=Approval.CHANGE_USERS)
 def create_group(call: Call, request: CreateGroup) -> Change:
     """Create the group."""
     check_name(request.name, "group")
@@ -126,7 +127,7 @@ def show_group(call: Call, request: ShowGroup) -> Group:
     return Group(request.name, len(names), tuple(names[:USERS_LISTED_COUNT_MAX]))
 
 
-@operation(AddMember, "group.add_member", "GroupAddMember", administrator=Access.USERS)
+@operation(AddMember, "group.add_member", "GroupAddMember", administrator=Access.USERS, approval=Approval.CHANGE_USERS)
 def add_member(call: Call, request: AddMember) -> Change:
     """Put the user into the group."""
     _check_exists(call, request.group)
@@ -134,7 +135,9 @@ def add_member(call: Call, request: AddMember) -> Change:
     return regrouped_user(record, checked_groups((*record.fields.get("groups", ()), request.group)))
 
 
-@operation(RemoveMember, "group.remove_member", "GroupRemoveMember", administrator=Access.USERS)
+@operation(
+    RemoveMember, "group.remove_member", "GroupRemoveMember", administrator=Access.USERS, approval=Approval.CHANGE_USERS
+)
 def remove_member(call: Call, request: RemoveMember) -> Change:
     """Take the user out of the group, which stays."""
     record = found_user(call, request.user)
@@ -146,7 +149,9 @@ def remove_member(call: Call, request: RemoveMember) -> Change:
     return change._replace(puts=(*change.puts, *kept_groups(call, (request.group,))))
 
 
-@operation(DeleteGroup, "group.delete", "GroupDelete", administrator=Access.USERS | Access.KEYS)
+@operation(
+    DeleteGroup, "group.delete", "GroupDelete", administrator=Access.USERS | Access.KEYS, approval=Approval.DELETE_USERS
+)
 def delete_group(call: Call, request: DeleteGroup) -> Change:
     """Delete the group in one change."""
     _check_exists(call, request.name)
@@ -164,7 +169,13 @@ def delete_group(call: Call, request: DeleteGroup) -> Change:
     return Change(tuple(changed), Group(request.name, 0), purges, detail)
 
 
-@operation(DeleteUser, "user.delete", "UserDelete", administrator=Access.USERS | Access.KEYS | Access.CERTIFICATES)
+@operation(
+    DeleteUser,
+    "user.delete",
+    "UserDelete",
+    administrator=Access.USERS | Access.KEYS | Access.CERTIFICATES,
+    approval=Approval.DELETE_USERS,
+)
 def delete_user(call: Call, request: DeleteUser) -> Change:
     """Delete the user in one change."""
     record = found_user(call, request.name)

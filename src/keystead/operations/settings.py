@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
+from keystead.core.approvals import Approval
 from keystead.core.changes import Change, Put
 from keystead.core.errors import NotFound, Refused
 from keystead.core.permission import Access
@@ -14,6 +15,7 @@ from keystead.core.records import KIND_SETTINGS, Record
 from keystead.gate.call import Call
 from keystead.gate.operation import operation
 from keystead.settings.all import SECTIONS
+from keystead.settings.approvals import MultipleCredentials
 from keystead.settings.section import Section, checked, read
 
 OWN_SETTINGS = "own_settings"
@@ -59,6 +61,11 @@ class ChangedSetting:
     caution: str
 
 
+def _approval(request: ChangeSetting) -> Approval | None:
+    """Return what others approve: whatever is changed of the approvals themselves (KS-MC-003)."""
+    return Approval.MULTIPLE_CREDENTIALS if request.section == MultipleCredentials.name else None
+
+
 @operation(ReadSettings, "settings.read", "SettingsRead", administrator=Access.ANY)
 def read_settings(call: Call, request: ReadSettings) -> dict[str, dict[str, Any]]:
     """Return section name -> field -> value."""
@@ -68,7 +75,7 @@ def read_settings(call: Call, request: ReadSettings) -> dict[str, dict[str, Any]
     return {name: asdict(_current(call, name)[0]) for name in names}
 
 
-@operation(ChangeSetting, "settings.change", "SettingsChange", administrator=Access.ANY)
+@operation(ChangeSetting, "settings.change", "SettingsChange", administrator=Access.ANY, approval=_approval)
 def change_setting(call: Call, request: ChangeSetting) -> Change:
     """Store a section with one field changed; it counts for the next request on every process of the node."""
     if request.section not in SECTIONS:

@@ -14,8 +14,19 @@ from typing import Any
 
 from keystead.core.errors import Internal, Invalid, KeysteadError, Unavailable
 from keystead.core.permission import EVERY_ACCESS, Principal
+from keystead.core.secret import Secret
 from keystead.gate.call import Batch, Gate, Reply
-from keystead.protocols.local.wire import FRAME_BYTES_MAX, LENGTH, declaration_of, frame, plain, read_body, request_from
+from keystead.operations.approval_records import concerns_material
+from keystead.protocols.local.wire import (
+    FRAME_BYTES_MAX,
+    LENGTH,
+    credentials_from,
+    declaration_of,
+    frame,
+    plain,
+    read_body,
+    request_from,
+)
 
 IDLE_S_MAX = 60.0
 CALLERS_COUNT_MAX = 64
@@ -75,17 +86,19 @@ class LocalDoor:
         try:
             message = read_body(body)
             declaration = declaration_of(message.get("operation"))
-            if declaration.material and self._forward is not None:
+            is_for_keys = declaration.material or concerns_material(self._gate.objects, message)
+            if is_for_keys and self._forward is not None:
                 return await self._forward({**message, "as": name})
             fields = message.get("fields", {})
             if not isinstance(fields, dict):
                 raise Invalid("fields must be a map", "invalid.message")
             on_behalf = message.get("as") if self._forward is None else None
-            return await self._run(request_from(declaration, fields), str(on_behalf or name))
+            request, credentials = request_from(declaration, fields), credentials_from(message)
+            return await self._run(request, str(on_behalf or name), credentials)
         except KeysteadError as error:
             return {"error": error.reason, "message": error.message}
 
-    async def _run(self, request: Any, name: str) -> dict[str, Any]:
+    async def _run(self, request: Any, name: str, credentials: tuple[tuple[str, Secret], ...]) -> dict[str, Any]:
         answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         principal = Principal("local", name, access=EVERY_ACCESS)
 
@@ -94,7 +107,7 @@ class LocalDoor:
                 answered.set_result(replies[0])
 
         self._before()
-        self._gate.run(Batch(principal, (request,)), deliver)
+        self._gate.run(Batch(principal, (request,), credentials=credentials), deliver)
         reply = await answered
         self._after()
         if reply.error is not None:
