@@ -138,6 +138,8 @@ def _administrators(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]"
     switch.add_argument("--disable", action="store_true", help="nobody can log in")
     switch.add_argument("--enable", action="store_true")
     password = _named(people, "set-password", "set a password", "administrators:administrator_set_password")
+    own = _named(people, "change-password", "set one's own password", "administrators:administrator_change_password")
+    own.add_argument("--stdin", action="store_true", help="current and new password: two lines of standard input")
     for verb in (create, password):
         verb.add_argument("--stdin", action="store_true", help="password: one line of standard input")
     delete = _named(people, "delete", "delete an administrator", "administrators:administrator_delete")

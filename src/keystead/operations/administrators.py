@@ -99,10 +99,15 @@ class SetAdministratorPassword:
 
 @dataclass(frozen=True, slots=True)
 class ChangeOwnPassword:
-    """Set one's own password."""
+    """Set one's own password.
+
+    Attributes:
+        name: Of the account, at the local door, where the current password proves who it is; "" = the asker.
+    """
 
     current: Secret
     new: Secret
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +215,14 @@ def set_administrator_password(call: Call, request: SetAdministratorPassword) ->
 @operation(ChangeOwnPassword, "administrator.change_own_password", "ChangeOwnPassword", administrator=Access.OWN)
 def change_own_password(call: Call, request: ChangeOwnPassword) -> Change:
     """Judge the current password as at a login, then keep the new one, unless it was used before."""
-    if call.principal.kind != "administrator":
+    is_local = call.principal.kind == "local" and bool(request.name)
+    if not is_local and (call.principal.kind != "administrator" or request.name):
         raise Refused("only administrators have a password here; root sets one for them", "refused.permission")
-    record = _found(call, call.principal.name)
-    login = LogIn(record.handle, request.current, AccountKind.ADMINISTRATOR, Door.WEB)
+    record = _found(call, request.name or call.principal.name)
+    if record.fields.get("disabled"):
+        raise Refused("this account is disabled", "refused.permission")
+    side = Door.LOCAL if is_local else Door.WEB
+    login = LogIn(record.handle, request.current, AccountKind.ADMINISTRATOR, side)
     count = call.desk.objects.section(Passwords).history_count
     history = tuple(record.fields.get("history", ()))[-count:] if count else ()
     phc = replaced_password(call, request.current, request.new, record, history)
