@@ -1,8 +1,10 @@
 """docs/approvals.md as it stands: every command is run at a node, in order; passwords come from a pipe."""
 
+import contextlib
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -135,3 +137,40 @@ def test_a_restart_ends_grants_and_keeps_what_waits(page: Page) -> None:
     approve = f"keystead approval approve {waits} {page.hash_of(waits)} --as quinn --stdin --data /srv/keystead/data"
     assert "done" in page.said(approve, f"{OWN}\n")
     assert "eve" in page.users()
+
+
+@pytest.mark.row("KS-MC-008")
+def test_at_a_terminal_names_and_passwords_are_asked_for(page: Page) -> None:
+    """Nothing is left waiting when people approve at once; without a name the request waits."""
+    page.said("keystead settings set multiple_credentials.required=true --data /srv/keystead/data")
+    words = ("user", "create", "eve", "--data", str(page.node.data))
+    assert typed(words, ["paul", OWN, ""]) == 0
+    assert "eve" in page.users()
+    assert typed((*words[:2], "adam", *words[3:]), ["paul", "wrong-lantern-1", ""]) == 1
+    assert typed((*words[:2], "adam", *words[3:]), [""]) == 1
+    states = [line.split()[1] for line in page.said("keystead approval list --data /srv/keystead/data").splitlines()]
+    assert states == ["withdrawn", "withdrawn", "pending"]
+    assert "adam" not in page.users()
+
+
+def typed(words: Sequence[str], lines: Sequence[str]) -> int:
+    """Run the command at a terminal of its own, with somebody who answers each question; its status."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        ["setsid", "--ctty", "--wait", sys.executable, "-m", "keystead", *words],  # its controlling terminal
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    left = list(lines)
+    with contextlib.suppress(OSError):  # the other side is closed
+        while part := os.read(ours, 4096):
+            shown += part
+            if left and shown.rstrip(b"\r\n").endswith((b": ",)):
+                os.write(ours, left.pop(0).encode() + b"\n")
+                shown = b""
+    os.close(ours)
+    assert OWN.encode() not in shown
+    return process.wait(timeout=20)
