@@ -27,6 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     _hsm(verbs)
     _people(verbs)
     _administrators(verbs)
+    _approvals(verbs)
     _authorities(verbs)
     _keys(verbs)
     _settings(verbs)
@@ -137,10 +138,43 @@ def _administrators(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]"
     switch.add_argument("--disable", action="store_true", help="nobody can log in")
     switch.add_argument("--enable", action="store_true")
     password = _named(people, "set-password", "set a password", "administrators:administrator_set_password")
+    own = _named(people, "change-password", "set one's own password", "administrators:administrator_change_password")
+    own.add_argument("--stdin", action="store_true", help="current and new password: two lines of standard input")
     for verb in (create, password):
         verb.add_argument("--stdin", action="store_true", help="password: one line of standard input")
     delete = _named(people, "delete", "delete an administrator", "administrators:administrator_delete")
     delete.add_argument("--confirm", metavar="NAME", help="the name again; else it is asked for")
+
+
+def _approvals(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    approval = verbs.add_parser("approval", help="requests that wait for others").add_subparsers(
+        dest="verb", required=True
+    )
+    _data(_verb(approval, "list", "list requests that wait or were decided lately", "approvals:approval_list"))
+    show = _verb(approval, "show", "show a request and its hash", "approvals:approval_show")
+    approve = _verb(approval, "approve", "stand behind exactly this request", "approvals:approval_approve")
+    refuse = _verb(approval, "refuse", "refuse a request for good", "approvals:approval_refuse")
+    withdraw = _verb(approval, "withdraw", "take back what was asked here", "approvals:approval_withdraw")
+    for verb in (show, approve, refuse, withdraw):
+        verb.add_argument("id")
+        _data(verb)
+    approve.add_argument("hash", help="SHA-256, as `keystead approval show` prints it")
+    refuse.add_argument("--reason", required=True, metavar="TEXT")
+    credential = verbs.add_parser("credential", help="approvals in advance").add_subparsers(dest="verb", required=True)
+    grant = _verb(credential, "grant", "approve what another asks, for some hours", "approvals:credential_grant")
+    grant.add_argument("to", metavar="NAME")
+    grant.add_argument("--hours", type=int, required=True)
+    grant.add_argument(
+        "--operation", action="append", required=True, metavar="KIND", help="such as change_users (repeat)"
+    )
+    listing = _verb(credential, "list", "list grants given and received", "approvals:credential_list")
+    revoke = _verb(credential, "revoke", "end a grant", "approvals:credential_revoke")
+    revoke.add_argument("id")
+    for verb in (grant, listing, revoke):
+        _data(verb)
+    for verb in (approve, refuse, grant, listing, revoke):
+        verb.add_argument("--as", dest="administrator", required=True, metavar="NAME", help="administrator who acts")
+        verb.add_argument("--stdin", action="store_true", help="password: one line of standard input")
 
 
 def _certificates(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -203,12 +237,14 @@ def _keys(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         _whom(change, required=True)
         change.add_argument("--right", action="append", required=True, metavar="RIGHT", help="such as encrypt (repeat)")
         _data(change)
+        _approvable(change)
     owner = _verb(key, "owner", "give a key to another user", "keys:key_owner")
     owner.add_argument("id")
     heir = owner.add_mutually_exclusive_group(required=True)
     heir.add_argument("--to", metavar="USER")
     heir.add_argument("--nobody", action="store_true", help="every user may use it then")
     _data(owner)
+    _approvable(owner)
 
 
 def _new_keys(key: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -302,7 +338,13 @@ def _named(
     verb = _verb(verbs, name, text, run)
     verb.add_argument("name")
     _data(verb)
+    _approvable(verb)
     return verb
+
+
+def _approvable(verb: argparse.ArgumentParser) -> None:
+    text = "who approves it, where several have to: lines `name = password` (- for standard input)"
+    verb.add_argument("--approvers", metavar="FILE", help=text)
 
 
 def _settings(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -313,6 +355,7 @@ def _settings(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     change = _verb(settings, "set", "change one setting", "local:settings_set")
     change.add_argument("assignment", metavar="SECTION.FIELD=VALUE")
     _data(change)
+    _approvable(change)
 
 
 def _audit(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -4,15 +4,15 @@ from tests.node.production import keystead
 from tests.node.test_users_page import commands_of
 from tests.support.dev_node import DevNode
 
-SECRET = "telescope-dragon-7"
+SECRET, OWN = "telescope-dragon-7", "lantern-orbit-31"
 
 
 def test_every_command_of_the_page_works(node: DevNode) -> None:
     said: dict[str, str] = {}
     for command in commands_of("administrators.md"):
         words = command.replace("/srv/keystead/data", str(node.data)).split()[1:]
-        piped = ["--stdin"] if words[1] in ("create", "set-password") else []
-        done = keystead(*words, *piped, stdin=f"{SECRET}\n")
+        piped = ["--stdin"] if words[1] in ("create", "set-password", "change-password") else []
+        done = keystead(*words, *piped, stdin=f"{SECRET}\n{OWN}\n" if words[1] == "change-password" else f"{SECRET}\n")
         assert done.returncode == 0, f"{command}: {done.stderr}"
         said[" ".join(words[:2])] = done.stdout
     keystead("settings", "set", "passwords.length_min=8", "--data", node.data)
@@ -22,9 +22,9 @@ def test_every_command_of_the_page_works(node: DevNode) -> None:
     ]
     assert said["administrator change"].endswith("may: users_groups, admin_web\n")
     shown = keystead("administrator", "show", "admin", "--data", node.data)
-    assert "password: to be changed" in shown.stdout
+    assert "password: 0 days" in shown.stdout
     for path in (path for path in node.folder.rglob("*") if path.is_file()):
-        assert SECRET.encode() not in path.read_bytes()
+        assert not {one for one in (SECRET, OWN) if one.encode() in path.read_bytes()}
 
 
 def test_deleting_asks_for_the_name(node: DevNode) -> None:

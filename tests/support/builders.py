@@ -124,6 +124,11 @@ class Node:
         (outcome,) = self._writer.commit([Transaction(urandom(16), "test:", "-", self.clock.us, (step,))])
         return outcome
 
+    def purge(self, kind: str, record_id: str, revision: int) -> None:
+        """Remove a record past every rule."""
+        step = ("test.purge", Change((), None, ((kind, record_id, revision),)))
+        assert self._writer.commit([Transaction(urandom(16), "test:", "-", self.clock.us, (step,))]) == [None]
+
     def unlock(self) -> None:
         """Log the crypto user in again."""
         self.module.login(Role.CRYPTO_USER, self._bench.crypto_user)

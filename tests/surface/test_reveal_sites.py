@@ -62,7 +62,10 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     # A client's key, sent as numbers, on its way to being sealed.
     "protocols/kmip/translate/transparent_keys.py": ("read_transparent", "read_transparent"),
     # The local door, 0600 and asked by the node's own user: tokens and PINs in, a new client's key out, once.
-    "protocols/local/wire.py": ("plain",),
+    "gate/plain.py": ("plain",),
+    # Passwords of those who approve, on their way to the local door; a request that waited, opened to be run.
+    "protocols/local/client.py": ("_message",),
+    "operations/approval_records.py": ("opened_request",),
     "node/commands/local.py": ("client_certificate", "hsm_login"),
     "node/commands/production.py": ("init",),
     "node/commands/dev.py": ("_introduce",),
@@ -71,6 +74,8 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     # The audit log's signing key, unsealed to sign checkpoints, and the key that makes pseudonyms of names.
     "trust/notes.py": ("sign",),
     "node/auditing.py": ("Auditing.pseudonymise",),
+    # Passwords of further administrators, on their way to the key process over its socket.
+    "protocols/asking.py": ("Asker.ask",),
     # The server's own TLS key, through a memory file that OpenSSL reads.
     "node/opening.py": ("server_certificate",),
     # Tokens of administrators' sessions: kept as a digest, and told to whoever has logged in, once.

@@ -48,7 +48,7 @@ class Change(NamedTuple):
         purges: (kind, id, revision) of records to remove together with their metadata.
         result: The answer to give once the change is durable; an error when the change remembers a failure.
         detail: Words for the audit leaf: what changed, never a secret.
-        outcome: Of the audit leaf: "done", or "refused" for an attempt that failed and is remembered.
+        outcome: Of the audit leaf: "done", "refused" for an attempt that failed and is remembered, or "pending".
     """
 
     puts: tuple[Put, ...]

@@ -84,7 +84,7 @@ class ActivityLog:
             replies: One for each.
             keys: The object that each fell on, "-" where there is none.
         """
-        principal, requests, _, number, _, label = batch
+        principal, requests, _, number, _, label, _ = batch
         is_written = self._file is not None
         begin = len(self._entries)
         origin = ORIGINS[principal.kind]

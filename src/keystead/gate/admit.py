@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from keystead.core.errors import Unauthenticated
-from keystead.core.permission import ACCESS_CONTROLS, Access, Principal
+from keystead.core.errors import Refused, Unauthenticated
+from keystead.core.permission import ACCESS_CONTROLS, Access, Principal, Switches
 from keystead.core.records import KIND_ADMINISTRATOR, KIND_API_TOKEN, KIND_CERTIFICATE, KIND_USER
 from keystead.gate.objects import Objects
+from keystead.gate.operation import Declaration
 from keystead.trust.issuers import Trusted
 from keystead.trust.x509 import ClientIdentity
 
@@ -83,6 +84,31 @@ def admit_nobody(common_name: str, address: str, *, permitted: bool) -> Principa
             "clients without a user are switched off; an administrator can set key_server.allow_global_sessions"
         )
     return Principal("global", "", common_name=common_name, address=address)
+
+
+def check_access(declaration: Declaration, principal: Principal, switches: Switches) -> None:
+    """Let pass who may ask for the operation at all.
+
+    Raises:
+        Refused, Unauthenticated: not this one.
+    """
+    kind = principal.kind
+    if kind in ("user", "global"):
+        if declaration.user is None:
+            raise Refused("this operation is for administrators", "refused.permission")
+        if declaration.configuration and not switches.key_configuration:
+            raise Refused(
+                "key configuration by clients is switched off; an administrator can set "
+                "key_server.allow_key_configuration",
+                "refused.switched_off",
+            )
+    elif kind == "stranger":
+        raise Unauthenticated("log in first")
+    elif kind != "clock":
+        if declaration.administrator is None:
+            raise Refused("this operation is for key users, not for administrators", "refused.permission")
+        if declaration.administrator & ~principal.access:
+            raise Refused("your administrator rights do not cover this operation", "refused.permission")
 
 
 def check_certificate(objects: Objects, fingerprint: bytes) -> None:

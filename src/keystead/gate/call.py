@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import thread_time
-from typing import Any, NamedTuple
+from typing import Any
 
 from keystead.core.authorize import rights_on
 from keystead.core.changes import Change, Transaction
@@ -24,14 +24,17 @@ from keystead.core.errors import (
     NotSupported,
     Refused,
     TooLarge,
-    Unauthenticated,
     Undone,
     WrongState,
 )
 from keystead.core.lifecycle import GONE, state_at
 from keystead.core.permission import Principal, Switches
 from keystead.core.records import ManagedObject
-from keystead.gate.activity import ActivityLog, Label
+from keystead.core.secret import Secret
+from keystead.gate.activity import ActivityLog
+from keystead.gate.admit import check_access
+from keystead.gate.approvals import run_bound
+from keystead.gate.batch import Batch, Reply
 from keystead.gate.committer import Committer
 from keystead.gate.desk import Desk
 from keystead.gate.identifiers import Now, new_request_id
@@ -49,6 +52,8 @@ from keystead.gate.workshop import (
 )
 from keystead.storage.store import Loaded
 
+__all__ = ["Batch", "Call", "Gate", "Reply"]
+
 RETRY_COUNT_MAX = 100  # each round of a conflict has a winner, so this many clients may fall upon one object
 BATCH_COUNT_MAX = 1000
 BATCH_WORK_S_MAX = 2.0  # processor time: a thousand signatures of a long key would hold up everybody else for longer
@@ -58,35 +63,8 @@ SELF_TEST_FAILED = "unavailable.self_test"
 log = logging.getLogger("keystead.gate")
 
 
-class Reply(NamedTuple):
-    """Answer to one request: a result, or the error that took its place."""
-
-    result: Any
-    error: KeysteadError | None = None
-
-
 _reply: Callable[[tuple[Any, KeysteadError | None]], Reply] = partial(tuple.__new__, Reply)  # without a frame for it
 Deliver = Callable[[list[Reply]], None]
-
-
-class Batch(NamedTuple):
-    """Requests of one message, run in order.
-
-    Attributes:
-        principal: Who is asking.
-        requests: Request objects; an error in place of a request that could not be read is answered as it is.
-        go_on: Run the remaining requests after one has failed (KMIP Batch Error Continuation Option "Continue").
-        number: Request id for the activity log.
-        undo: Take all of it back when one request fails (KMIP Batch Error Continuation Option "Undo").
-        label: What the activity log shall call its requests, where the door has names of its own.
-    """
-
-    principal: Principal
-    requests: Sequence[Any]
-    go_on: bool = False
-    number: int = 0
-    undo: bool = False
-    label: Label | None = None
 
 
 class Call:
@@ -100,7 +78,7 @@ class Call:
         desk: Objects, keyring, identifiers.
     """
 
-    __slots__ = ("desk", "now_us", "prepared", "principal", "switches", "targets", "undoing")
+    __slots__ = ("desk", "now_us", "prepared", "principal", "stage", "switches", "targets", "undoing")
 
     principal: Principal
     now_us: int
@@ -108,6 +86,7 @@ class Call:
     targets: tuple[Any, ...]
     desk: Desk
     prepared: Prepared | None
+    stage: int
     undoing: tuple[Callable[[], None], ...]
 
     @property
@@ -132,6 +111,26 @@ class Call:
     def place(self) -> int:
         """Place of the request in its batch, from 0."""
         raise NotImplementedError
+
+    @property
+    def credentials(self) -> tuple[tuple[str, Secret], ...]:
+        """Names and passwords of further administrators, not judged yet."""
+        raise NotImplementedError
+
+    def on_behalf(self, principal: Principal, request: Any) -> Any:
+        """Return what the handler of another request returns, after its principal was authorised; raises as it does."""
+        raise NotImplementedError
+
+    def made_before(self, make: Make) -> Any:
+        """Return what `make` makes for what precedes the request itself, such as judging who approves it."""
+        self.stage = BATCH_COUNT_MAX
+        try:
+            value = self.made(make)
+        except KeysteadError:
+            self.stage = 0
+            raise
+        self.stage = 0
+        return value
 
     def made(self, make: Make) -> Any:
         """Return what `make` makes for the request; it is made on another thread, and the batch runs anew after it.
@@ -250,19 +249,22 @@ class Gate:
             if self.failure is not None:
                 raise self.failure
             if run.principal.kind not in declaration.open_to:
-                self._admit(declaration, run.principal)
+                check_access(declaration, run.principal, self.switches)
             targets = declaration.targets
             if targets:
-                first = self._target(targets[0], request, run)
-                run.targets = (first,) if len(targets) == 1 else self._targets(first, targets, request, run)
+                first = _target(targets[0], request, run)
+                run.targets = (first,) if len(targets) == 1 else _targets(first, targets, request, run)
                 key = first.record.id if first is not None else key
             else:
                 run.targets = ()
-            outcome = declaration.handler(run, request)
+            if declaration.approval is None:
+                outcome = declaration.handler(run, request)
+            else:
+                outcome = run_bound(declaration, run, request)
             if type(outcome) is Change:
                 outcome = run.take(declaration, outcome)
                 error = outcome if isinstance(outcome, KeysteadError) else None  # stored, then told
-            if declaration.places is not None:
+            if declaration.places is not None and error is None:
                 placed = declaration.places(outcome)
                 run.placeholder = run.placeholder if placed is None else placed
                 key = run.placeholder or key
@@ -293,43 +295,6 @@ class Gate:
             if declaration.places is not None:
                 run.placeholder = PLACEHOLDER  # what follows must not fall on the object of an item before
 
-    def _admit(self, declaration: Declaration, principal: Principal) -> None:
-        """Let pass who may ask for the operation at all."""
-        kind = principal.kind
-        if kind in ("user", "global"):
-            if declaration.user is None:
-                raise Refused("this operation is for administrators", "refused.permission")
-            if declaration.configuration and not self.switches.key_configuration:
-                raise Refused(
-                    "key configuration by clients is switched off; an administrator can set "
-                    "key_server.allow_key_configuration",
-                    "refused.switched_off",
-                )
-        elif kind == "stranger":
-            raise Unauthenticated("log in first")
-        elif kind != "clock":
-            if declaration.administrator is None:
-                raise Refused("this operation is for key users, not for administrators", "refused.permission")
-            if declaration.administrator & ~principal.access:
-                raise Refused("your administrator rights do not cover this operation", "refused.permission")
-
-    def _targets(
-        self, first: Loaded | None, targets: Sequence[Target], request: Any, run: "_Run"
-    ) -> tuple[Loaded | None, ...]:
-        """Load the objects after the first one."""
-        return (first, *(self._target(target, request, run) for target in targets[1:]))
-
-    def _target(self, target: Target, request: Any, run: "_Run") -> Loaded | None:
-        """Load an object that the request names and authorise exactly that."""
-        named: str | None = getattr(request, target.field)
-        if named is None and target.optional:
-            return None
-        named = named or run.placeholder
-        if not named:
-            raise Invalid("name the object: there is none before it in this batch", "invalid.missing")
-        named = run.desk.id_of(named, run.principal.realm) if target.by_name else named
-        return _authorised(run, named, target.right, target.destroyed)
-
     def _answer(self, run: "_Run", replies: list[Reply], deliver: Deliver) -> None:
         self.activity.add(run.batch, replies, run.keys)
         deliver(replies)
@@ -354,6 +319,7 @@ class _Run(Call):
         self.placeholder = PLACEHOLDER
         self.prepared = prepared
         self.undoing = ()
+        self.stage = 0
 
     def forget(self) -> None:
         """Let go of what is in memory of a batch that has not happened."""
@@ -370,7 +336,23 @@ class _Run(Call):
     @property
     def place(self) -> int:
         """See `Call.place`: every request before this one has its reply."""
-        return len(self.replies)
+        return len(self.replies) + self.stage
+
+    @property
+    def credentials(self) -> tuple[tuple[str, Secret], ...]:
+        """See `Call.credentials`."""
+        return self.batch.credentials
+
+    def on_behalf(self, principal: Principal, request: Any) -> Any:
+        """See `Call.on_behalf`."""
+        declaration, asker = REGISTRY[type(request)], self.principal
+        self.principal = principal
+        try:
+            check_access(declaration, principal, self.switches)
+            self.targets = tuple([_target(target, request, self) for target in declaration.targets])
+            return declaration.handler(self, request)
+        finally:
+            self.principal = asker
 
     def take(self, declaration: Declaration, change: Change) -> Any:
         """Keep a change for the commit, let later requests of the batch see it; returns its result."""
@@ -384,6 +366,23 @@ def _transaction(run: _Run, refusals: Sequence[tuple[str, str, str]]) -> Transac
     principal = run.batch.principal
     who = f"{principal.kind}:{principal.name}"
     return Transaction(new_request_id(), who, principal.address, run.now_us, run.steps, tuple(refusals))
+
+
+def _targets(first: Loaded | None, targets: Sequence[Target], request: Any, run: _Run) -> tuple[Loaded | None, ...]:
+    """Load the objects after the first one."""
+    return (first, *(_target(target, request, run) for target in targets[1:]))
+
+
+def _target(target: Target, request: Any, run: _Run) -> Loaded | None:
+    """Load an object that the request names and authorise exactly that."""
+    named: str | None = getattr(request, target.field)
+    if named is None and target.optional:
+        return None
+    named = named or run.placeholder
+    if not named:
+        raise Invalid("name the object: there is none before it in this batch", "invalid.missing")
+    named = run.desk.id_of(named, run.principal.realm) if target.by_name else named
+    return _authorised(run, named, target.right, target.destroyed)
 
 
 def _authorised(call: Call, object_id: str, right: int, destroyed: bool) -> Loaded:

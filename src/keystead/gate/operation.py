@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, Unpack
 
+from keystead.core.approvals import Approval
 from keystead.core.permission import Access, Right
 
 PLACEHOLDER = ""
 """Target of a request that means "the object of the item before" (KMIP's ID Placeholder, KMIP 1.4 section 4)."""
 
 Handler = Callable[[Any, Any], Any]
+ApprovalRule = Approval | Callable[[Any], Approval | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Declaration:
         route: Where administrators find it over HTTP, e.g. "PUT /users/{name}/groups", fields of the request in
             braces; "" = as its name says (protocols.rest.routes), None = nowhere.
         answer: Type of the result where the handler returns a Change; None = there is none.
+        approval: What further administrators approve before an administrator's request runs, or what tells that of a
+            request (None = nothing); users and the clock are never bound (KS-MC-004 to 007).
         open_to: Kinds of principals who may ask without a further look.
     """
 
@@ -76,6 +80,7 @@ class Declaration:
     places: Callable[[Any], str | None] | None = None
     route: str | None = ""
     answer: Any = None
+    approval: ApprovalRule | None = None
     open_to: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -102,6 +107,7 @@ class Rules(TypedDict, total=False):
     places: Callable[[Any], str | None] | None
     route: str | None
     answer: Any
+    approval: ApprovalRule | None
 
 
 def operation(request: type, name: str, title: str, **rules: Unpack[Rules]) -> Callable[[Handler], Handler]:

@@ -28,13 +28,17 @@ from keystead.gate.committer import GroupCommitter
 from keystead.gate.identifiers import Clock
 from keystead.gate.objects import Objects
 from keystead.gate.workshop import ThreadWorkshop
+from keystead.node.approving import ApprovalSeal
 from keystead.node.auditing import Auditing
 from keystead.node.folder import NodeConfig, listening_socket, read_config, unix_address
 from keystead.node.measuring import node_families, process_families
 from keystead.node.opening import Parts, open_parts, own_section, record_of, switches
 from keystead.node.threads import end_with_any_thread
+from keystead.operations.approval_records import APPROVAL_SEAL
+from keystead.operations.approvals import ExpireApprovals
 from keystead.operations.audit import AUDIT
 from keystead.operations.certificates import CLIENT_AUTHORITY
+from keystead.operations.credentials import GRANTS, Grants
 from keystead.operations.running_time import CountRunning
 from keystead.operations.settings import OWN_SETTINGS
 from keystead.protocols.asking import Asker
@@ -74,6 +78,8 @@ class AdminProcess:
         self.gate.services[OWN_SETTINGS] = {n: own_section(parts.own, s) for n, s in SECTIONS.items() if s.own}
         self.auditing = Auditing(parts)
         self.gate.services[AUDIT] = self.auditing
+        self.gate.services[APPROVAL_SEAL] = ApprovalSeal(parts.node_key)
+        self.gate.services[GRANTS] = Grants()
         self.gate.workshop = self._workshop = ThreadWorkshop(loop)
         self.forward = Forwarder(unix_address(parts.config.keys_socket))
         self.asker = Asker(self.gate, (self.objects.refresh, self.activity.flush), self.forward)
@@ -128,10 +134,11 @@ class AdminProcess:
         self.auditing.stop()
 
     def _count_running(self) -> None:
-        """Count an hour of the loop's clock, which nobody can set."""
+        """Count an hour of the loop's clock, which nobody can set; requests that nobody approved expire."""
         self._hourly = asyncio.get_running_loop().call_later(HOUR_S, self._count_running)
         self.objects.refresh()
-        self.gate.run(Batch(CLOCK, (CountRunning(),)), lambda _replies: None)
+        for request in (CountRunning(), ExpireApprovals()):
+            self.gate.run(Batch(CLOCK, (request,)), lambda _replies: None)
 
     def _changed(self, _kinds: frozenset[str]) -> None:
         self.gate.switches = switches(self.objects, dev=self._parts.config.dev)

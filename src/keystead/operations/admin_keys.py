@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
+from keystead.core.approvals import Approval
 from keystead.core.attribute_changes import Instance, assigned, dated, deleted
 from keystead.core.attribute_table import ObjectType
 from keystead.core.attributes import Attribute, ItemType, text
@@ -147,6 +148,7 @@ def show_key(call: Call, _request: ShowKey) -> KeyDetails:
     targets=_CHANGED,
     route="PUT /keys/{target}/name",
     answer=KeyDetails,
+    approval=Approval.CHANGE_KEYS,
 )
 def rename_key(call: Call, request: RenameKey) -> Change:
     """Change the handle, and the KMIP Name that was the same."""
@@ -164,7 +166,15 @@ def rename_key(call: Call, request: RenameKey) -> Change:
     return _stored(call, renamed, f"name from {record.handle} to {request.name}")
 
 
-@operation(ChangeKey, "key.change", "KeyChange", administrator=Access.KEYS, targets=_CHANGED, answer=KeyDetails)
+@operation(
+    ChangeKey,
+    "key.change",
+    "KeyChange",
+    administrator=Access.KEYS,
+    targets=_CHANGED,
+    answer=KeyDetails,
+    approval=Approval.CHANGE_KEYS,
+)
 def change_key(call: Call, request: ChangeKey) -> Change:
     """Change what was given, all of it or nothing."""
     record = call.target
@@ -202,6 +212,7 @@ def change_key(call: Call, request: ChangeKey) -> Change:
     targets=(Target(Right.MODIFY, destroyed=True, by_name=True),),
     route="PUT /keys/{target}/state",
     answer=Touched,
+    approval=Approval.CHANGE_KEYS,
 )
 def set_key_state(call: Call, request: SetKeyState) -> Change:
     """Move the key along the table of transitions, as Activate and Revoke do."""
@@ -227,6 +238,7 @@ def set_key_state(call: Call, request: SetKeyState) -> Change:
     targets=(Target(Right.DELETE, by_name=True),),
     route="DELETE /keys/{target}",
     answer=Touched,
+    approval=Approval.DELETE_KEYS,
 )
 def erase_key(call: Call, request: EraseKey) -> Change:
     """Erase whatever the deletable flag and the state say (KS-KEY-010)."""

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Annotated, NamedTuple
 
 from keystead.core.algorithms import SYMMETRIC, UsageMask, length_of, material_bytes
+from keystead.core.approvals import Approval
 from keystead.core.attribute_table import ObjectType
 from keystead.core.attribute_values import date
 from keystead.core.attributes import Attribute, ItemType, Value, text
@@ -182,6 +183,7 @@ def _id_of(key: MadeKey) -> str:
     detail=_logged,
     places=_id_of,
     answer=MadeKey,
+    approval=Approval.CHANGE_KEYS,
 )
 def generate_key(call: Call, request: GenerateKey) -> Change:
     """Make the key or the pair, as Create and Create Key Pair do."""
@@ -207,6 +209,7 @@ def generate_key(call: Call, request: GenerateKey) -> Change:
     places=_id_of,
     route="POST /imported-keys",
     answer=MadeKey,
+    approval=Approval.CHANGE_KEYS,
 )
 def import_key(call: Call, request: ImportKey) -> Change:
     """Keep the key, as Register does; a private key brings its public half."""

@@ -3,8 +3,8 @@
 The account `admin` is always there: before it was given a password nobody can log in with it. What the others may do is
 said by access controls, each given or withheld for itself; only who has high access gives them.
 
-Laws: one local administrator with high access is always left. A password that somebody else has set is good for
-nothing but setting another one.
+Laws: one local administrator with high access is always left, and as many as have to approve requests. A password that
+somebody else has set is good for nothing but setting another one.
 
 Source: requirements KS-ADM-002 to 009, 011, 012, 020 to 043; KS-PWD-008 to 015; KS-GEN-002; chapter Administrators.
 """
@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from keystead.core.approvals import Approval
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Exists, Invalid, NotFound, Refused
 from keystead.core.fields import Items, Text
@@ -37,6 +38,7 @@ from keystead.operations.logins import (
 )
 from keystead.operations.running_time import HOURS_PER_DAY, running_h
 from keystead.operations.users import records_of
+from keystead.settings.approvals import MultipleCredentials
 from keystead.settings.people import Passwords
 
 BUILT_IN = "admin"
@@ -101,10 +103,15 @@ class SetAdministratorPassword:
 
 @dataclass(frozen=True, slots=True)
 class ChangeOwnPassword:
-    """Set one's own password."""
+    """Set one's own password.
+
+    Attributes:
+        name: Of the account, at the local door, where the current password proves who it is; "" = the asker.
+    """
 
     current: Secret
     new: Secret
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +151,7 @@ class Administrator:
     "AdministratorCreate",
     administrator=Access.HIGH_ACCESS,
     answer=Administrator,
+    approval=Approval.ADMINISTRATORS,
 )
 def create_administrator(call: Call, request: CreateAdministrator) -> Change:
     """Create the account."""
@@ -178,6 +186,7 @@ def show_administrator(call: Call, request: ShowAdministrator) -> Administrator:
     "AdministratorChange",
     administrator=Access.HIGH_ACCESS,
     answer=Administrator,
+    approval=Approval.ADMINISTRATORS,
 )
 def change_administrator(call: Call, request: ChangeAdministrator) -> Change:
     """Change texts, access controls, or whether the account can be used; it counts from the next request on."""
@@ -201,6 +210,7 @@ def change_administrator(call: Call, request: ChangeAdministrator) -> Change:
     administrator=Access.HIGH_ACCESS,
     route="PUT /administrators/{name}/password",
     answer=Administrator,
+    approval=Approval.ADMINISTRATORS,
 )
 def set_administrator_password(call: Call, request: SetAdministratorPassword) -> Change:
     """Keep the password; the history is not asked, so that nobody learns what others used (KS-PWD-012)."""
@@ -220,10 +230,14 @@ def set_administrator_password(call: Call, request: SetAdministratorPassword) ->
 )
 def change_own_password(call: Call, request: ChangeOwnPassword) -> Change:
     """Judge the current password as at a login, then keep the new one, unless it was used before."""
-    if call.principal.kind != "administrator":
+    is_local = call.principal.kind == "local" and bool(request.name)
+    if not is_local and (call.principal.kind != "administrator" or request.name):
         raise Refused("only administrators have a password here; root sets one for them", "refused.permission")
-    record = _found(call, call.principal.name)
-    login = LogIn(record.handle, request.current, AccountKind.ADMINISTRATOR, Door.WEB)
+    record = _found(call, request.name or call.principal.name)
+    if record.fields.get("disabled"):
+        raise Refused("this account is disabled", "refused.permission")
+    side = Door.LOCAL if is_local else Door.WEB
+    login = LogIn(record.handle, request.current, AccountKind.ADMINISTRATOR, side)
     count = call.desk.objects.section(Passwords).history_count
     history = tuple(record.fields.get("history", ()))[-count:] if count else ()
     phc = replaced_password(call, request.current, request.new, record, history)
@@ -242,6 +256,7 @@ def change_own_password(call: Call, request: ChangeOwnPassword) -> Change:
     "AdministratorDelete",
     administrator=Access.HIGH_ACCESS,
     answer=Administrator,
+    approval=Approval.ADMINISTRATORS,
 )
 def delete_administrator(call: Call, request: DeleteAdministrator) -> Change:
     """Delete the account."""
@@ -256,6 +271,16 @@ def delete_administrator(call: Call, request: DeleteAdministrator) -> Change:
 def access_of(record: Record) -> Access:
     """Return what an administrator may do besides what everybody may."""
     return _sum(record.fields.get("access", ()))
+
+
+def is_approver(call: Call, record: Record) -> bool:
+    """Tell whether an account can approve now: high access, enabled, with an own password that is not too old."""
+    return _has_high_access(record) and not record.fields.get("must_change") and not is_expired(call, record)
+
+
+def approvers_count(call: Call) -> int:
+    """Return how many accounts can approve now."""
+    return sum(is_approver(call, record) for record in _all(call).values())
 
 
 def _password(call: Call, phc: str, *, must_change: bool) -> dict[str, Any]:
@@ -310,9 +335,17 @@ def _found(call: Call, name: str) -> Record:
 
 
 def _check_somebody_is_left(call: Call, changed: Record) -> None:
-    left = {**_all(call), changed.handle: changed}.values()
+    left = tuple({**_all(call), changed.handle: changed}.values())
     if not any(Access.HIGH_ACCESS & access_of(one) and not one.fields.get("disabled") for one in left):
         raise Refused("one administrator with high access has to be left; give it to somebody else first")
+    section = call.desk.objects.section(MultipleCredentials)
+    if section.required and sum(map(_has_high_access, left)) < section.administrators_count:
+        raise Refused(f"{section.administrators_count} administrators with high access are needed to approve requests")
+
+
+def _has_high_access(record: Record) -> bool:
+    able = record.fields.get("password") and not record.fields.get("disabled")
+    return bool(able and Access.HIGH_ACCESS & access_of(record))
 
 
 def _told(fields: dict[str, Any]) -> str:

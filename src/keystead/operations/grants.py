@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from keystead.core.algorithms import grantable_rights
+from keystead.core.approvals import Approval
 from keystead.core.attribute_table import PAIR, ObjectType
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid, Refused
@@ -121,6 +122,7 @@ class Grants:
     user=Right.MODIFY,
     administrator=Access.KEYS,
     targets=_LIVE,
+    approval=Approval.CHANGE_KEYS,
     configuration=True,
     route="PUT /keys/{target}/grants/{group}",
     answer=Grants,
@@ -138,6 +140,7 @@ def grant_key(call: Call, request: GrantKey) -> Change:
     user=Right.MODIFY,
     administrator=Access.KEYS,
     targets=_LIVE,
+    approval=Approval.CHANGE_KEYS,
     configuration=True,
     route="POST /keys/{target}/grants",
     answer=Grants,
@@ -161,6 +164,7 @@ def give_rights(call: Call, request: GiveRights) -> Change:
     user=Right.MODIFY,
     administrator=Access.KEYS,
     targets=_KEPT,
+    approval=Approval.CHANGE_KEYS,
     configuration=True,
     route="DELETE /keys/{target}/grants",
     answer=Grants,
@@ -194,6 +198,7 @@ def list_grants(call: Call, _request: ListGrants) -> Grants:
     targets=_KEPT,
     route="PUT /keys/{target}/owner",
     answer=Grants,
+    approval=Approval.CHANGE_KEYS,
 )
 def set_owner(call: Call, request: SetOwner) -> Change:
     """Change the owner, from the next request on; certificates stay whose they are (KS-KEY-059)."""
@@ -221,6 +226,7 @@ def set_owner(call: Call, request: SetOwner) -> Change:
     targets=_LIVE,
     route="PATCH /keys/{target}/flags",
     answer=Touched,
+    approval=Approval.CHANGE_KEYS,
 )
 def set_key_flags(call: Call, request: SetKeyFlags) -> Change:
     """Change the flags, from the next request on."""

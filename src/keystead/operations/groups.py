@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from keystead.core.approvals import Approval
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Exists, NotFound, Refused, TooLarge
 from keystead.core.permission import Access, personal
@@ -102,7 +103,9 @@ class Group:
     members: tuple[str, ...] = ()
 
 
-@operation(CreateGroup, "group.create", "GroupCreate", administrator=Access.USERS, answer=Group)
+@operation(
+    CreateGroup, "group.create", "GroupCreate", administrator=Access.USERS, answer=Group, approval=Approval.CHANGE_USERS
+)
 def create_group(call: Call, request: CreateGroup) -> Change:
     """Create the group."""
     check_name(request.name, "group")
@@ -136,6 +139,7 @@ def show_group(call: Call, request: ShowGroup) -> Group:
     administrator=Access.USERS,
     route="PUT /groups/{group}/members/{user}",
     answer=User,
+    approval=Approval.CHANGE_USERS,
 )
 def add_member(call: Call, request: AddMember) -> Change:
     """Put the user into the group."""
@@ -151,6 +155,7 @@ def add_member(call: Call, request: AddMember) -> Change:
     administrator=Access.USERS,
     route="DELETE /groups/{group}/members/{user}",
     answer=User,
+    approval=Approval.CHANGE_USERS,
 )
 def remove_member(call: Call, request: RemoveMember) -> Change:
     """Take the user out of the group, which stays."""
@@ -163,7 +168,14 @@ def remove_member(call: Call, request: RemoveMember) -> Change:
     return change._replace(puts=(*change.puts, *kept_groups(call, (request.group,))))
 
 
-@operation(DeleteGroup, "group.delete", "GroupDelete", administrator=Access.USERS | Access.KEYS, answer=Group)
+@operation(
+    DeleteGroup,
+    "group.delete",
+    "GroupDelete",
+    administrator=Access.USERS | Access.KEYS,
+    answer=Group,
+    approval=Approval.DELETE_USERS,
+)
 def delete_group(call: Call, request: DeleteGroup) -> Change:
     """Delete the group in one change."""
     _check_exists(call, request.name)
@@ -182,7 +194,12 @@ def delete_group(call: Call, request: DeleteGroup) -> Change:
 
 
 @operation(
-    DeleteUser, "user.delete", "UserDelete", administrator=Access.USERS | Access.KEYS | Access.CERTIFICATES, answer=User
+    DeleteUser,
+    "user.delete",
+    "UserDelete",
+    administrator=Access.USERS | Access.KEYS | Access.CERTIFICATES,
+    answer=User,
+    approval=Approval.DELETE_USERS,
 )
 def delete_user(call: Call, request: DeleteUser) -> Change:
     """Delete the user in one change."""

@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Annotated
 
+from keystead.core.approvals import Approval
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Conflict, Invalid, Unauthenticated
 from keystead.core.fields import Text
@@ -107,10 +108,8 @@ def log_in(call: Call, request: LogIn) -> Change:
     if request.kind is AccountKind.ADMINISTRATOR and _DOOR_ACCESS.get(request.door) not in (None, *_access(record)):
         return _refused(request, "no access by this door")
     must_change = bool(record.fields.get("must_change")) or is_expired(call, record)
-    memory = _memory(call, request)
-    forgotten = (Put(_remembered(memory, Attempts())),) if memory.fields.get("failures_count") else ()
     detail = f"{request.kind} {record.handle} logged in from {call.principal.address} via {request.door}"
-    return Change(forgotten, LoggedIn(record.handle, must_change), detail=detail)
+    return Change(succeeded(call, request), LoggedIn(record.handle, must_change), detail=detail)
 
 
 @operation(
@@ -119,6 +118,7 @@ def log_in(call: Call, request: LogIn) -> Change:
     "UserSetPassword",
     administrator=Access.USERS,
     route="PUT /users/{name}/password",
+    approval=Approval.CHANGE_USERS,
 )
 def set_user_password(call: Call, request: SetUserPassword) -> Change:
     """Keep the new password; it counts from the next login on."""
@@ -137,7 +137,7 @@ def judged(call: Call, password: Secret, phc: str | None) -> bool:
     Raises:
         Laborious: not yet known. Conflict: another password was set meanwhile.
     """
-    judged_phc, is_right = call.made(partial(_judge, password, phc))
+    judged_phc, is_right = call.made(partial(judge, password, phc))
     if judged_phc != phc:
         raise Conflict("the account was changed while its password was judged; log in again", "conflict")
     return bool(is_right)
@@ -157,6 +157,12 @@ def failed_again(call: Call, request: LogIn, why: str) -> Change:
     puts = (Put(_remembered(_memory(call, request), after)),) if after != attempts else ()
     begins = after.is_locked(call.now_us) and not is_locked
     return _refused(request, "locked" if is_locked else f"{why}, locked from now on" if begins else why, puts)
+
+
+def succeeded(call: Call, request: LogIn) -> tuple[Put, ...]:
+    """Return what forgets the failures of an account on this side, if there were any."""
+    memory = _memory(call, request)
+    return (Put(_remembered(memory, Attempts())),) if memory.fields.get("failures_count") else ()
 
 
 def is_expired(call: Call, record: Record) -> bool:
@@ -204,15 +210,16 @@ def lockout_of(call: Call, request: LogIn) -> Lockout:
     return Lockout(section.failures_count if section.enabled else 0, section.duration_s)
 
 
-def _refused(request: LogIn, why: str, puts: tuple[Put, ...] = ()) -> Change:
-    detail = f"{request.kind} {request.name[:NAME_SHOWN_CHARACTERS_MAX]!r} via {request.door}: {why}"
-    return Change(puts, Unauthenticated(FAILED), detail=detail, outcome="refused")
-
-
-def _judge(password: Secret, phc: str | None) -> tuple[str | None, bool]:
+def judge(password: Secret, phc: str | None) -> tuple[str | None, bool]:
+    """Return what was judged by, and whether the password is right; on another thread, in the same time for nobody."""
     form = _form(password)
     is_right = is_password(form or Secret(b""), phc or nobodys())
     return phc, is_right and form is not None and phc is not None
+
+
+def _refused(request: LogIn, why: str, puts: tuple[Put, ...] = ()) -> Change:
+    detail = f"{request.kind} {request.name[:NAME_SHOWN_CHARACTERS_MAX]!r} via {request.door}: {why}"
+    return Change(puts, Unauthenticated(FAILED), detail=detail, outcome="refused")
 
 
 def _replace(
@@ -220,7 +227,7 @@ def _replace(
 ) -> tuple[str | None, str | None, str | None]:
     """Return the PHC string that was judged, the new one (None = the current password was wrong), and what is wrong."""
     current, new = passwords
-    phc, is_right = _judge(current, phcs[0])
+    phc, is_right = judge(current, phcs[0])
     if not is_right:
         return phc, None, None
     form = _form(new)

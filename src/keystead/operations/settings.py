@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, TypeVar
 
+from keystead.core.approvals import Approval
 from keystead.core.changes import Change, Put
 from keystead.core.errors import NotFound, Refused
 from keystead.core.fields import Text
@@ -15,6 +16,7 @@ from keystead.core.records import KIND_SETTINGS, Record
 from keystead.gate.call import Call
 from keystead.gate.operation import operation
 from keystead.settings.all import SECTIONS
+from keystead.settings.approvals import MultipleCredentials
 from keystead.settings.section import Section, checked, read
 
 OWN_SETTINGS = "own_settings"
@@ -61,6 +63,11 @@ class ChangedSetting:
     caution: str
 
 
+def _approval(request: ChangeSetting) -> Approval | None:
+    """Return what others approve: whatever is changed of the approvals themselves (KS-MC-003)."""
+    return Approval.MULTIPLE_CREDENTIALS if request.section == MultipleCredentials.name else None
+
+
 @operation(ReadSettings, "settings.read", "SettingsRead", administrator=Access.ANY, route="GET /settings")
 def read_settings(call: Call, request: ReadSettings) -> dict[str, dict[str, Any]]:
     """Return section name -> field -> value."""
@@ -77,6 +84,7 @@ def read_settings(call: Call, request: ReadSettings) -> dict[str, dict[str, Any]
     administrator=Access.ANY,
     route="PUT /settings/{section}/{field}",
     answer=ChangedSetting,
+    approval=_approval,
 )
 def change_setting(call: Call, request: ChangeSetting) -> Change:
     """Store a section with one field changed; it counts for the next request on every process of the node."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from keystead.core.approvals import Approval
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Exists, Invalid, NotFound
 from keystead.core.fields import Items, Text
@@ -73,7 +74,9 @@ class User:
     disabled: bool
 
 
-@operation(CreateUser, "user.create", "UserCreate", administrator=Access.USERS, answer=User)
+@operation(
+    CreateUser, "user.create", "UserCreate", administrator=Access.USERS, answer=User, approval=Approval.CHANGE_USERS
+)
 def create_user(call: Call, request: CreateUser) -> Change:
     """Create the user."""
     check_name(request.name, "user")
@@ -105,13 +108,16 @@ def show_user(call: Call, request: ShowUser) -> User:
     administrator=Access.USERS,
     route="PUT /users/{name}/groups",
     answer=User,
+    approval=Approval.CHANGE_USERS,
 )
 def set_groups(call: Call, request: SetGroups) -> Change:
     """Replace the user's groups."""
     return regrouped_user(found_user(call, request.name), checked_groups(request.groups))
 
 
-@operation(DisableUser, "user.disable", "UserDisable", administrator=Access.USERS, answer=User)
+@operation(
+    DisableUser, "user.disable", "UserDisable", administrator=Access.USERS, answer=User, approval=Approval.CHANGE_USERS
+)
 def disable_user(call: Call, request: DisableUser) -> Change:
     """Disable or enable the user."""
     record = found_user(call, request.name)

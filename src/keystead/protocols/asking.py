@@ -11,11 +11,17 @@ from typing import Any
 
 from keystead.core.errors import Invalid, Unauthenticated
 from keystead.core.permission import EVERY_ACCESS, Access, Principal
+from keystead.core.secret import Secret
 from keystead.gate.admit import admit_administrator
-from keystead.gate.call import Batch, Gate, Reply
+from keystead.gate.batch import Batch, Reply
+from keystead.gate.call import Gate
 from keystead.gate.operation import Declaration
-from keystead.protocols.local.wire import declaration_of, error_from, plain, request_from
+from keystead.gate.plain import declaration_of, plain, request_from
+from keystead.operations.approval_records import concerns_material
+from keystead.operations.credentials import GRANTS, Grants
+from keystead.protocols.local.wire import credentials_from, error_from
 
+Credentials = tuple[tuple[str, Secret], ...]
 Forward = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
@@ -35,20 +41,34 @@ class Asker:
         self._before, self._after = turn
         self.forward = forward
 
-    async def ask(self, principal: Principal, declaration: Declaration, fields: Mapping[str, Any]) -> Any:
-        """Run one operation and return its result as plain values (local.wire.plain).
+    async def ask(
+        self, principal: Principal, declaration: Declaration, fields: Mapping[str, Any], credentials: Credentials = ()
+    ) -> Any:
+        """Run one operation and return its result as plain values (gate.plain).
+
+        Args:
+            principal: Who asks.
+            declaration: Of the operation.
+            fields: Plain fields of its request.
+            credentials: Names and passwords of further administrators who approve it (KS-MC-008).
 
         Raises:
             KeysteadError: why not.
         """
-        if declaration.material and self.forward is not None:
-            answer = await self.forward({"operation": declaration.name, "fields": fields, "as": described(principal)})
+        message = {"operation": declaration.name, "fields": fields}
+        is_for_keys = declaration.material or concerns_material(self.gate.objects, message)
+        if is_for_keys and self.forward is not None:
+            given = [[name, password.reveal()] for name, password in credentials]
+            grants: Grants = self.gate.services[GRANTS]
+            answer = await self.forward(
+                {**message, "as": described(principal), "approvals": given, "grants": grants.told()}
+            )
             if "error" in answer:
                 raise error_from(answer)
             return answer.get("result")
-        return await self.run(principal, request_from(declaration, fields))
+        return await self.run(principal, request_from(declaration, fields), credentials)
 
-    async def run(self, principal: Principal, request: Any) -> Any:
+    async def run(self, principal: Principal, request: Any, credentials: Credentials = ()) -> Any:
         """Run one request here and return its result as plain values. Raises KeysteadError."""
         answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
@@ -57,7 +77,7 @@ class Asker:
                 answered.set_result(replies[0])
 
         self._before()
-        self.gate.run(Batch(principal, (request,)), deliver)
+        self.gate.run(Batch(principal, (request,), credentials=credentials), deliver)
         reply = await answered
         self._after()
         if reply.error is not None:
@@ -68,8 +88,12 @@ class Asker:
         """See what others have changed since."""
         self._before()
 
-    def principal(self, told: object) -> Principal:
+    def principal(self, told: object, grants: object) -> Principal:
         """Return the asker that another process of the node has described, as the accounts are now.
+
+        Args:
+            told: By `described`.
+            grants: Approvals given in advance, which that process keeps (operations.credentials.Grants.told).
 
         Raises:
             Unauthenticated: the account is gone or disabled. Invalid: not a description.
@@ -82,6 +106,8 @@ class Asker:
         if told.get("kind") != "administrator":
             raise Unauthenticated("log in first")
         self._before()
+        if isinstance(grants, list):
+            self.gate.services[GRANTS].take(grants)
         found = admit_administrator(self.gate.objects, name, str(told.get("address", "-")), must_change=False)
         return Principal(found.kind, name, access=found.access & Access(int(told["access"])), address=found.address)
 
@@ -101,4 +127,4 @@ async def answered(asker: Asker, message: Mapping[str, Any], principal: Principa
     fields = message.get("fields", {})
     if not isinstance(fields, dict):
         raise Invalid("fields must be a map", "invalid.message")
-    return await asker.ask(principal, declaration_of(message.get("operation")), fields)
+    return await asker.ask(principal, declaration_of(message.get("operation")), fields, credentials_from(message))

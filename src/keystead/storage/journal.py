@@ -135,7 +135,7 @@ class Leaf(NamedTuple):
 
     Attributes:
         target: "kind:id" of what it was done to, several separated by a space, "-" for nothing.
-        outcome: "done" or "refused".
+        outcome: "done", "refused", or "pending" for a request that waits for approvals.
         detail: What changed, or why it was refused.
     """
 

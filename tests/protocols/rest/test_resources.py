@@ -226,7 +226,8 @@ def test_a_key_is_made_found_changed_and_erased(node: DevNode, admin: Rest) -> N
 def test_keys_come_page_by_page_and_each_once(admin: Rest) -> None:
     for number in range(12):
         admin.told("POST", "/keys", {"name": f"paged-{number:02}", "owner": "bob"})
-    names, cursor = [], ""
+    names: list[str] = []
+    cursor: str | None = ""
     while cursor is not None:
         page = admin.told("GET", f"/keys?owner=bob&name_part=paged&limit=5&cursor={cursor}")
         names += [one["name"] for one in page["items"]]

@@ -4,6 +4,8 @@ Source: requirements KS-ADM-002 to 013; KS-PWD-005 to 015.
 """
 
 import argparse
+import getpass
+import sys
 from typing import Any
 
 from keystead.core.errors import Invalid
@@ -51,6 +53,17 @@ def administrator_change(words: argparse.Namespace) -> int:
 def administrator_set_password(words: argparse.Namespace) -> int:
     """Set a password, which has to be changed at the next login."""
     _print(ask_node(words, "administrator.set_password", name=words.name, password=typed_password(words).encode()))
+    return 0
+
+
+def administrator_change_password(words: argparse.Namespace) -> int:
+    """Let somebody replace the password that was set for them: the current one, then the new one twice."""
+    if words.stdin:
+        current, new = (sys.stdin.readline().rstrip("\r\n") for _ in range(2))
+    else:
+        current, new = getpass.getpass(f"Current password of {words.name}: "), typed_password(words)
+    passwords = {"current": current.encode(), "new": new.encode()}
+    _print(ask_node(words, "administrator.change_own_password", name=words.name, **passwords))
     return 0
 
 

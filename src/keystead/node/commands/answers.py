@@ -25,7 +25,7 @@ class Answers:
     """
 
     def __init__(self, source: str | None) -> None:
-        self._given = None if source is None else _read(source)
+        self._given = None if source is None else read_answers(source)
 
     def new_pin(self, name: str, title: str) -> Secret:
         """Return a new PIN; a person types it twice (KS-HSM-024).
@@ -51,7 +51,12 @@ class Answers:
         return self._given[name]
 
 
-def _read(source: str) -> dict[str, str]:
+def read_answers(source: str) -> dict[str, str]:
+    """Return the lines `name = value` of a file that nobody else can read, or of standard input ("-").
+
+    Raises:
+        Invalid: others can read it. NotFound: it cannot be read.
+    """
     if source == "-":
         text = sys.stdin.read(ANSWERS_BYTES_MAX)
     else:

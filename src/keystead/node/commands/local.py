@@ -12,6 +12,7 @@ from typing import Any
 from keystead.core.errors import Invalid, WrongState
 from keystead.core.secret import Secret
 from keystead.node.commands.answers import Answers
+from keystead.node.commands.approvers import ask_approved
 from keystead.node.folder import make_file, read_config, unix_address
 from keystead.protocols.local.client import ask
 from keystead.settings.all import SECTIONS, parse
@@ -20,9 +21,9 @@ from keystead.trust.root import Role
 
 
 def ask_node(words: argparse.Namespace, operation: str, **fields: Any) -> Any:
-    """Run an operation at the local door of the node that the words name; see `protocols.local.client.ask`."""
+    """Run an operation at the local door of the node that the words name; see `approvers.ask_approved`."""
     config = read_config(Path(words.data).absolute())
-    return ask(unix_address(config.local_socket), operation, **fields)
+    return ask_approved(words, unix_address(config.local_socket), operation, fields)
 
 
 def day(at_s: float) -> str:

@@ -106,7 +106,7 @@ class Session:
             path, values = known
             self._asked = path, values, number, send
             endpoint.gate.run(
-                _batch((principal, (path.request(values),), False, number, False, None)), self._answer_quickly
+                _batch((principal, (path.request(values),), False, number, False, None, ())), self._answer_quickly
             )
             return
         gate = endpoint.gate

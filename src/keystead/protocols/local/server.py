@@ -66,7 +66,11 @@ class LocalDoor:
         try:
             message = read_body(body)
             told = message.get("as") if self._asker.forward is None else None
-            principal = Principal("local", name, access=EVERY_ACCESS) if told is None else self._asker.principal(told)
+            principal = (
+                Principal("local", name, access=EVERY_ACCESS)
+                if told is None
+                else self._asker.principal(told, message.get("grants"))
+            )
             return {"result": await answered(self._asker, message, principal)}
         except KeysteadError as error:
             return {"error": error.reason, "message": error.message}

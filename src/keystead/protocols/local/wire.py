@@ -3,18 +3,17 @@
 Source: RFC 8949 (CBOR); design.md law 5.
 """
 
-import dataclasses
 import struct
-import types
-import typing
 from collections.abc import Mapping
 from typing import Any
 
 import cbor2
 
-from keystead.core.errors import ERROR_CLASSES, Internal, Invalid, KeysteadError, Limited, NotSupported
+from keystead.core.errors import ERROR_CLASSES, Internal, Invalid, KeysteadError, Limited
 from keystead.core.secret import Secret
-from keystead.gate.operation import REGISTRY, Declaration
+from keystead.gate.plain import declaration_of, plain, request_from
+
+__all__ = ["credentials_from", "declaration_of", "error_from", "frame", "plain", "read_body", "request_from"]
 
 FRAME_BYTES_MAX = 4 * 1024 * 1024
 LENGTH = struct.Struct(">I")
@@ -43,72 +42,18 @@ def read_body(body: bytes) -> dict[str, Any]:
     return message
 
 
-def declaration_of(name: object) -> Declaration:
-    """Find an operation by its dotted name.
+def credentials_from(message: Mapping[str, Any]) -> tuple[tuple[str, Secret], ...]:
+    """Return names and passwords of further administrators who approve the request of a message.
 
     Raises:
-        NotSupported: there is none.
+        Invalid: not a list of pairs of text and bytes.
     """
-    for declaration in REGISTRY.values():
-        if declaration.name == name:
-            return declaration
-    raise NotSupported("no such operation", "not_supported.operation")
-
-
-def request_from(declaration: Declaration, given: Mapping[str, Any]) -> Any:
-    """Make the request object of an operation from plain fields.
-
-    Raises:
-        Invalid: a field is unknown, missing or of another kind.
-    """
-    hints = typing.get_type_hints(declaration.request)
-    unknown = given.keys() - hints.keys()
-    if unknown:
-        raise Invalid(f"{declaration.name} has no field {min(unknown)}", "invalid.field")
-    try:
-        return declaration.request(**{name: _value(hints[name], value, name) for name, value in given.items()})
-    except TypeError:
-        raise Invalid(f"{declaration.name} lacks a field", "invalid.missing") from None
-
-
-def _value(hint: Any, value: Any, name: str) -> Any:
-    origin = typing.get_origin(hint)
-    if hint is Any:
-        return value
-    if origin in (typing.Union, types.UnionType):
-        options = typing.get_args(hint)
-        if value is None and type(None) in options:
-            return None
-        return _value(next(o for o in options if o is not type(None)), value, name)
-    if origin is tuple and isinstance(value, list):
-        return tuple(_value(typing.get_args(hint)[0], item, name) for item in value)
-    if hint is Secret and isinstance(value, bytes):
-        return Secret(value)
-    if isinstance(hint, type) and issubclass(hint, str) and isinstance(value, str):
-        try:
-            return hint(value)
-        except ValueError:
-            raise Invalid(f"{name} cannot be {value!r}", "invalid.field") from None
-    if isinstance(hint, type) and type(value) is hint:
-        return value
-    raise Invalid(f"{name} is of another kind than expected", "invalid.field")
-
-
-def plain(value: Any) -> Any:
-    """Turn a result or request into CBOR-able values; a Secret in it is meant for this caller and is revealed."""
-    if isinstance(value, Secret):
-        return value.reveal()
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return plain(value._asdict())
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    if isinstance(value, str):
-        return str(value)
-    return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    given = message.get("approvals", [])
+    if not isinstance(given, list) or not all(
+        isinstance(one, list) and [type(part) for part in one] == [str, bytes] for one in given
+    ):
+        raise Invalid("approvals are pairs of a name and a password", "invalid.message")
+    return tuple((name, Secret(password)) for name, password in given)
 
 
 def error_from(answer: Mapping[str, Any]) -> KeysteadError:

@@ -1,6 +1,6 @@
 """JSON models of requests and results, drawn from their dataclasses; and values between JSON and plain.
 
-Times: a field whose name ends in `_us` or `_s` and means a moment is an RFC 3339 time, `created_us` as `created_at`.
+Times: a field that means a moment is an RFC 3339 time, `created_us` as `created_at`.
 Bytes are Base64, passwords are text, sets of rights are lists of names.
 
 Source: RFC 8259, RFC 3339, RFC 4648 section 4; design.md section 6 ("declarations": models are derived at this edge).
@@ -31,8 +31,8 @@ LINE_CHARACTERS_MAX = 512
 BASE64_CHARACTERS_MAX = 524_288
 ITEMS_COUNT_MAX = 1_000
 INTEGER_MAX = 2**53 - 1  # what every JSON reader can tell apart (RFC 7493 section 2.2)
-INTERVALS = ("age_s", "duration_s", "timeout_s", "uptime_s")
-"""Fields that end in `_s` and are no moments."""
+SECONDS = frozenset({"not_after_s", "revoked_s", "list_due_s"})
+"""Fields in seconds that are moments; all others are durations. Microseconds are always moments."""
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 _WHENS = frozenset({"at", "since", "until", "not_after", "not_before"})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -139,7 +139,7 @@ def _plain(field: Field, value: Any) -> Any:
         return sum({int(one) for one in field.flags.possible if str(one.name).lower() in value})
     if isinstance(value, StrEnum):
         return str(value)
-    return list(value) if isinstance(value, (list, tuple)) else value
+    return [str(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def _moment_of(value: int, unit: str) -> datetime:
@@ -148,9 +148,11 @@ def _moment_of(value: int, unit: str) -> datetime:
 
 def _moment_unit(field: Field) -> str:
     """Return the unit at the end of the name of a field that is a moment, else ""."""
-    if field.type is not int or field.name.endswith(INTERVALS):
+    if field.type is not int:
         return ""
-    return next((unit for unit in _UNITS if field.name.endswith(unit)), "")
+    if field.name.endswith("_us"):
+        return "_us"
+    return "_s" if field.name in SECONDS else ""
 
 
 def _annotation(field: Field) -> Any:
@@ -231,6 +233,8 @@ def _list(field: Field) -> Any:
             return Annotated[list_of(_one_of(field.items.choices)), Constraints(max_length=most)]
     if item is str:
         item = _text(dataclasses.replace(field, type=str))
+    elif isinstance(item, type) and issubclass(item, StrEnum):
+        item = Annotated[item, Constraints(strict=False)]
     return Annotated[list_of(item), Constraints(max_length=most)]
 
 

@@ -100,7 +100,8 @@ def route_of(declaration: Declaration) -> Route | None:
 def answer_of(declaration: Declaration) -> Any:
     """Return the type of an operation's result, None when it has none."""
     returned = typing.get_type_hints(declaration.handler).get("return")
-    return declaration.answer if returned is Change or returned is type(None) else returned
+    is_told = declaration.answer is not None or returned is Change or returned is type(None)
+    return declaration.answer if is_told else returned
 
 
 def _derived(name: str, fields: tuple[Field, ...]) -> tuple[str, str]:

@@ -1,0 +1,112 @@
+"""Every operation that administrators may ask is bound to approvals, or exempt for a reason that stands here.
+
+Attack class 41: an operation that somebody forgot is a way around all approvals.
+"""
+
+import re
+
+import keystead.operations.all  # noqa: F401  # declares every operation
+from keystead.core.approvals import Approval
+from keystead.gate.approvals import kind_of_approval
+from keystead.gate.operation import REGISTRY
+from keystead.operations.settings import ChangeSetting
+from keystead.settings.all import SECTIONS
+from tests.surface.sources import in_package, python_files
+
+BOUND: dict[str, Approval] = {
+    # KS-MC-004
+    "key.change": Approval.CHANGE_KEYS,
+    "key.erase": Approval.DELETE_KEYS,
+    "key.generate": Approval.CHANGE_KEYS,
+    "key.give": Approval.CHANGE_KEYS,
+    "key.grant": Approval.CHANGE_KEYS,
+    "key.import": Approval.CHANGE_KEYS,
+    "key.rename": Approval.CHANGE_KEYS,
+    "key.set_flags": Approval.CHANGE_KEYS,
+    "key.set_owner": Approval.CHANGE_KEYS,
+    "key.set_state": Approval.CHANGE_KEYS,
+    "key.take": Approval.CHANGE_KEYS,
+    # KS-MC-005
+    "group.add_member": Approval.CHANGE_USERS,
+    "group.create": Approval.CHANGE_USERS,
+    "group.delete": Approval.DELETE_USERS,
+    "group.remove_member": Approval.CHANGE_USERS,
+    "user.create": Approval.CHANGE_USERS,
+    "user.delete": Approval.DELETE_USERS,
+    "user.disable": Approval.CHANGE_USERS,
+    "user.set_groups": Approval.CHANGE_USERS,
+    "user.set_password": Approval.CHANGE_USERS,
+    # KS-MC-007
+    "administrator.change": Approval.ADMINISTRATORS,
+    "administrator.create": Approval.ADMINISTRATORS,
+    "administrator.delete": Approval.ADMINISTRATORS,
+    "administrator.set_password": Approval.ADMINISTRATORS,
+}
+BY_REQUEST = {"settings.change"}  # by the section that is changed
+EXEMPT: dict[str, tuple[str, ...]] = {
+    "reading changes nothing": (
+        *("administrator.list", "administrator.show", "approval.list", "approval.show", "audit.prove", "audit.show"),
+        *("audit.state", "authority.list", "authority.show", "certificate.list", "certificate.show"),
+        *(
+            "credential.list",
+            "group.list",
+            "group.show",
+            "key.find",
+            "key.grants",
+            "key.list",
+            "key.public_key",
+            "key.show",
+            "module.check",
+            "module.show",
+        ),
+        *("node.measure", "node.show", "server.query", "server.versions", "settings.read", "trust_profile.list"),
+        *("user.list", "user.show", "api_token.list", "expiring_certificate.list"),
+    ),
+    "it is how approvals are given and taken back": (
+        *("approval.approve", "approval.refuse", "approval.withdraw", "credential.grant", "credential.revoke"),
+    ),
+    "it is about the asker's own account": (
+        *("administrator.change_own_password", "api_token.create", "api_token.revoke", "session.log_out"),
+    ),
+    "roles of the module have their own M of N": (
+        *("module.activate", "module.deactivate", "module.login", "module.logout", "module.set_key_cache"),
+    ),
+    "not among what KS-MC-004 to 007 name; docs/approvals.md says what that means": (
+        *("audit.pseudonymise", "authority.install", "authority.install_list", "authority.remove"),
+        *("certificate.issue", "certificate.revoke"),
+        *("trust_profile.add", "trust_profile.create", "trust_profile.delete", "trust_profile.remove"),
+    ),
+}
+NEVER_EXEMPT = re.compile(
+    r"(key|user|group|policy|ldap|administrator|restore|backup)\.(?!list|show|find|public_key|grants|change_own)"
+)
+
+
+def test_every_operation_of_administrators_is_bound_or_exempt() -> None:
+    declared = {one.name: one for one in REGISTRY.values() if one.administrator is not None}
+    exempt = {name for names in EXEMPT.values() for name in names}
+    assert set(declared) == {*BOUND, *BY_REQUEST, *exempt}
+    assert not exempt & {*BOUND, *BY_REQUEST}
+    for name, declaration in declared.items():
+        assert (declaration.approval is None) is (name in exempt), name
+        assert name not in BOUND or declaration.approval is BOUND[name], name
+        assert name not in exempt or not NEVER_EXEMPT.match(name), f"{name} is of a kind that is bound"
+
+
+def test_of_the_settings_only_those_of_approvals_are_bound() -> None:
+    declaration = REGISTRY[ChangeSetting]
+    for section in SECTIONS:
+        bound = kind_of_approval(declaration, ChangeSetting(section, "any", 1))
+        assert bound is (Approval.MULTIPLE_CREDENTIALS if section == "multiple_credentials" else None)
+
+
+def test_what_only_users_and_the_clock_ask_is_not_bound() -> None:
+    assert not [one.name for one in REGISTRY.values() if one.administrator is None and one.approval is not None]
+
+
+def test_handlers_are_called_where_approvals_are_asked_and_nowhere_else() -> None:
+    """By the gate, by the rule of approvals, and on behalf of who asked what was approved."""
+    files = {in_package(path): path.read_text() for path in python_files("src/keystead")}
+    calls = {name: count for name, text in files.items() if (count := len(re.findall(r"\.handler\(", text)))}
+    assert calls == {"gate/approvals.py": 1, "gate/call.py": 2, "operations/approvals.py": 2}
+    assert [name for name, text in files.items() if ".on_behalf(" in text] == ["operations/approvals.py"]
