@@ -38,7 +38,7 @@ def come_in_otherwise(node: DevNode, connect: Connect) -> None:
 
 def prove_the_log(node: DevNode) -> None:
     """Export the audit log, verify it without the node, change one byte."""
-    title("5. The audit log proves itself")
+    title("6. The audit log proves itself")
     export = node.data.parent / "export"
     copied = run("audit", "export", "--out", str(export), "--data", str(node.data))
     sound = run("audit", "verify", str(export))

@@ -22,6 +22,7 @@ from kmip.core import enums
 from kmip.pie.client import ProxyKmipClient
 
 from demos.doors import come_in_otherwise, prove_the_log
+from demos.guards import guard_a_key
 from demos.story import DevNode, Failure, check, run, say, serve, title
 
 KEYS_BEFORE_KILL = 60
@@ -140,7 +141,7 @@ def survive_a_kill(node: DevNode) -> None:
 
 def search_the_files(node: DevNode, material: bytes) -> None:
     """Look for the key's bytes in everything the node wrote."""
-    title("6. What the files give away")
+    title("7. What the files give away")
     node.stop()
     windows = [material[i : i + 8] for i in range(len(material) - 7)]
     files = [file for file in node.data.rglob("*") if file.is_file()]
@@ -151,7 +152,7 @@ def search_the_files(node: DevNode, material: bytes) -> None:
 
 def production(folder: Path) -> None:
     """From `keystead init` to the first key; locked at first, and useless as a copy."""
-    title("7. A production node: locked until its crypto user logs in")
+    title("8. A production node: locked until its crypto user logs in")
     data, keep = folder / "node", folder / "safe"
     (folder / "answers").write_text(PIN_LINES)
     (folder / "answers").chmod(0o600)
@@ -242,6 +243,7 @@ def main() -> int:
             sign_and_share(node)
             come_in_otherwise(node, client)
             survive_a_kill(node)
+            guard_a_key(node, client)
             prove_the_log(node)
             search_the_files(node, material)
             production(folder)

@@ -54,6 +54,8 @@ class DevNode:
     kmip_port: int = 0
     xml_port: int = 0
     ca: str = ""
+    rest_url: str = ""
+    administrator: dict[str, str] = field(default_factory=dict)
     clients: dict[str, dict[str, str]] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
@@ -81,6 +83,7 @@ class DevNode:
         told = json.loads(ready.read_text())
         self.kmip_port, self.xml_port, self.ca = told["kmip"]["port"], told["xml"]["port"], told["ca_certificate"]
         self.clients = {each["user"]: each for each in told["clients"]}
+        self.rest_url, self.administrator = told["rest"]["url"], told["administrator"]
 
     def kill(self) -> None:
         """End the whole process group at once, as a crash would."""
