@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 import time
+from collections.abc import Callable
 
 import asyncssh
 
@@ -51,16 +52,17 @@ class SshDoor:
     Args:
         parts: Of the node.
         asker: Runs operations.
+        clock: Seconds that nobody can set.
 
     Attributes:
         sessions: Who is logged in.
     """
 
-    def __init__(self, parts: Parts, asker: Asker) -> None:
+    def __init__(self, parts: Parts, asker: Asker, clock: Callable[[], float] = time.monotonic) -> None:
         objects = asker.gate.objects
         self._parts = parts
         self._asker = asker
-        self.sessions = Sessions(time.monotonic, lambda: objects.section(web.Sessions).idle_minutes * 60.0)
+        self.sessions = Sessions(clock, lambda: objects.section(web.Sessions).idle_minutes * 60.0)
         self.entrance = Entrance(asker, self.sessions, Door.SSH)
         self.connections: set[_Connection] = set()
         self._acceptor: asyncssh.SSHAcceptor | None = None
