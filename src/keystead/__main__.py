@@ -25,6 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     _production(verbs)
     _dev(verbs)
     _hsm(verbs)
+    _ssh(verbs)
     _people(verbs)
     _administrators(verbs)
     _approvals(verbs)
@@ -98,6 +99,11 @@ def _hsm(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     _data(logout)
     for name in ("activate", "deactivate", "enable-key-cache", "disable-key-cache"):
         _data(_verb(hsm, name, name.replace("-", " "), "local:hsm_switch"))
+
+
+def _ssh(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    ssh = verbs.add_parser("ssh", help="the command line over SSH").add_subparsers(dest="verb", required=True)
+    _data(_verb(ssh, "fingerprint", "print the fingerprint of the host key", "local:ssh_fingerprint"))
 
 
 def _people(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -69,6 +69,9 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "node/commands/local.py": ("client_certificate", "hsm_login"),
     "node/commands/production.py": ("init",),
     "node/commands/dev.py": ("_introduce",),
+    # The host key on its way to the library that proves it; a role's secret, unmasked for the module.
+    "node/ssh_door.py": ("SshDoor.listen",),
+    "protocols/cli/handmade.py": ("log_in",),
     # The witness's key, drawn from the node key, makes its authentication codes.
     "node/witness.py": ("Witness.__init__",),
     # The audit log's signing key, unsealed to sign checkpoints, and the key that makes pseudonyms of names.

@@ -79,6 +79,11 @@ class Sessions:
         used = self._held[digest] = replace(held, used_s=self._clock())
         return used
 
+    def holds(self, token: Secret) -> bool:
+        """Tell whether a session has not ended, without using it."""
+        held = self._held.get(digest_of(token))
+        return held is not None and not self._is_over(held)
+
     def renew(self, token: Secret, password: str) -> None:
         """Let a session go on with the password that was set in it."""
         digest = digest_of(token)

@@ -19,7 +19,7 @@ import uvloop
 
 import keystead.operations.all  # noqa: F401  # declares every operation
 from keystead.appliance.hardening import harden
-from keystead.core.errors import KeysteadError
+from keystead.core.errors import KeysteadError, Unavailable
 from keystead.core.permission import CLOCK
 from keystead.core.records import KIND_AUTHORITY, KIND_SERVER_KEY
 from keystead.gate.activity import ActivityLog
@@ -48,11 +48,14 @@ from keystead.protocols.local.server import Forwarder, LocalDoor
 from keystead.protocols.metrics.wire import CONTENT_TYPE, exposition, families_from
 from keystead.settings.all import SECTIONS
 from keystead.settings.services import Health, Metrics
+from keystead.settings.ssh import Ssh
 from keystead.settings.web import Web
 
 if TYPE_CHECKING:
+    from keystead.node.ssh_door import SshDoor
     from keystead.node.web_door import WebDoor
 
+NO_SSH = "ssh.enabled is set, but the library for SSH is not installed; install keystead with the extra `ssh`"
 READY_ANEW_S = 0.1
 ANSWER_S_MAX = 3.0  # for what is asked from outside; who asks the health check does not wait much longer
 MEASURED_ANEW_S = 1.0
@@ -85,6 +88,7 @@ class AdminProcess:
         self.asker = Asker(self.gate, (self.objects.refresh, self.activity.flush), self.forward)
         self.door = LocalDoor(self.asker)
         self.web: WebDoor | None = None
+        self.ssh: SshDoor | None = None
         self.health = HealthServer(self._alive, self._ready)
         self.metrics = PageServer({"/metrics": self._metrics})
         self._readiness: asyncio.Future[dict[str, bool]] | None = None
@@ -114,6 +118,10 @@ class AdminProcess:
 
             self.web = WebDoor(self._parts, self.asker)
             ports["web"] = await self.web.listen(web.address, before.get("web", web.port))
+        ssh = own_section(self._parts.own, Ssh)
+        if ssh.enabled:
+            self.ssh = _ssh_door(self._parts, self.asker)
+            ports["ssh"] = await self.ssh.listen(ssh.address, before.get("ssh", ssh.port))
         self.auditing.start()
         self._hourly = asyncio.get_running_loop().call_later(HOUR_S, self._count_running)
         return ports
@@ -122,6 +130,8 @@ class AdminProcess:
         """Close the doors and finish commits."""
         if self.web is not None:
             await self.web.close()
+        if self.ssh is not None:
+            await self.ssh.close()
         if self._hourly is not None:
             self._hourly.cancel()
         self.door.close()
@@ -195,6 +205,14 @@ class AdminProcess:
         except (KeysteadError, OSError):
             return False
         return True
+
+
+def _ssh_door(parts: Parts, asker: Asker) -> "SshDoor":
+    try:
+        from keystead.node.ssh_door import SshDoor  # noqa: PLC0415  # an extra: not every node offers it
+    except ImportError as error:
+        raise Unavailable(NO_SSH, "unavailable.stopping") from error
+    return SshDoor(parts, asker)
 
 
 async def _serve(config: NodeConfig, before: Mapping[str, int], parent_pid: int, ready: int) -> int:

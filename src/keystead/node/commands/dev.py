@@ -12,6 +12,7 @@ import secrets
 import shutil
 import ssl
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from keystead.settings.all import parse
 from keystead.trust.role_tokens import INSECURE_COST, imprint, new_role_secret, pin
 from keystead.trust.root import Role
 
+SSH_HOST_KEY_FILE = "ssh_host_key.pub"
 USERS = ("alice", "bob")
 ADMINISTRATOR_FILE = "admin.password"
 OPEN_SETTINGS: dict[str, dict[str, Any]] = {
@@ -43,6 +45,7 @@ OPEN_SETTINGS: dict[str, dict[str, Any]] = {
     "kmip": {"address": "127.0.0.1", "port": 0},
     "xml": {"enabled": True, "address": "127.0.0.1", "port": 0},
     "web": {"enabled": True, "address": "127.0.0.1", "port": 0},
+    "ssh": {"enabled": find_spec("asyncssh") is not None, "address": "127.0.0.1", "port": 0},
     "health": {"enabled": True, "address": "127.0.0.1", "port": 0},
     "metrics": {"enabled": True, "port": 0},
 }
@@ -185,6 +188,10 @@ def _write_ready(file: Path, config: NodeConfig, ports: dict[str, int]) -> None:
     if "web" in ports:
         base = f"https://127.0.0.1:{ports['web']}/v1"
         ready["rest"] = {"url": base, "openapi": f"{base}/openapi.json"}
+    if "ssh" in ports:
+        key = config.data / SSH_HOST_KEY_FILE
+        key.write_text(ask(unix_address(config.local_socket), "ssh.show")["public_key"] + "\n")
+        ready["ssh"] = {"host": "127.0.0.1", "port": ports["ssh"], "host_key": str(key)}
     if "health" in ports:
         ready["health"] = {"url": f"http://127.0.0.1:{ports['health']}/"}
     if "metrics" in ports:

@@ -1,4 +1,4 @@
-"""`keystead hsm | client-certificate | settings`: asking a running node at its local door.
+"""`keystead hsm | ssh | client-certificate | settings`: asking a running node at its local door.
 
 Source: design.md section 6 ("first door of the administrator"); requirements KS-HSM-016 to 020, 026, 050 to 053.
 """
@@ -73,6 +73,12 @@ def hsm_switch(words: argparse.Namespace) -> int:
     }[words.verb]
     changed = ask_node(words, operation, **fields)["changed"]
     print(done if changed else f"already in this state: {done}")
+    return 0
+
+
+def ssh_fingerprint(words: argparse.Namespace) -> int:
+    """Print what people compare at the first connection over SSH."""
+    print(ask_node(words, "ssh.show")["fingerprint"])
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Who asks over HTTP: a session's token or an API token, judged anew for every request.
+"""Who asks over HTTP, or over SSH: a session's token or an API token, judged anew for every request.
 
 Law: nothing below /v1 is looked at before it is known who asks, except what everybody may see.
 
@@ -21,6 +21,7 @@ from keystead.operations.sessions import LogOut
 from keystead.protocols.asking import Asker
 
 TOKEN_CHARACTERS_MAX = 256
+WAYS_IN = {Door.WEB: Access.WEB, Door.SSH: Access.SSH}
 LOG_IN = "log in first: POST /v1/session, then send its token as Authorization: Bearer"
 
 
@@ -45,11 +46,13 @@ class Entrance:
     Args:
         asker: Runs operations.
         sessions: Of this process.
+        door: Where they come from.
     """
 
-    def __init__(self, asker: Asker, sessions: Sessions) -> None:
+    def __init__(self, asker: Asker, sessions: Sessions, door: Door = Door.WEB) -> None:
         self._asker = asker
         self._sessions = sessions
+        self._door = door
 
     async def log_in(self, name: str, password: Secret, address: str) -> tuple[Secret, bool]:
         """Return the token of a new session, and whether another password has to be set first.
@@ -59,7 +62,7 @@ class Entrance:
             Limited: too many are logged in.
         """
         stranger = Principal("stranger", "", address=address)
-        found = await self._asker.run(stranger, LogIn(name, password, AccountKind.ADMINISTRATOR, Door.WEB))
+        found = await self._asker.run(stranger, LogIn(name, password, AccountKind.ADMINISTRATOR, self._door))
         record = self._asker.gate.objects.record(KIND_ADMINISTRATOR, found["name"])
         if record is None:
             raise Unauthenticated(LOG_IN)
@@ -79,7 +82,11 @@ class Entrance:
         self._asker.refresh()
         if token.startswith(f"{PREFIX}_"):
             return Caller(self._program(token, address))
-        return self._person(Secret(token.encode(errors="replace")), address)
+        return self.person(Secret(token.encode(errors="replace")), address)
+
+    def refresh(self) -> None:
+        """See what others have changed since."""
+        self._asker.refresh()
 
     async def log_out(self, caller: Caller) -> None:
         """End the session that asks."""
@@ -94,7 +101,12 @@ class Entrance:
         if record is not None and caller.session is not None:
             self._sessions.renew(caller.session, str(record.fields["password"]))
 
-    def _person(self, token: Secret, address: str) -> Caller:
+    def person(self, token: Secret, address: str) -> Caller:
+        """Return who has this session, as accounts are now, and count it as used.
+
+        Raises:
+            Unauthenticated: nobody, or nobody any more.
+        """
         session = self._sessions.find(token)
         if session is None:
             raise Unauthenticated(LOG_IN)
@@ -105,7 +117,7 @@ class Entrance:
             raise Unauthenticated(LOG_IN)
         must_change = session.must_change or bool(record.fields.get("must_change"))
         principal = admit_administrator(objects, session.administrator, address, must_change=must_change)
-        if not must_change and not principal.access & Access.WEB:
+        if not must_change and not principal.access & WAYS_IN[self._door]:
             raise Unauthenticated("this account may not be used this way any more")
         return Caller(principal, token, must_change)
 
