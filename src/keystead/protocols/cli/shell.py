@@ -296,6 +296,10 @@ class Shell:
             raise Invalid("this is too long", "invalid.field")
         return told
 
+    async def question(self, prompt: str) -> str:
+        """Ask for something that is shown."""
+        return await self._terminal.read(prompt)
+
     async def say(self, line: str) -> None:
         """Print a line."""
         await self._terminal.write(lines_of(line), is_error=not self._terminal.is_interactive)
