@@ -146,6 +146,16 @@ def test_a_password_that_somebody_else_has_set_is_changed_before_anything_else(n
         assert OWN.encode() not in path.read_bytes()
 
 
+def test_a_script_may_set_its_first_password(node: DevNode) -> None:
+    nora = create(node, "nora", "admin_ssh")
+    assert nora.run("password", stdin=f"{FIRST}x\nharbour-tulip-77\n").returncode == 1
+    assert nora.run("password", stdin=f"{FIRST}\nshort\n").returncode == 1
+    assert nora.run("password", stdin=f"{FIRST}\n").returncode == 1
+    done = nora.run("password", stdin=f"{FIRST}\nharbour-tulip-77\n")
+    assert (done.returncode, done.stdout) == (0, "your password is set\n")
+    assert Ssh(node, "harbour-tulip-77", "nora").run("show", "users").returncode == 0
+
+
 @pytest.mark.row("KS-ADM-015")
 def test_wrong_passwords_count_and_lock(node: DevNode) -> None:
     karl = create(node, "karl", "admin_ssh")
