@@ -11,7 +11,8 @@ import pytest
 from kmip.pie.client import ProxyKmipClient, enums
 
 from tests.node.production import keystead
-from tests.support.dev_node import DevNode
+from tests.node.ssh_nodes import node, own_node  # noqa: F401  # fixtures in the place of those without SSH
+from tests.support.dev_node import DevNode, NotReady
 from tests.support.ssh import Ssh, administrator
 
 FIRST, OWN = "telescope-dragon-7", "lantern-orbit-31"
@@ -22,7 +23,7 @@ CONFIG = re.compile(r"[\w-]+ \(config\)# ")
 @pytest.fixture
 def window_node(tmp_path: Path) -> Iterator[DevNode]:
     """A node whose module can be activated again without its crypto user."""
-    made = DevNode(tmp_path, ("module.activation_window_s=600",))
+    made = DevNode(tmp_path, ("module.activation_window_s=600",), web=True, ssh=True)
     made.start()
     yield made
     made.kill()
@@ -144,6 +145,16 @@ def test_a_password_that_somebody_else_has_set_is_changed_before_anything_else(n
     assert again_in.run("config", "administrator", "create", "x", "--access", "all", stdin=f"{OWN}\n").returncode == 1
     for path in (path for path in node.folder.rglob("*") if path.is_file()):
         assert OWN.encode() not in path.read_bytes()
+
+
+def test_a_script_may_set_its_first_password(node: DevNode) -> None:
+    nora = create(node, "nora", "admin_ssh")
+    assert nora.run("password", stdin=f"{FIRST}x\nharbour-tulip-77\n").returncode == 1
+    assert nora.run("password", stdin=f"{FIRST}\nshort\n").returncode == 1
+    assert nora.run("password", stdin=f"{FIRST}\n").returncode == 1
+    done = nora.run("password", stdin=f"{FIRST}\nharbour-tulip-77\n")
+    assert (done.returncode, done.stdout) == (0, "your password is set\n")
+    assert Ssh(node, "harbour-tulip-77", "nora").run("show", "users").returncode == 0
 
 
 @pytest.mark.row("KS-ADM-015")
@@ -272,7 +283,10 @@ def test_the_fingerprint_is_told_on_the_machine(node: DevNode) -> None:
 def test_the_door_listens_where_the_settings_say_with_the_same_key_after_a_start(own_node: DevNode) -> None:
     key = Path(own_node.ready["ssh"]["host_key"]).read_text()
     port = own_node.ready["ssh"]["port"]
-    own_node.stop()
+    terminal = administrator(own_node).spawn()
+    terminal.expect(VIEW)
+    own_node.stop()  # raises if somebody who is logged in keeps it from ending
+    terminal.expect(pexpect.EOF)
     for setting in ("ssh.address=127.0.0.2", f"ssh.port={port}"):
         assert keystead("settings", "set", setting, "--data", own_node.data).returncode == 0
     own_node.start()
@@ -281,3 +295,25 @@ def test_the_door_listens_where_the_settings_say_with_the_same_key_after_a_start
     assert admin.run("show", "users").returncode == 255, "nobody listens there any more"
     own_node.ready["ssh"]["host"] = "127.0.0.2"
     assert admin.run("show", "users").returncode == 0
+
+
+def test_remote_administration_is_edited_field_by_field(node: DevNode) -> None:
+    admin = administrator(node)
+    done = admin.run("config", "edit", "ras", "settings", stdin="30\n")
+    assert done.stdout == "sessions.idle_minutes is now 30\n"
+    assert "ssh.port [0]: set on the machine, with the node stopped" in done.stderr
+    assert admin.run("config", "edit", "ras", "settings", stdin="0\n").returncode == 1
+    assert admin.run("config", "edit", "ras", "settings", stdin="\n").stdout == "nothing was changed\n"
+    assert admin.run("config", "edit", "ras", "settings", stdin="15\n").returncode == 0
+
+
+def test_without_the_library_it_is_told_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "asyncssh.py").write_text("raise ImportError('not installed')\n")
+    made = DevNode(tmp_path, environment={"PYTHONPATH": str(tmp_path)})
+    with pytest.raises(NotReady, match="install keystead with the extra `ssh`"):
+        made.start()
+    made = DevNode(tmp_path / "without", ("ssh.enabled=false",), environment={"PYTHONPATH": str(tmp_path)})
+    made.folder.mkdir()
+    made.start()
+    made.stop()
+    assert "ssh" not in made.ready

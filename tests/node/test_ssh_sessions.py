@@ -1,6 +1,8 @@
 """How long a login over SSH lasts, and what one connection may do; in this process, on a clock of the test's own."""
 
 import asyncio
+import contextlib
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ import pytest
 
 from keystead.node.folder import NodeConfig
 from keystead.node.opening import open_parts
-from keystead.node.ssh_door import CHANNELS_COUNT_MAX, PASSWORDS_COUNT_MAX, SshDoor
+from keystead.node.ssh_door import CHANNELS_COUNT_MAX, CONNECTIONS_COUNT_MAX, PASSWORDS_COUNT_MAX, SshDoor
 from keystead.operations.administrators import ChangeAdministrator, SetAdministratorPassword
 from keystead.protocols.asking import Asker
 from tests.operations.test_administrators import FIRST, OWN, settled
@@ -178,5 +180,36 @@ def test_one_connection_may_not_guess_for_ever(tried: Tried) -> None:
                 client_factory=lambda: guesser,
             )  # fmt: skip
         assert guesser.count == PASSWORDS_COUNT_MAX
+
+    tried(work)
+
+
+def test_garbage_ends_only_its_own_connection(tried: Tried) -> None:
+    chance = random.Random(7)
+
+    async def work(bench: Bench) -> None:
+        for number in range(40):
+            reader, writer = await asyncio.open_connection("127.0.0.1", bench.port)
+            writer.write(b"" if number % 4 == 0 else b"SSH-2.0-x\r\n")
+            writer.write(chance.randbytes(chance.choice([1, 5, 16, 40_000])))
+            with contextlib.suppress(ConnectionError):
+                writer.write_eof()
+                await asyncio.wait_for(reader.read(), 20)
+            writer.close()
+        assert (await (await bench.connect()).run("show users")).exit_status == 0
+
+    tried(work)
+
+
+def test_strangers_are_only_so_many(tried: Tried) -> None:
+    async def work(bench: Bench) -> None:
+        strangers = [await asyncio.open_connection("127.0.0.1", bench.port) for _ in range(CONNECTIONS_COUNT_MAX)]
+        for reader, _ in strangers:
+            assert await reader.readline() == b"SSH-2.0-keystead\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", bench.port)
+        with contextlib.suppress(ConnectionError):
+            assert not (await asyncio.wait_for(reader.read(), 20)).removeprefix(b"SSH-2.0-keystead\r\n")
+        for _, one in [*strangers, (reader, writer)]:
+            one.close()
 
     tried(work)

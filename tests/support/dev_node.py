@@ -35,6 +35,7 @@ class DevNode:
         environment: further variables.
         store: address of a database for --store.
         web: with the web door, which takes a second of processor time to start.
+        ssh: with the command line over SSH; without `web` its administrator has to set another password first.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class DevNode:
     environment: Mapping[str, str] = field(default_factory=dict)
     store: str = ""
     web: bool = False
+    ssh: bool = False
     ready: dict[str, Any] = field(default_factory=dict, init=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
@@ -95,7 +97,8 @@ class DevNode:
     def begin(self) -> subprocess.Popen[bytes]:
         """Start the process without waiting until it serves."""
         self._ready_file.unlink(missing_ok=True)
-        settings = [*self.settings, *([] if self.web else ["web.enabled=false"])]
+        left_out = [f"{name}.enabled=false" for name in ("web", "ssh") if not getattr(self, name)]
+        settings = [*self.settings, *left_out]
         options = [word for setting in settings for word in ("--set", setting)]
         options += ["--store", self.store] if self.store else []
         place = ["--data", str(self.data), "--ready-file", str(self._ready_file)]

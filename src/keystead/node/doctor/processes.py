@@ -78,7 +78,7 @@ def ports(node: Examined) -> Iterator[Finding]:
     """What the node says it serves must be reachable at least from here."""
     if node.state is None or node.parts is None:
         return
-    for name in ("kmip", "health", "metrics"):
+    for name in ("kmip", "ssh", "health", "metrics"):
         section = own_section(node.parts.own, SECTIONS[name])
         port = node.state["kmip_port"] if name == "kmip" else int(getattr(section, "port", 0))
         if not getattr(section, "enabled", True) or not port:  # 0: the system has chosen one, which others are told

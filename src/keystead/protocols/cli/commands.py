@@ -94,6 +94,7 @@ HANDMADE: tuple[Command, ...] = (
     Command(("hsm", "enable", "secure-key-cache"), "Let key-encryption keys be held between requests."),
     Command(("hsm", "disable", "secure-key-cache"), "Let no key-encryption key be held between requests."),
     Command(("password",), "Set your own password."),
+    Command(("edit", "ras", "settings"), "Edit remote administration; Enter leaves a field as it is.", changes=True),
 )
 
 

@@ -1,8 +1,8 @@
-"""Commands with words and questions of their own: the security module, and one's own password.
+"""Commands with words and questions of their own: the security module, one's own password, remote administration.
 
 Law: a token's text and its PIN are asked for without being shown; what they unmask goes to the module and nowhere else.
 
-Source: requirements KS-CLI-003, 004, 007, 008; KS-HSM-020, 026, 053.
+Source: requirements KS-CLI-003, 004, 007, 008, 010; KS-HSM-020, 026, 053.
 """
 
 import asyncio
@@ -15,9 +15,12 @@ from keystead.core.errors import Invalid
 from keystead.core.secret import Secret
 from keystead.protocols.cli.commands import Command
 from keystead.protocols.cli.text import printable
+from keystead.settings.all import SECTIONS, parse
 from keystead.trust.role_tokens import RoleToken, pin, unlock
 from keystead.trust.root import Role
 
+REMOTE = ("web", "ssh", "sessions")
+"""Sections of the remote administration settings, in the order in which they are edited."""
 ROLES = {"crypto": Role.CRYPTO_USER, "security": Role.SECURITY_OFFICER}
 
 
@@ -29,6 +32,9 @@ class Conversation(Protocol):
 
     async def hidden(self, prompt: str) -> str:
         """Ask for something that is not shown. Raises EOFError when there is no more."""
+
+    async def question(self, prompt: str) -> str:
+        """Ask for something that is shown. Raises EOFError when there is no more."""
 
     async def say(self, line: str) -> None:
         """Print a line."""
@@ -86,6 +92,24 @@ async def password(with_: Conversation, _command: Command) -> list[str]:
     return ["your password is set"]
 
 
+async def edit_remote(with_: Conversation, _command: Command) -> list[str]:
+    """Go through the fields of remote administration; those of the node itself are shown only."""
+    found = await with_.ask("settings.read", section="")
+    lines: list[str] = []
+    for name in REMOTE:
+        for field, value in found[name].items():
+            shown = f"{name}.{field} [{printable(str(value).lower() if isinstance(value, bool) else str(value))}]"
+            if SECTIONS[name].own:
+                await with_.say(f"{shown}: set on the machine, with the node stopped")
+                continue
+            typed = (await with_.question(f"{shown}: ")).strip()
+            if typed:
+                told = {"section": name, "field": field, "value": parse(name, field, typed)}
+                caution = (await with_.ask("settings.change", **told))["caution"]
+                lines += [f"{name}.{field} is now {printable(typed)}", *([printable(caution)] if caution else [])]
+    return lines or ["nothing was changed"]
+
+
 ACTIONS: dict[tuple[str, ...], Callable[[Conversation, Command], Awaitable[list[str]]]] = {
     ("show", "hsm", "status"): status,
     ("hsm", "login"): log_in,
@@ -95,6 +119,7 @@ ACTIONS: dict[tuple[str, ...], Callable[[Conversation, Command], Awaitable[list[
     ("hsm", "enable"): switch,
     ("hsm", "disable"): switch,
     ("password",): password,
+    ("edit", "ras", "settings"): edit_remote,
 }
 """First words of a command -> what carries it out."""
 

@@ -231,7 +231,7 @@ class Shell:
     async def _asked(self, field: Field) -> Any:
         title = field.name.replace("_", " ")
         if field.type is Secret:
-            return (await self._new_secret(title)).encode()
+            return (await self._new_secret(title)).encode(errors="replace")
         if self._terminal.is_interactive:
             await self.say(f"Paste the {title}, then a line with a single dot:")
         lines: list[str] = []
@@ -296,6 +296,10 @@ class Shell:
             raise Invalid("this is too long", "invalid.field")
         return told
 
+    async def question(self, prompt: str) -> str:
+        """Ask for something that is shown."""
+        return await self._terminal.read(prompt)
+
     async def say(self, line: str) -> None:
         """Print a line."""
         await self._terminal.write(lines_of(line), is_error=not self._terminal.is_interactive)
@@ -307,7 +311,8 @@ class Shell:
         new = await self._new_secret("password")
         if max(len(current), len(new)) > CHARACTERS_MAX:
             raise Invalid(f"a password has at most {CHARACTERS_MAX} characters", "invalid.field")
-        await self._visitor.change_password(caller, Secret(current.encode()), Secret(new.encode()))
+        secrets = (Secret(typed.encode(errors="replace")) for typed in (current, new))
+        await self._visitor.change_password(caller, *secrets)
 
 
 def _by_json_name(fields: tuple[Field, ...], values: dict[str, Any]) -> dict[str, Any]:
