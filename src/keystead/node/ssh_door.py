@@ -111,7 +111,6 @@ class SshDoor:
             self._acceptor.close()
             for connection in tuple(self.connections):
                 connection.abort()
-            await self._acceptor.wait_closed()
 
     async def serve(self, process: "asyncssh.SSHServerProcess[str]") -> None:
         """Carry out what one channel asks for."""

@@ -190,7 +190,8 @@ def _write_ready(file: Path, config: NodeConfig, ports: dict[str, int]) -> None:
         ready["rest"] = {"url": base, "openapi": f"{base}/openapi.json"}
     if "ssh" in ports:
         key = config.data / SSH_HOST_KEY_FILE
-        key.write_text(ask(unix_address(config.local_socket), "ssh.show")["public_key"] + "\n")
+        key.unlink(missing_ok=True)
+        write_private(key, ask(unix_address(config.local_socket), "ssh.show")["public_key"].encode() + b"\n")
         ready["ssh"] = {"host": "127.0.0.1", "port": ports["ssh"], "host_key": str(key)}
     if "health" in ports:
         ready["health"] = {"url": f"http://127.0.0.1:{ports['health']}/"}
