@@ -60,8 +60,9 @@ EXEMPT: dict[str, tuple[str, ...]] = {
             "module.show",
         ),
         *("node.measure", "node.show", "server.query", "server.versions", "settings.read", "trust_profile.list"),
-        *("user.list", "user.show", "api_token.list", "expiring_certificate.list"),
+        *("user.list", "user.show", "api_token.list", "expiring_certificate.list", "ssh.show"),
     ),
+    "it only writes down what was typed wrong": ("command.fail",),
     "it is how approvals are given and taken back": (
         *("approval.approve", "approval.refuse", "approval.withdraw", "credential.grant", "credential.revoke"),
     ),

@@ -20,11 +20,15 @@ from keystead.protocols.rest.routes import PLURALS, Route, route_of
 
 NOUNS = {"module": "hsm"}
 """What the command line calls a noun, where administrators know another word."""
-WORDS = {"audit.prove": ("show", "audit", "proof"), "ssh.show": ("show", "ssh", "host-key")}
+WORDS = {
+    "audit.prove": ("show", "audit", "proof"),
+    "key.find": ("show", "keys"),
+    "ssh.show": ("show", "ssh", "host-key"),
+}
 """Words of commands that do not follow from the operation's name."""
 STANDING = {"settings.read": ("section",)}
 """Optional fields that stand in order all the same."""
-DESTRUCTIVE = frozenset({"delete", "remove", "remove_member", "revoke", "take", "pseudonymise"})
+DESTRUCTIVE = frozenset({"delete", "erase", "remove", "remove_member", "revoke", "take", "pseudonymise"})
 """Verbs before which the command line asks once more."""
 CONFIRM = "confirm"
 """Field of a request that repeats the name; the command line asks for it."""

@@ -6,7 +6,6 @@ import re
 import pexpect
 
 from tests.node.production import keystead
-from tests.node.ssh_nodes import node, own_node  # noqa: F401  # fixtures in the place of those without SSH
 from tests.node.test_users_page import DOCS, commands_of
 from tests.support.dev_node import DevNode
 from tests.support.ssh import Ssh, administrator

@@ -11,7 +11,6 @@ import pytest
 from kmip.pie.client import ProxyKmipClient, enums
 
 from tests.node.production import keystead
-from tests.node.ssh_nodes import node, own_node  # noqa: F401  # fixtures in the place of those without SSH
 from tests.support.dev_node import DevNode, NotReady
 from tests.support.ssh import Ssh, administrator
 
@@ -255,7 +254,7 @@ def test_names_that_clients_give_do_nothing_to_the_terminal(node: DevNode) -> No
         "127.0.0.1", node.port, alice.certificate, alice.key, alice.authority, "PROTOCOL_TLSv1_2"
     ) as client:
         client.create(enums.CryptographicAlgorithm.AES, 128, name="\x1b]0;x\x07\x1b[2J\r\nforged")
-    shown = administrator(node).run("show", "keys", "--user", "alice")
+    shown = administrator(node).run("show", "keys", "--owner", "alice")
     assert "\\x1b]0;x\\x07\\x1b[2J\\r\\nforged\n" in shown.stdout
     assert "\x1b" not in shown.stdout + administrator(node).run("\x1b[2J").stderr
 
@@ -309,10 +308,10 @@ def test_remote_administration_is_edited_field_by_field(node: DevNode) -> None:
 
 def test_without_the_library_it_is_told_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "asyncssh.py").write_text("raise ImportError('not installed')\n")
-    made = DevNode(tmp_path, environment={"PYTHONPATH": str(tmp_path)})
+    made = DevNode(tmp_path, ssh=True, environment={"PYTHONPATH": str(tmp_path)})
     with pytest.raises(NotReady, match="install keystead with the extra `ssh`"):
         made.start()
-    made = DevNode(tmp_path / "without", ("ssh.enabled=false",), environment={"PYTHONPATH": str(tmp_path)})
+    made = DevNode(tmp_path / "without", environment={"PYTHONPATH": str(tmp_path)})
     made.folder.mkdir()
     made.start()
     made.stop()
