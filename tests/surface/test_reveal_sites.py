@@ -69,6 +69,9 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     # The audit log's signing key, unsealed to sign checkpoints, and the key that makes pseudonyms of names.
     "trust/notes.py": ("sign",),
     "node/auditing.py": ("Auditing.pseudonymise",),
+    # The console: a session's token between the cookie and the table of sessions, and as the key of its forms' tokens.
+    "protocols/console/guard.py": ("Guard._caller", "form_token"),
+    "protocols/console/own_pages.py": ("OwnPages.log_in",),
     # The server's own TLS key, through a memory file that OpenSSL reads.
     "node/keys.py": ("KeysProcess._context",),
 }
