@@ -168,7 +168,6 @@ def test_the_style_sheet_is_found_and_kept(stranger: Browser) -> None:
     assert "prefers-color-scheme: dark" in sheet.html
 
 
-@pytest.mark.row("KS-UI-006", "KS-UI-007", "KS-UI-012")
 def test_the_device_tab_has_its_places(admin: Browser) -> None:
     page = admin.get("/device")
     for path in ("/settings/key_server", "/settings/user_lockout", "/settings/health", "/settings/kmip", "/module"):
@@ -178,7 +177,6 @@ def test_the_device_tab_has_its_places(admin: Browser) -> None:
     assert "/users" not in page.links
 
 
-@pytest.mark.row("KS-UI-017", "KS-UI-019")
 def test_the_security_tab_has_its_places(admin: Browser) -> None:
     page = admin.get("/security")
     for path in ("/keys", "/certificates", "/users", "/groups", "/authorities", "/trust-profiles", "/settings/legacy"):

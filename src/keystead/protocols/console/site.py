@@ -84,7 +84,12 @@ class Site:
             lstrip_blocks=True,
         )
         self._environment.filters |= {"visible": values.visible, "words": words}
-        self._environment.globals |= {"show": values.html_of, "paths": PATHS, "version": __version__}
+        self._environment.globals |= {
+            "show": values.html_of,
+            "when": values.when,
+            "paths": PATHS,
+            "version": __version__,
+        }
 
     async def ask(self, request: Request, asked: Declaration | Verb | str, fields: Mapping[str, Any]) -> Any:
         """Run an operation for whoever sends the request and return its result as plain values.

@@ -28,12 +28,17 @@ def html_of(field: Field, value: Any) -> Markup:
     if field.flags is not None:
         return _listed([str(one.name).lower().replace("_", " ") for one in field.flags.possible if one & value])
     if value is not None and is_moment(field):
-        at = moment(field, value)
-        return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), f"{at:%Y-%m-%d %H:%M:%S} UTC")
+        return when(field, value, " UTC")
     item = typing.get_args(field.type)[0] if typing.get_origin(field.type) is tuple else None
     if isinstance(item, type) and hasattr(item, "__dataclass_fields__") and value:
         return table(fields_of(item), value)
     return _html(value)
+
+
+def when(field: Field, value: int, zone: str = "") -> Markup:
+    """Return the HTML of a moment; the zone may be said elsewhere."""
+    at = moment(field, value)
+    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), f"{at:%Y-%m-%d %H:%M:%S}{zone}")
 
 
 def text_of(field: Field, value: Any) -> str:
@@ -73,7 +78,7 @@ def visible(text: str) -> Markup:
 
     A name of letters from several alphabets is said to be one: it may look like another.
     """
-    shown = Markup().join(_character(one) for one in text)
+    shown = escape(text) if text.isprintable() else Markup().join(_character(one) for one in text)
     hint = Markup(' <span class="odd">mixed alphabets</span>') if _is_mixed(text) else Markup()
     return Markup("<bdi>{}</bdi>{}").format(shown, hint)
 
