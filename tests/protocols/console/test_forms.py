@@ -327,3 +327,37 @@ def test_an_authority_is_shown_with_its_certificate(admin: Browser) -> None:
 def test_a_message_says_only_what_we_say(admin: Browser) -> None:
     assert "Done:" not in admin.get("/users?done=<b>you are hacked</b>").text
     assert FIRST not in admin.get("/users").html
+
+
+@pytest.mark.row("KS-UI-023", "KS-UI-024")
+def test_several_are_deleted_at_once_after_a_page_that_asks(admin: Browser, watcher: Browser, node: DevNode) -> None:
+    for number in range(3):
+        create_user(admin, f"bulk{number}")
+    with node.session("bob") as session:
+        session.ask(messages.create())
+    chosen = admin.get("/users?filter=b&per=all").form("/users/several")
+    assert {"bulk0", "bulk1", "bulk2", "bob"} <= set(chosen.options["item"])
+    assert admin.send(chosen).status == 422  # nothing was chosen
+    asked = admin.send(chosen, item=["bulk0", "bob", "bulk1", "bulk1"])
+    check(asked)
+    assert "cannot be taken back" in asked.text
+    assert [value for name, value in asked.form("/users/several").values if name == "item"] == ["bulk0", "bob", "bulk1"]
+    assert admin.get("/users/show/bulk0").status == 200
+    done = admin.send(asked.form("/users/several"))
+    check(done)
+    assert "bob Bob owns keys" in done.text
+    assert [admin.get(f"/users/show/{name}").status for name in ("bulk0", "bulk1", "bulk2", "bob")] == [
+        404,
+        404,
+        200,
+        200,
+    ]
+    many = [f"u{number}" for number in range(51)]
+    token = values_of(admin.get("/preferences"), "/preferences")["form-token"]
+    page = admin.post("/users/several", [("form-token", token), *(("item", name) for name in many)])
+    assert (page.status, "At most 50 at once" in page.text) == (422, True)
+    assert watcher.get("/users/several?item=bulk2").status == 403
+    assert not [form for form in watcher.get("/users").forms if form.action == "/users/several"]
+    assert admin.get("/administrators/several?item=admin").status == 404  # wants the name again, each by itself
+    page = admin.request("POST", "/users/several", b"item=bulk2")
+    assert (page.status, admin.get("/users/show/bulk2").status) == (403, 200)

@@ -73,7 +73,9 @@ def test_a_form_says_all_there_is_to_say(admin: Browser, verb: Verb) -> None:
 
 
 @pytest.mark.row("KS-UI-001")
-@pytest.mark.parametrize("path", [*PAGES, *map(form_path, VERBS), "/nowhere", "/users/show/alice"])
+@pytest.mark.parametrize(
+    "path", [*PAGES, *map(form_path, VERBS), "/nowhere", "/users/show/alice", "/users/several?item=alice"]
+)
 def test_nobody_sees_anything_before_logging_in(stranger: Browser, path: str) -> None:
     for page in (stranger.request("GET", path), stranger.request("POST", path.partition("?")[0], b"name=eve")):
         assert (page.status, page.location.partition("?")[0], page.body) == (303, "/log-in", b"")

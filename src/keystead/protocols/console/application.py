@@ -20,6 +20,7 @@ from keystead.protocols.console.guard import ENDED, LOG_IN, LOG_OUT, PASSWORD, G
 from keystead.protocols.console.home_pages import HomePages
 from keystead.protocols.console.own_pages import OwnPages
 from keystead.protocols.console.settings_pages import SettingsPages
+from keystead.protocols.console.several import Several
 from keystead.protocols.console.site import STATIC_FILES, Facts, Site, caller_of, said
 from keystead.protocols.rest.entrance import Entrance
 from keystead.protocols.rest.problems import status_of
@@ -70,6 +71,7 @@ def _routes(site: Site) -> list[Route]:
         SettingsPages(site),
         journeys.NewClient(site),
     )
+    several = Several(site)
     get, post = ["GET"], ["POST"]
 
     async def tab(request: Request) -> Response:
@@ -97,6 +99,8 @@ def _routes(site: Site) -> list[Route]:
         Route("/settings/{section}/edit", settings.send, methods=post),
         *(Route(f"/{one.lower()}", tab, methods=get) for one in TABS),
         Route("/{noun}", drawn.overview, methods=get),
+        Route("/{noun}/several", several.form, methods=get),
+        Route("/{noun}/several", several.send, methods=post),
         Route("/{noun}/do/{verb}", drawn.form, methods=get),
         Route("/{noun}/do/{verb}", drawn.send, methods=post),
         Route("/{noun}/show/{item:path}", drawn.item, methods=get),

@@ -131,6 +131,11 @@ class Verb:
         return self.route.method == "DELETE" and self.route.path.endswith(f"{{{self.item_field}}}") and not self.second
 
     @property
+    def needs_more(self) -> bool:
+        """Whether something besides the item has to be filled in."""
+        return any(field.required for field in self.asked)
+
+    @property
     def second(self) -> tuple[Field, ...]:
         """Fields in the path behind the item."""
         return tuple(field for field in self.route.in_path if field.name != self.item_field)
@@ -205,6 +210,11 @@ class Noun:
     def told_with_item(self) -> tuple[Verb, ...]:
         """Verbs that only read and need nothing but the item: their answers stand on its page."""
         return tuple(verb for verb in self.of_item if verb.is_reading and len(verb.fields) == 1)
+
+    @property
+    def ending(self) -> Verb | None:
+        """The verb that ends several items at once, as it needs nothing but their names; None = there is none."""
+        return next((verb for verb in self.of_item if verb.ends_item and not verb.needs_more), None)
 
     def is_open(self, access: Access) -> bool:
         """Tell whether an administrator with this access may see its page."""

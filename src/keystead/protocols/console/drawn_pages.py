@@ -54,6 +54,7 @@ class DrawnPages:
             narrowing=drawn,
             suggestions=await self._suggestions(request, drawn),
             verbs=self._open(request, noun.of_all),
+            ending=next(iter(self._open(request, (noun.ending,) if noun.ending else ())), None),
             message=done(request.query_params.get("done", "")),
             link=_link,
         )
