@@ -79,6 +79,9 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "node/auditing.py": ("Auditing.pseudonymise",),
     # Passwords of further administrators, on their way to the key process over its socket.
     "protocols/asking.py": ("Asker.ask",),
+    # The console: a session's token between the cookie and the table of sessions, and as the key of its forms' tokens.
+    "protocols/console/guard.py": ("Guard._caller", "form_token"),
+    "protocols/console/own_pages.py": ("OwnPages.log_in",),
     # The server's own TLS key, through a memory file that OpenSSL reads.
     "node/opening.py": ("server_certificate",),
     # Tokens of administrators' sessions: kept as a digest, and told to whoever has logged in, once.

@@ -12,16 +12,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from keystead.core.permission import CLOCK
+from keystead.core.records import KIND_SERVER_KEY
 from keystead.gate.call import Batch
 from keystead.gate.sessions import Sessions
-from keystead.node.opening import Parts, server_certificate
+from keystead.node.opening import Parts, record_of, server_certificate
 from keystead.operations.sessions import SessionExpired
 from keystead.protocols.asking import Asker
+from keystead.protocols.console.application import application as console
+from keystead.protocols.console.site import Facts
 from keystead.protocols.listener import server_context
 from keystead.protocols.rest.application import application
 from keystead.protocols.rest.entrance import Entrance
+from keystead.protocols.rest.guard import BASE
 from keystead.protocols.rest.once import Once
 from keystead.settings import web
 
@@ -39,6 +46,25 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
         yield
+
+
+class Doors:
+    """REST below its base path, the console everywhere else, on one port.
+
+    Args:
+        rest: Of programs.
+        pages: Of people.
+    """
+
+    def __init__(self, rest: ASGIApp, pages: ASGIApp) -> None:
+        self._rest = rest
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        path = str(scope.get("path", ""))
+        is_rest = path == BASE or path.startswith(f"{BASE}/")
+        await (self._rest if is_rest else self._pages)(scope, receive, send)
 
 
 class WebDoor:
@@ -63,7 +89,9 @@ class WebDoor:
 
     async def listen(self, address: str, port: int) -> int:
         """Begin to serve; return the port. Raises OSError when the address is taken."""
-        app = application(self._asker, Entrance(self._asker, self.sessions), Once(time.monotonic))
+        entrance = Entrance(self._asker, self.sessions)
+        rest = application(self._asker, entrance, Once(time.monotonic))
+        app = Doors(rest, console(self._asker, entrance, self._facts()))
         config = uvicorn.Config(
             app,
             http="h11",
@@ -96,6 +124,17 @@ class WebDoor:
         if self._server is not None and self._task is not None:
             self._server.should_exit = True
             await self._task
+
+    def _facts(self) -> Facts:
+        record = record_of(self._parts.own, KIND_SERVER_KEY, "kmip")
+        certificate = x509.load_pem_x509_certificate(str(record.fields["certificate"]).encode()) if record else None
+        return Facts(
+            node_id=self._parts.own.anchor().store_id.hex(),
+            fingerprint="" if certificate is None else certificate.fingerprint(hashes.SHA256()).hex(":").upper(),
+            issuer="" if certificate is None else certificate.issuer.rfc4514_string(),
+            started_s=time.monotonic(),
+            uptime_s=lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+        )
 
     def _context(self) -> ssl.SSLContext:
         with server_certificate(self._parts) as file:

@@ -188,6 +188,7 @@ def _write_ready(file: Path, config: NodeConfig, ports: dict[str, int]) -> None:
     if "web" in ports:
         base = f"https://127.0.0.1:{ports['web']}/v1"
         ready["rest"] = {"url": base, "openapi": f"{base}/openapi.json"}
+        ready["console"] = {"url": f"https://127.0.0.1:{ports['web']}/"}
     if "ssh" in ports:
         key = config.data / SSH_HOST_KEY_FILE
         key.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ Source: RFC 9110 sections 8.6 and 11; requirements KS-UI-001; attacks.md classes
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -23,7 +24,6 @@ HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
-    "strict-transport-security": "max-age=31536000",
     "x-content-type-options": "nosniff",
 }
 
@@ -44,7 +44,7 @@ class Guard:
         """Serve one request."""
         if scope["type"] != "http":
             return
-        heads = _with_headers(send)
+        heads = with_headers(send, HEADERS)
         try:
             is_public = (scope["method"], scope["path"]) in PUBLIC
             if not is_public:
@@ -52,7 +52,7 @@ class Guard:
                 caller = self._entrance.caller(given, address_of(scope))
                 scope.setdefault("state", {})["caller"] = caller
             most = STRANGERS_BODY_BYTES_MAX if is_public else BODY_BYTES_MAX
-            body = await asyncio.wait_for(_body(scope, receive, most), BODY_S_MAX)
+            body = await asyncio.wait_for(body_of(scope, receive, most), BODY_S_MAX)
         except TimeoutError:
             return  # whoever is that slow is not waiting for an answer
         except KeysteadError as error:
@@ -74,7 +74,12 @@ def address_of(scope: Scope) -> str:
     return str(client[0]) if client else "-"
 
 
-async def _body(scope: Scope, receive: Receive, most: int) -> bytes:
+async def body_of(scope: Scope, receive: Receive, most: int) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        TooLarge: it has more than `most` bytes. TimeoutError: the peer has left.
+    """
     declared = dict(scope["headers"]).get(b"content-length", b"0")
     if declared.isdigit() and int(declared) > most:
         raise TooLarge(f"this request has at most {most} bytes")
@@ -103,11 +108,13 @@ def _replayed(body: bytes) -> Receive:
     return receive
 
 
-def _with_headers(send: Send) -> Send:
+def with_headers(send: Send, headers: Mapping[str, str]) -> Send:
+    """Return a `send` that adds headers to every answer."""
+
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
             held = list(message.get("headers", []))
-            message = {**message, "headers": [*held, *[(k.encode(), v.encode()) for k, v in HEADERS.items()]]}
+            message = {**message, "headers": [*held, *[(k.encode(), v.encode()) for k, v in headers.items()]]}
         await send(message)
 
     return sent

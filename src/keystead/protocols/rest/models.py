@@ -41,7 +41,7 @@ _UNITS = {"_us": 1_000_000, "_s": 1}
 
 def json_name(field: Field) -> str:
     """Return a field's name in JSON: a moment's ends in `_at` instead of its unit, unless it says "when" already."""
-    unit = _moment_unit(field)
+    unit = moment_unit(field)
     if not unit:
         return field.name
     stem = field.name.removesuffix(unit)
@@ -116,7 +116,7 @@ def shown(hint: Any, value: Any) -> Any:
 
 
 def _shown_field(field: Field, value: Any) -> Any:
-    unit = _moment_unit(field)
+    unit = moment_unit(field)
     if field.flags is not None:
         return [str(one.name).lower() for one in field.flags.possible if one & value]
     if value is None or not unit:
@@ -125,7 +125,7 @@ def _shown_field(field: Field, value: Any) -> Any:
 
 
 def _plain(field: Field, value: Any) -> Any:
-    unit = _moment_unit(field)
+    unit = moment_unit(field)
     if isinstance(value, SecretStr):
         return value.get_secret_value().encode()
     if isinstance(value, datetime):
@@ -146,7 +146,7 @@ def _moment_of(value: int, unit: str) -> datetime:
     return _EPOCH + value * (timedelta(seconds=1) / _UNITS[unit])
 
 
-def _moment_unit(field: Field) -> str:
+def moment_unit(field: Field) -> str:
     """Return the unit at the end of the name of a field that is a moment, else ""."""
     if field.type is not int:
         return ""
@@ -157,7 +157,7 @@ def _moment_unit(field: Field) -> str:
 
 def _annotation(field: Field) -> Any:
     kind = field.type
-    if _moment_unit(field):
+    if moment_unit(field):
         return Annotated[AwareDatetime, Constraints(strict=False), BeforeValidator(_moment)]
     if field.flags is not None:
         return Annotated[list_of(_names(field.flags)), Constraints(max_length=64)]
@@ -252,15 +252,15 @@ def list_of(item: Any) -> Any:
 
 
 def _json_default(field: Field) -> Any:
-    if _moment_unit(field) and field.default is not None:
-        return _moment_of(field.default, _moment_unit(field))
+    if moment_unit(field) and field.default is not None:
+        return _moment_of(field.default, moment_unit(field))
     return list(field.default) if isinstance(field.default, tuple) else field.default
 
 
 def _result_model(kind: type) -> type[BaseModel]:
     drawn: dict[str, Any] = {}
     for field in fields_of(kind):
-        annotation: Any = AwareDatetime if _moment_unit(field) else _result_type(field.type)
+        annotation: Any = AwareDatetime if moment_unit(field) else _result_type(field.type)
         if field.flags is not None:
             annotation = list_of(_names(field.flags))
         nullable = annotation | None if field.nullable else annotation

@@ -1,0 +1,1 @@
+"""The console: pages for administrators in a browser, drawn on the server from the declarations."""

@@ -1,0 +1,256 @@
+"""Pages that are drawn from the declarations: a list, an item, and a form for every operation.
+
+Laws: an item is read-only until somebody asks for a form. What destroys has a page of its own that says so. A form that
+was refused comes back as it was filled in, without passwords. What is shown once is never behind a redirect.
+
+Source: requirements KS-UI-006 to 026; design.md law 3.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from keystead.core.errors import KeysteadError, NotFound, Unauthenticated
+from keystead.gate.forms import Field, fields_of
+from keystead.protocols.console import forms
+from keystead.protocols.console.catalogue import Noun, Verb, by_path, nouns, verb_of
+from keystead.protocols.console.listing import ALL, PER_PAGE_COUNTS, cut, listed, own_fields, view_of
+from keystead.protocols.console.site import Site, caller_of, done, form_of, said
+from keystead.protocols.rest.problems import status_of
+
+SUGGESTIONS_COUNT_MAX = 1_000
+
+
+class DrawnPages:
+    """The pages.
+
+    Args:
+        site: Makes them.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    async def overview(self, request: Request) -> Response:
+        """Show a noun: its list, or the one thing there is."""
+        noun = _noun(request)
+        if noun.list is None:
+            return await self._single(request, noun)
+        await self._site.check(request, noun.list.route.declaration)
+        view = view_of(request.query_params, noun.columns, own_fields(noun.list))
+        found, is_cut = await listed(self._site, request, noun, view)
+        drawn = forms.inputs(own_fields(noun.list), {}, {name: [value] for name, value in view.given})
+        return self._site.page(
+            request,
+            "list.html",
+            title=noun.plural,
+            noun=noun,
+            cut=cut(noun.columns, found, view, is_cut=is_cut),
+            per_page=(*map(str, PER_PAGE_COUNTS), ALL),
+            narrowing=drawn,
+            suggestions=await self._suggestions(request, drawn),
+            verbs=self._open(request, noun.of_all),
+            ending=next(iter(self._open(request, (noun.ending,) if noun.ending else ())), None),
+            message=done(request.query_params.get("done", "")),
+            link=_link,
+        )
+
+    async def item(self, request: Request) -> Response:
+        """Show one thing, read-only."""
+        noun, name = _noun(request), request.path_params["item"]
+        if noun.list is None:
+            raise HTTPException(404)
+        await self._site.check(request, (noun.show or noun.list).route.declaration)
+        current = await self._current(request, noun, name)
+        told = [
+            (verb, await self._site.ask(request, verb, {verb.item_field: name}))
+            for verb in self._open(request, noun.told_with_item)
+        ]
+        if current is None and not told:
+            raise NotFound(f"there is nothing of this name; the list of {noun.plural.lower()} shows what there is")
+        verbs = [verb for verb in self._open(request, noun.of_item) if verb not in noun.told_with_item]
+        return self._site.page(
+            request,
+            "item.html",
+            title=f"{noun.title} {name}",
+            noun=noun,
+            name=name,
+            fields=noun.columns if noun.show is None else fields_of(noun.show.route.answer),
+            current=current,
+            told=[(verb, *_answer(verb, found)) for verb, found in told],
+            verbs=verbs,
+            form_of=lambda verb: _form_path(request, verb, name),
+            message=done(request.query_params.get("done", "")),
+        )
+
+    async def form(self, request: Request) -> Response:
+        """Show the form of an operation."""
+        noun, verb = self._verb(request)
+        await self._site.check(request, verb.route.declaration)
+        name = request.query_params.get("item", "")
+        current = await self._of_form(request, noun, verb, name)
+        drawn = forms.inputs(verb.asked, current)
+        return await self._form_page(request, (noun, verb, name), drawn)
+
+    async def send(self, request: Request) -> Response:
+        """Carry out what a form says."""
+        noun, verb = self._verb(request)
+        await self._site.check(request, verb.route.declaration)
+        posted = form_of(request)
+        name = posted.get("item", [""])[0]
+        current = await self._of_form(request, noun, verb, name)
+        plain, wrong = forms.read(verb.asked, posted, current)
+        drawn = forms.with_errors(forms.inputs(verb.asked, current, posted), wrong)
+        if wrong:
+            return await self._form_page(request, (noun, verb, name), drawn, "Look at the fields that are marked.", 422)
+        told = {verb.item_field: name} if verb.item_field else {}
+        try:
+            answer = await self._site.ask(request, verb, {**told, **plain})
+        except KeysteadError as error:
+            if isinstance(error, Unauthenticated) and caller_of(request).session is None:
+                raise
+            place = forms.field_of_error(drawn, error.message)
+            drawn = forms.with_errors(drawn, {place: said(error)} if place else {})
+            return await self._form_page(request, (noun, verb, name), drawn, said(error), status_of(error))
+        return self._after(request, noun, verb, (name, answer))
+
+    def _after(self, request: Request, noun: Noun, verb: Verb, what: tuple[str, Any]) -> Response:
+        name, answer = what
+        if verb.shows_secret or _is_for_reading(noun, verb):
+            fields, value = _answer(verb, answer)
+            back = _item_path(noun, name) if name else noun.path
+            return self._site.page(
+                request,
+                "result.html",
+                title=f"{noun.title}: {verb.title.lower()}",
+                fields=fields,
+                value=value,
+                is_secret=verb.shows_secret,
+                back=back,
+            )
+        query = urlencode({"done": verb.route.declaration.name})
+        made = answer.get(noun.key) if isinstance(answer, dict) and not name else name
+        is_there = isinstance(made, str) and made and not verb.ends_item and noun.list is not None
+        return RedirectResponse(f"{_item_path(noun, str(made)) if is_there else noun.path}?{query}", 303)
+
+    async def _single(self, request: Request, noun: Noun) -> Response:
+        current = {}
+        fields: tuple[Field, ...] = ()
+        if noun.show is not None:
+            await self._site.check(request, noun.show.route.declaration)
+            current = await self._site.ask(request, noun.show, {})
+            fields = fields_of(noun.show.route.answer)
+        return self._site.page(
+            request,
+            "item.html",
+            title=noun.title,
+            noun=noun,
+            name="",
+            fields=fields,
+            current=current,
+            told=[],
+            verbs=self._open(request, noun.verbs),
+            form_of=lambda verb: verb.path,
+            message=done(request.query_params.get("done", "")),
+        )
+
+    async def _form_page(
+        self,
+        request: Request,
+        what: tuple[Noun, Verb, str],
+        drawn: list[forms.Input],
+        wrong: str = "",
+        status: int = 200,
+    ) -> Response:
+        noun, verb, name = what
+        return self._site.page(
+            request,
+            "form.html",
+            status,
+            title=f"{noun.title} {name}: {verb.title.lower()}" if name else f"{noun.title}: {verb.title.lower()}",
+            noun=noun,
+            verb=verb,
+            name=name,
+            inputs=drawn,
+            suggestions=await self._suggestions(request, drawn),
+            wrong=wrong,
+            back=_item_path(noun, name) if name else noun.path,
+        )
+
+    async def _of_form(self, request: Request, noun: Noun, verb: Verb, name: str) -> Mapping[str, Any]:
+        if not verb.item_field:
+            return {} if noun.list is not None or noun.show is None else await self._site.ask(request, noun.show, {})
+        if not name:
+            raise NotFound(f"name one of the {noun.plural.lower()}; the list shows them")
+        current = await self._current(request, noun, name) or {}
+        return {} if verb.is_destructive else current  # nothing stands in such a form that nobody has typed
+
+    async def _current(self, request: Request, noun: Noun, name: str) -> Mapping[str, Any] | None:
+        if noun.show is not None:
+            found: Mapping[str, Any] = await self._site.ask(request, noun.show, {noun.show.item_field: name})
+            return found
+        if noun.list is None:
+            return None
+        view = view_of(request.query_params, noun.columns, own_fields(noun.list))
+        rows, _ = await listed(self._site, request, noun, view)
+        return next((row for row in rows if row[noun.key] == name), None)
+
+    async def _suggestions(self, request: Request, drawn: list[forms.Input]) -> dict[str, list[str]]:
+        """Return the names that fields offer, by noun."""
+        found = {}
+        access = caller_of(request).principal.access
+        for name in {one.suggests for one in drawn if one.suggests}:
+            noun = nouns().get(name)
+            if noun is not None and noun.list is not None and noun.is_open(access):
+                rows = await self._site.ask(request, noun.list, {})
+                found[name] = [str(row[noun.key]) for row in rows[:SUGGESTIONS_COUNT_MAX]]
+        return found
+
+    def _open(self, request: Request, verbs: tuple[Verb, ...]) -> list[Verb]:
+        access = caller_of(request).principal.access
+        return [verb for verb in verbs if verb.is_open(access)]
+
+    def _verb(self, request: Request) -> tuple[Noun, Verb]:
+        noun = _noun(request)
+        verb = verb_of(noun, request.path_params["verb"])
+        if verb is None:
+            raise HTTPException(404)
+        return noun, verb
+
+
+def _noun(request: Request) -> Noun:
+    noun = by_path(request.path_params["noun"])
+    if noun is None:
+        raise HTTPException(404)
+    return noun
+
+
+def _answer(verb: Verb, found: Any) -> tuple[tuple[Field, ...], Any]:
+    answer = verb.route.answer
+    has_fields = isinstance(answer, type) and answer not in (str, bool, int)
+    return (fields_of(answer) if has_fields else ()), found
+
+
+def _is_for_reading(noun: Noun, verb: Verb) -> bool:
+    """Tell whether the answer itself is what was asked for, and stands on no other page."""
+    if verb.is_reading:
+        return True
+    is_known = noun.list is None or verb.item_field or verb.route.answer in (None, noun.list.route.item)
+    return not is_known or (noun.list is None and noun.name == "audit")
+
+
+def _link(noun: Noun, row: Mapping[str, Any], given: tuple[tuple[str, str], ...]) -> str:
+    return _item_path(noun, str(row[noun.key])) + (f"?{urlencode(given)}" if given else "")
+
+
+def _item_path(noun: Noun, name: str) -> str:
+    return f"{noun.path}/show/{quote(name, safe='')}"
+
+
+def _form_path(request: Request, verb: Verb, name: str) -> str:
+    given = {key: value for key, value in request.query_params.items() if key != "done"}
+    return f"{verb.path}?{urlencode({**given, 'item': name})}"
