@@ -60,7 +60,7 @@ EXEMPT: dict[str, tuple[str, ...]] = {
             "module.show",
         ),
         *("node.measure", "node.show", "server.query", "server.versions", "settings.read", "trust_profile.list"),
-        *("user.list", "user.show", "api_token.list", "expiring_certificate.list", "ssh.show"),
+        *("user.list", "user.show", "api_token.list", "expiring_certificate.list", "ssh.show", "preferences.show"),
     ),
     "it only writes down what was typed wrong": ("command.fail",),
     "it is how approvals are given and taken back": (
@@ -68,6 +68,7 @@ EXEMPT: dict[str, tuple[str, ...]] = {
     ),
     "it is about the asker's own account": (
         *("administrator.change_own_password", "api_token.create", "api_token.revoke", "session.log_out"),
+        "preferences.change",
     ),
     "roles of the module have their own M of N": (
         *("module.activate", "module.deactivate", "module.login", "module.logout", "module.set_key_cache"),

@@ -15,7 +15,7 @@ Visitor = Callable[[], Browser]
 
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevNode]:
-    made = DevNode(tmp_path_factory.mktemp("console"))
+    made = DevNode(tmp_path_factory.mktemp("console"), web=True)
     made.start()
     yield made
     made.stop()

@@ -151,7 +151,7 @@ def test_names_are_offered_and_can_be_typed_all_the_same(admin: Browser) -> None
         ("/new-client", "groups", "offered-group"),
         ("/users/do/set-groups?item=ursula", "groups", "offered-group"),
         ("/groups/do/add-member?item=offered-group", "user", "ursula"),
-        ("/keys", "user", "ursula"),
+        ("/keys", "owner", "ursula"),
         ("/keys", "group", "offered-group"),
         ("/trust-profiles/do/add?item=default", "authority", "clients"),
     ):
@@ -293,10 +293,10 @@ def test_certificates_are_revoked_by_their_page(admin: Browser) -> None:
 def test_keys_are_listed_by_user_and_their_rights_given(admin: Browser, node: DevNode) -> None:
     with node.session("alice") as session:
         key = session.identifier(messages.create())
-    page = admin.get("/keys?user=alice")
+    page = admin.get("/keys?owner=alice")
     assert key in page.text
     item = admin.get(next(link for link in page.links if key in link))
-    assert item.status == 200
+    assert item.status == 200, item.text
     assert "alice" in item.text
     give = next(link for link in item.links if link.startswith("/keys/do/give"))
     done = admin.send(admin.get(give).form("/keys/do/give"), rights=["see", "encrypt"], group="staff")

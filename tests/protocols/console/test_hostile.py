@@ -73,7 +73,7 @@ def test_addresses_are_shown_harmlessly(admin: Browser, name: str) -> None:
         f"/keys/show/{word}",
         f"/users/do/delete?item={word}",
         f"/users?filter={word}&sort={word}&done={word}&per={word}",
-        f"/keys?user={word}",
+        f"/keys?owner={word}",
         f"/certificates?user={word}",
         f"/audit?user={word}&named={word}",
         f"/new-client?user={word}",
@@ -95,7 +95,7 @@ def make_key(node: DevNode, name: str) -> None:
 def test_what_cannot_be_seen_is_made_visible(admin: Browser, node: DevNode, name: str, told: str) -> None:
     """By way of a client, who may name keys as it likes."""
     make_key(node, name)
-    page = admin.get("/keys?user=bob&per=all")
+    page = admin.get("/keys?owner=bob&per=all")
     check(page)
     assert told in page.text
     assert name not in page.html
@@ -104,15 +104,15 @@ def test_what_cannot_be_seen_is_made_visible(admin: Browser, node: DevNode, name
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_names_that_clients_give_to_keys_are_shown(admin: Browser, node: DevNode, name: str) -> None:
     make_key(node, name)
-    page = admin.get("/keys?user=bob&per=all")
+    page = admin.get("/keys?owner=bob&per=all")
     check(page)
     assert " ".join(name.split()) in page.text
 
 
 def test_names_that_look_like_others_are_said_to(admin: Browser, node: DevNode) -> None:
     make_key(node, "p\u0430ypal")  # a Cyrillic letter among Latin ones
-    assert "p\u0430ypal mixed alphabets" in admin.get("/keys?user=bob&per=all").text
-    assert "mixed alphabets" not in admin.get("/keys?user=bob&filter=日本語").text
+    assert "p\u0430ypal mixed alphabets" in admin.get("/keys?owner=bob&per=all").text
+    assert "mixed alphabets" not in admin.get("/keys?owner=bob&filter=日本語").text
 
 
 def test_a_failed_login_with_a_hostile_name_is_harmless_in_the_audit_log(admin: Browser, stranger: Browser) -> None:

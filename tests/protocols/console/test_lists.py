@@ -17,7 +17,7 @@ COUNT = 120
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """The administrator of a node with many users."""
-    node = DevNode(tmp_path_factory.mktemp("crowded"))
+    node = DevNode(tmp_path_factory.mktemp("crowded"), web=True)
     node.start()
     address = unix_address(read_config(node.data).local_socket)
     for number in range(COUNT):

@@ -7,6 +7,7 @@ Source: requirements KS-UI-006 to 026; design.md law 3.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -14,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from keystead.core.errors import KeysteadError, NotFound, Unauthenticated
+from keystead.core.errors import Invalid, KeysteadError, NotFound, Unauthenticated, WrongState
 from keystead.gate.forms import Field, fields_of
 from keystead.protocols.console import forms
 from keystead.protocols.console.catalogue import Noun, Verb, by_path, nouns, verb_of
@@ -66,10 +67,10 @@ class DrawnPages:
             raise HTTPException(404)
         await self._site.check(request, (noun.show or noun.list).route.declaration)
         current = await self._current(request, noun, name)
-        told = [
-            (verb, await self._site.ask(request, verb, {verb.item_field: name}))
-            for verb in self._open(request, noun.told_with_item)
-        ]
+        told = []
+        for verb in self._open(request, noun.told_with_item):
+            with suppress(Invalid, WrongState, NotFound):  # not every thing has everything: a key without a public half
+                told.append((verb, await self._site.ask(request, verb, {verb.item_field: name})))
         if current is None and not told:
             raise NotFound(f"there is nothing of this name; the list of {noun.plural.lower()} shows what there is")
         verbs = [verb for verb in self._open(request, noun.of_item) if verb not in noun.told_with_item]

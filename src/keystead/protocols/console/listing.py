@@ -119,7 +119,7 @@ async def listed(site: Site, request: Request, noun: Noun, view: View) -> tuple[
     if verb is None:
         return [], False
     posted = {name: [value] for name, value in view.given}
-    told, wrong = read(own_fields(verb), posted, {})
+    told, wrong = read(tuple(field for field in own_fields(verb) if field.name in posted), posted, {})
     if wrong:
         return [], False
     if verb.route.has_pages:
