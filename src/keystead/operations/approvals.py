@@ -195,7 +195,7 @@ def show_approval(call: Call, request: ShowApproval) -> ApprovalShown:
     return _shown(call, _found(call, request.id))
 
 
-@operation(Approve, APPROVE, "ApprovalApprove", administrator=Access.ANY, answer=ApprovalShown)
+@operation(Approve, APPROVE, "ApprovalApprove", administrator=Access.ANY | Access.OWN, answer=ApprovalShown)
 def approve(call: Call, request: Approve) -> Change:
     """Take down the approval, and run the request with the last one."""
     actor = acting(call)
@@ -222,7 +222,9 @@ def approve(call: Call, request: Approve) -> Change:
     return Change((Put(approved), *actor.puts), _shown(call, approved), detail=detail)
 
 
-@operation(RefuseApproval, "approval.refuse", "ApprovalRefuse", administrator=Access.ANY, answer=ApprovalShown)
+@operation(
+    RefuseApproval, "approval.refuse", "ApprovalRefuse", administrator=Access.ANY | Access.OWN, answer=ApprovalShown
+)
 def refuse_approval(call: Call, request: RefuseApproval) -> Change:
     """Close the request; one refusal is enough."""
     actor = acting(call)

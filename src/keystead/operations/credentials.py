@@ -147,7 +147,7 @@ class GrantShown:
     GrantCredential,
     "credential.grant",
     "CredentialGrant",
-    administrator=Access.ANY,
+    administrator=Access.ANY | Access.OWN,
     route="POST /credentials",
     answer=GrantShown,
 )
@@ -187,7 +187,11 @@ def grant_credential(call: Call, request: GrantCredential) -> Change:
 
 
 @operation(
-    ListCredentials, "credential.list", "CredentialList", administrator=Access.ANY, answer=tuple[GrantShown, ...]
+    ListCredentials,
+    "credential.list",
+    "CredentialList",
+    administrator=Access.ANY | Access.OWN,
+    answer=tuple[GrantShown, ...],
 )
 def list_credentials(call: Call, _request: ListCredentials) -> tuple[GrantShown, ...] | Change:
     """Return one's own grants, given and received."""
@@ -203,7 +207,7 @@ def list_credentials(call: Call, _request: ListCredentials) -> tuple[GrantShown,
     RevokeCredential,
     "credential.revoke",
     "CredentialRevoke",
-    administrator=Access.ANY,
+    administrator=Access.ANY | Access.OWN,
     route="DELETE /credentials/{id}",
     answer=GrantShown,
 )

@@ -17,6 +17,7 @@ from tests.support.rest.client import Rest
 ROUTES = routes()
 WITHOUT = {
     "administrator.change_own_password": "PUT /session/password, by hand: the session goes on",
+    "command.fail": "the command line's own",
     "key.list": "GET /keys is `key.find`, which finds more",
     "module.login": "the secret of a role token goes straight to the key process",
     "node.measure": "for /metrics",

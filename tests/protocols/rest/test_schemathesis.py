@@ -14,8 +14,8 @@ from tests.support.rest.client import administrator
 
 EXAMPLES_COUNT = 4
 SEED = 20_261_122
-SILENT_SHARE_MAX = 0.35
-"""Of the operations: those on keys before there are any, and those of a person's own session, not a token's."""
+SILENT_SHARE_MAX = 0.5
+"""Of the operations, with so few examples: those on things that are not there, and a person's own, not a token's."""
 
 
 @pytest.mark.timeout(300)

@@ -6,6 +6,7 @@ Source: RFC 6750; requirements KS-UI-025; KS-ADM-005, 006, 041; attacks.md class
 """
 
 import hashlib
+import hmac
 from dataclasses import dataclass
 
 from keystead.core.errors import Unauthenticated
@@ -112,7 +113,7 @@ class Entrance:
             raise Unauthenticated(LOG_IN)
         objects = self._asker.gate.objects
         record = objects.record(KIND_ADMINISTRATOR, session.administrator)
-        if record is None or record.fields.get("password") != session.password:
+        if record is None or not hmac.compare_digest(str(record.fields.get("password")), session.password):
             self._sessions.end(token)
             raise Unauthenticated(LOG_IN)
         must_change = session.must_change or bool(record.fields.get("must_change"))
