@@ -23,7 +23,7 @@ class KeyKind(StrEnum):
     PRIVATE_KEY = "private-key"
     SPLIT_KEY = "split-key"
     TEMPLATE = "template"
-    SECRET_DATA = "secret-data"  # noqa: S105 - the name of a kind
+    SECRET_DATA = "secret-data"  # noqa: S105  # the name of a kind
     OPAQUE = "opaque"
     PGP_KEY = "pgp-key"
 

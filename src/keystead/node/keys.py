@@ -35,7 +35,6 @@ from keystead.gate.committer import GroupCommitter
 from keystead.gate.identifiers import Clock
 from keystead.gate.objects import Objects
 from keystead.gate.workshop import ThreadWorkshop
-from keystead.node.approving import ApprovalSeal
 from keystead.node.folder import NodeConfig, listening_socket, read_config
 from keystead.node.measuring import Serving
 from keystead.node.opening import (
@@ -57,7 +56,6 @@ from keystead.node.trusting import Trust
 from keystead.node.unlocking import unlock_unattended
 from keystead.node.witness import Witness, is_witnessed
 from keystead.node.xml_door import House, XmlDoor, asks_certificate
-from keystead.operations.approval_records import APPROVAL_SEAL
 from keystead.operations.client_events import CLIENT_EVENTS
 from keystead.operations.credentials import GRANTS, Grants
 from keystead.operations.lifecycle import ApplyTransitions
@@ -120,7 +118,6 @@ class KeysProcess:
         self.gate = Gate(self.objects, self.committer, self.keyring, self.activity, Clock(parts.shared.anchor().at_us))
         self.gate.workshop = self._workshop = ThreadWorkshop(self._loop)
         self.gate.services["module"] = self.module
-        self.gate.services[APPROVAL_SEAL] = ApprovalSeal(parts.node_key)
         self.gate.services[GRANTS] = Grants()  # as `admin` tells them with each request
         self.gate.switches = switches(self.objects, dev=parts.config.dev)
         self._endpoint = Endpoint(self.gate)

@@ -28,8 +28,6 @@ WORDS = {
 """Words of commands that do not follow from the operation's name."""
 STANDING = {"settings.read": ("section",)}
 """Optional fields that stand in order all the same."""
-DESTRUCTIVE = frozenset({"delete", "erase", "remove", "remove_member", "revoke", "take", "pseudonymise"})
-"""Verbs before which the command line asks once more."""
 CONFIRM = "confirm"
 """Field of a request that repeats the name; the command line asks for it."""
 REPLACED = frozenset(
@@ -136,7 +134,7 @@ def _drawn(route: Route) -> Command:
         options=tuple(field for field in told if field not in standing),
         asked=asked,
         answer=route.answer,
-        is_destructive=declaration.name.split(".")[1] in DESTRUCTIVE,
+        is_destructive=route.is_destructive,
     )
 
 

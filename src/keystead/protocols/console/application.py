@@ -4,6 +4,7 @@ Source: requirements KS-UI-001 to 026; docs/adr/0074-pages-without-a-framework.m
 """
 
 import logging
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -43,10 +44,9 @@ def application(asker: Asker, entrance: Entrance, facts: Facts) -> Guard:
     """
     site = Site(asker, entrance, facts)
 
-    async def failed(request: Request, error: Exception) -> Response:
+    async def failed(request: Request, error: KeysteadError) -> Response:
         if isinstance(error, Unauthenticated):
             return RedirectResponse(f"{LOG_IN}?ended=1", 303)
-        assert isinstance(error, KeysteadError)  # noqa: S101  # what the handler is registered for
         return site.refusal(request, status_of(error), said(error))
 
     async def of_http(request: Request, error: Exception) -> Response:
@@ -57,7 +57,7 @@ def application(asker: Asker, entrance: Entrance, facts: Facts) -> Guard:
         log.error("a page failed for a reason of ours", exc_info=error)
         return site.refusal(request, 500, "A mistake of the server; the system log has details.")
 
-    handlers = {KeysteadError: failed, HTTPException: of_http, Exception: mistake}
+    handlers: dict[Any, Any] = {KeysteadError: failed, HTTPException: of_http, Exception: mistake}
     app = Starlette(routes=_routes(site), exception_handlers=handlers)
     app.router.redirect_slashes = False
     return Guard(app, entrance, site.refusal)

@@ -20,9 +20,7 @@ from keystead.settings.section import Section
 
 BY_HAND = frozenset({"audit.show", "preferences.change", "preferences.show", "settings.change", "settings.read"})
 """Operations whose pages are not drawn from their declarations."""
-DESTRUCTIVE = frozenset({"delete", "remove", "revoke", "logout", "deactivate", "take", "pseudonymise", "destroy"})
-"""Verbs that have a page of warning instead of a plain form."""
-MAKING = frozenset({"create", "install", "issue", "generate", "install_list"})
+MAKING = frozenset({"create", "install", "issue", "generate", "import", "install_list"})
 TITLES = {
     "api_token": "API token",
     "authority": "Certificate authority",
@@ -51,7 +49,7 @@ ABOUT = {
     "certificate.revoke": "Revoke the certificate for ever.",
     "certificate.list": "Certificates of the local authority, by which clients prove who they are.",
     "group.list": "Users who may be granted the use of a key together.",
-    "key.list": "Keys of a user, or those that a group was granted; with neither, those of nobody.",
+    "key.find": "Keys of every owner; all that is asked for has to hold. Destroyed ones are found by their state.",
     "trust_profile.list": "Each profile names the authorities whose client certificates count.",
     "user.delete": "Delete the user with certificates and grants. Keys of the user need an heir.",
     "user.list": "Clients that use keys; each proves who it is by a certificate.",
@@ -117,8 +115,8 @@ class Verb:
 
     @property
     def is_destructive(self) -> bool:
-        """Whether it asks first."""
-        return self.name.split("_")[0] in DESTRUCTIVE
+        """Whether it has a page of warning instead of a plain form."""
+        return self.route.is_destructive
 
     @property
     def is_reading(self) -> bool:

@@ -20,6 +20,8 @@ SINGLE = frozenset({"audit", "module", "node", "server", "session", "settings"})
 COLLECTION = {"create": "POST", "generate": "POST", "list": "GET", "find": "GET"}
 ITEM = {"show": "GET", "change": "PATCH", "delete": "DELETE", "remove": "DELETE"}
 READING = frozenset({"show", "state", "prove", "check", "read", "measure"})
+DESTRUCTIVE = frozenset({"deactivate", "delete", "erase", "logout", "pseudonymise", "remove", "revoke", "take"})
+"""First words of verbs before which people are asked once more, by whatever door."""
 IN_BRACES = re.compile(r"\{(\w+)\}")
 
 
@@ -47,6 +49,11 @@ class Route:
     def has_body(self) -> bool:
         """Whether the other fields stand in a body."""
         return self.method in ("POST", "PUT", "PATCH")
+
+    @property
+    def is_destructive(self) -> bool:
+        """Whether people are asked once more before it is carried out."""
+        return self.declaration.name.split(".")[1].split("_")[0] in DESTRUCTIVE
 
     @property
     def makes(self) -> bool:
