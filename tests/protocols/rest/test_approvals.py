@@ -33,7 +33,7 @@ def waiting(reply: Reply, inbox: Rest) -> dict[str, str]:
     return dict(inbox.told("GET", f"/approvals/{found['id']}"))
 
 
-@pytest.mark.row("KS-MC-004", "KS-MC-008")
+@pytest.mark.row("KS-MC-004")
 def test_a_key_is_made_by_two_and_erased_by_two(guarded: tuple[DevNode, Rest, Rest]) -> None:
     node, first, second = guarded
     asked = waiting(first.ask("POST", "/keys", {"name": "guarded", "owner": "alice", "exportable": True}), second)

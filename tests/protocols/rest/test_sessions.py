@@ -13,7 +13,7 @@ from tests.support.rest.client import Rest
 PATIENCE_S = 20
 
 
-@pytest.mark.row("KS-ADM-005", "KS-ADM-006")
+@pytest.mark.row("KS-ADM-005")
 def test_a_first_password_is_good_for_setting_another_one(admin: Rest, nobody: Rest) -> None:
     admin.told(
         "POST", "/administrators", {"name": "novice", "password": FIRST, "access": ["admin_web", "users_groups"]}
