@@ -38,7 +38,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="ks-") as name, contextlib.ExitStack() as stack:
-        contest = begin(Path(name), stack, quick=options.quick, mixture="mixture" in chosen)
+        contest = begin(Path(name), stack, quick=options.quick, chosen=chosen)
         contest = replace(contest, rounds=options.rounds or contest.rounds)
         lines, failures = measure(contest, chosen)
     print(reports.table(reports.HEADINGS, [line.row() for line in lines]))
@@ -49,15 +49,17 @@ def main() -> int:
     return 0 if not failures and all(line.is_met for line in lines) else 1
 
 
-def begin(folder: Path, stack: contextlib.ExitStack, *, quick: bool, mixture: bool) -> Contest:
+def begin(folder: Path, stack: contextlib.ExitStack, *, quick: bool, chosen: list[str]) -> Contest:
     """Start the three servers; they end with the stack."""
+    mixture = "mixture" in chosen
     users = (QUICK_USERS if quick else USERS) if mixture else 1
     print("starting the echo server, PyKMIP and a node …", flush=True)
-    ours, node = stack.enter_context(servers.node(folder / "node"))
+    ours, node = stack.enter_context(servers.node(folder / "node", web="administration" in chosen))
     if mixture:
         ours = replace(ours, clients=servers.add_users(node, users))
     pykmip = stack.enter_context(servers.pykmip(folder / "pykmip"))
     return Contest(
+        node,
         ours,
         stack.enter_context(servers.echo(folder / "echo")),
         pykmip,

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-from bench.rig import keys, loads, machine
+from bench.rig import administrating, keys, loads, machine
 from bench.rig.keys import Requests
 from bench.rig.loads import Load, Measured
 from bench.rig.reports import Comparison
 from bench.rig.servers import Server
+from tests.support.dev_node import DevNode
 
 ECHO, PYKMIP, FLUSH = "C echo", "PyKMIP", "fdatasync"
 PACED_PER_S = 11_000
+AUDITED_S = 3.0
 CREATE_S_MIN = 2.0  # disks stall now and then
 STORM_NEWCOMERS = 100
 STORM_S_MAX = 30.0
@@ -26,12 +28,14 @@ class Contest:
     """Who is measured, and for how long.
 
     Attributes:
+        node: what `ours` is reached at.
         requests: on keys of `ours`, and of the first of its clients.
         users: how many clients of `ours` the mixed load uses.
         keys_per_user: of the mixed load.
         disk: folder on the disk that the servers write to.
     """
 
+    node: DevNode
     ours: Server
     echo: Server
     pykmip: Server
@@ -122,6 +126,19 @@ def neighbour(contest: Contest) -> list[Comparison]:
     return [line]
 
 
+def administration(contest: Contest) -> list[Comparison]:
+    """A steady client while a browser turns the console's pages and the audit log is exported again and again."""
+    line = Comparison("p99 beside a browser and audit exports", ECHO, 3.0, is_cost=True, unit="us")
+    half = Comparison("p50 beside a browser and audit exports", ECHO, None, is_cost=True, unit="us")
+    loads.run(contest.ours, Load([contest.requests.create], seconds=AUDITED_S))  # something to export
+    with administrating.administrators(contest.node) as work:
+        for echo, node in _pairs(contest, Load([contest.requests.get], connections=1, seconds=contest.seconds)):
+            line.add(node.p99_us, echo.p99_us)
+            half.add(node.p50_us, echo.p50_us)
+    print(f"meanwhile: {work.pages} pages, {work.exports} exports of {work.entries} entries", flush=True)
+    return [line, half]
+
+
 def reconnect(contest: Contest) -> list[Comparison]:
     """Connect, Get, close, one after the other."""
     line = Comparison("Connect, Get, close", ECHO, 0.85)
@@ -154,6 +171,7 @@ SCENARIOS: dict[str, Scenario] = {
     "create": durable_create,
     "storm": storm,
     "neighbour": neighbour,
+    "administration": administration,
     "reconnect": reconnect,
     "paced": paced,
 }

@@ -112,11 +112,11 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], output: Path) -> None
 
 
 @contextlib.contextmanager
-def node(folder: Path, settings: Sequence[str] = ()) -> Iterator[tuple[Server, DevNode]]:
+def node(folder: Path, settings: Sequence[str] = (), *, web: bool = False) -> Iterator[tuple[Server, DevNode]]:
     """A `keystead dev` node, both of its processes on the server core."""
     folder.mkdir()
     core, _ = machine.cores()
-    served = DevNode(folder, settings, machine.on_core(core))
+    served = DevNode(folder, settings, machine.on_core(core), web=web)
     served.start()
     try:
         users = [str(entry["user"]) for entry in served.ready["clients"]]

@@ -33,6 +33,7 @@ from keystead.node.auditing import Auditing
 from keystead.node.folder import NodeConfig, listening_socket, read_config, unix_address
 from keystead.node.measuring import node_families, process_families
 from keystead.node.opening import Parts, open_parts, own_section, record_of, switches
+from keystead.node.priority import stand_back
 from keystead.node.threads import end_with_any_thread
 from keystead.operations.approval_records import APPROVAL_SEAL
 from keystead.operations.approvals import ExpireApprovals
@@ -61,7 +62,6 @@ ANSWER_S_MAX = 3.0  # for what is asked from outside; who asks the health check 
 MEASURED_ANEW_S = 1.0
 METRICS_ADDRESS = "127.0.0.1"  # no setting: whoever else shall see them gets them through a proxy that asks who it is
 
-NICENESS = 15
 HOUR_S = 3600.0
 
 log = logging.getLogger("keystead.admin")
@@ -232,7 +232,7 @@ async def _serve(config: NodeConfig, before: Mapping[str, int], parent_pid: int,
 def start(data: str, before: str, parent_pid: str, ready: str) -> int:
     """Start from the supervisor's words (see supervisor.py)."""
     end_with_any_thread()
-    os.nice(NICENESS)  # whatever administrators ask for, clients are served first
+    stand_back()
     try:
         return uvloop.run(_serve(read_config(Path(data)), json.loads(before), int(parent_pid), int(ready)))
     except KeysteadError as error:
