@@ -363,6 +363,9 @@ def _settings(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     change.add_argument("assignment", metavar="SECTION.FIELD=VALUE")
     _data(change)
     _approvable(change)
+    preset = _verb(settings, "preset", "set what is recommended together", "local:settings_preset")
+    preset.add_argument("name", choices=("recommended_authentication",))
+    _data(preset)
 
 
 def _audit(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

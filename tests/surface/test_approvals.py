@@ -75,7 +75,7 @@ EXEMPT: dict[str, tuple[str, ...]] = {
     ),
     "not among what KS-MC-004 to 007 name; docs/approvals.md says what that means": (
         *("audit.pseudonymise", "authority.install", "authority.install_list", "authority.remove"),
-        *("certificate.issue", "certificate.revoke"),
+        *("certificate.issue", "certificate.revoke", "preset.apply"),
         *("trust_profile.add", "trust_profile.create", "trust_profile.delete", "trust_profile.remove"),
     ),
 }

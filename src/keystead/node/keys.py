@@ -68,7 +68,7 @@ from keystead.protocols.kmip.session import Endpoint, Session
 from keystead.protocols.listener import TlsListener, Turn, server_context
 from keystead.protocols.local.server import LocalDoor
 from keystead.settings.services import Kmip
-from keystead.settings.xml import Xml
+from keystead.settings.xml import CLEARTEXT, Xml
 from keystead.trust import x509
 from keystead.trust.keyring import Keyring
 from keystead.trust.selftest import run_selftests
@@ -182,11 +182,15 @@ class KeysProcess:
         house = House(self.gate, self.objects, self.turn, self._identity, self._refused)
         count_max = self.listener.count_max // XML_CONNECTIONS_SHARE
         self.listener.count_max -= count_max
+        if not section.use_tls:
+            log.warning("%s", CLEARTEXT)
         door = XmlDoor(section, house, self._xml_context(), count_max)
         door.changed(self._admissions)
         return door
 
-    def _xml_context(self) -> ssl.SSLContext:
+    def _xml_context(self) -> ssl.SSLContext | None:
+        if not own_section(self._parts.own, Xml).use_tls:
+            return None
         return self._context(asks_certificate=asks_certificate(self.objects))
 
     async def _begin_serving(self) -> None:

@@ -42,7 +42,7 @@ class XmlDoor:
     Args:
         section: The node's own settings.
         house: Of the process.
-        context: For the first handshakes; see `renew`.
+        context: For the first handshakes; see `renew`. None = plain TCP (KS-AUTH-001).
         connections_count_max: Of this door.
 
     Attributes:
@@ -50,7 +50,7 @@ class XmlDoor:
         asks_certificate: The context in use asks for client certificates.
     """
 
-    def __init__(self, section: Xml, house: House, context: ssl.SSLContext, connections_count_max: int) -> None:
+    def __init__(self, section: Xml, house: House, context: ssl.SSLContext | None, connections_count_max: int) -> None:
         self._section = section
         self._house = house
         self._endpoint = Endpoint(house.gate)
@@ -67,7 +67,7 @@ class XmlDoor:
         self.listener.deadlines = Deadlines(section.handshake_timeout_s, section.message_timeout_s, idle)
         self.port = await self.listener.listen(section.address, section.port if port is None else port)
 
-    def renew(self, context: ssl.SSLContext) -> None:
+    def renew(self, context: ssl.SSLContext | None) -> None:
         """Take another context for the handshakes to come."""
         self.listener.context = context
         self.asks_certificate = asks_certificate(self._house.objects)

@@ -3,7 +3,7 @@
 Source: design.md section 3; requirements KS-KMIP-007, 008; KS-LOG-001 (every change is audited).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Any, TypeVar
 
@@ -74,7 +74,7 @@ def read_settings(call: Call, request: ReadSettings) -> dict[str, dict[str, Any]
     if request.section and request.section not in SECTIONS:
         raise NotFound(f"there is no section {request.section}; leave the name out to see all")
     names = [request.section] if request.section else sorted(SECTIONS)
-    return {name: asdict(_current(call, name)[0]) for name in names}
+    return {name: asdict(current_section(call, name)[0]) for name in names}
 
 
 @operation(
@@ -99,17 +99,28 @@ def change_setting(call: Call, request: ChangeSetting) -> Change:
             f"`keystead settings set --data DIR {request.section}.{request.field}=VALUE`",
             "refused.feature",
         )
-    current, record = _current(call, request.section)
-    changed = replace(current, **{request.field: checked(declared, request.field, request.value)})
-    check = _CHECKS.get(request.section)
-    warning = check(call, current, changed) if check is not None else ""
+    current, record = current_section(call, request.section)
+    changed, caution = changed_section(call, request.section, current, {request.field: request.value})
     put = Put(record._replace(fields=asdict(changed)))
     detail = f"{request.section}.{request.field} from {getattr(current, request.field)} to {request.value}"
-    caution = f"{declared.caution} {warning}".strip()
     return Change((put,), ChangedSetting(request.value, caution), detail=detail)
 
 
-def _current(call: Call, name: str) -> tuple[Section, Record]:
+def changed_section(call: Call, name: str, current: Section, values: Mapping[str, Any]) -> tuple[Section, str]:
+    """Return a section with other values, and what whoever changes it should know; "" = nothing.
+
+    Raises:
+        Invalid, Refused: a value is none of its field's, or the section cannot be so.
+    """
+    declared = SECTIONS[name]
+    changed = replace(current, **{field: checked(declared, field, value) for field, value in values.items()})
+    check = _CHECKS.get(name)
+    warning = check(call, current, changed) if check is not None else ""
+    return changed, f"{declared.caution} {warning}".strip()
+
+
+def current_section(call: Call, name: str) -> tuple[Section, Record]:
+    """Return a section as it is now, and its record."""
     own: dict[str, Section] = call.desk.services.get(OWN_SETTINGS, {})
     if name in own:
         return own[name], Record(KIND_SETTINGS, f"settings.{name}", name, {})

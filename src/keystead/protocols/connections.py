@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from keystead.core.errors import KeysteadError
+from keystead.protocols.plain_pipe import PlainPipe
 from keystead.trust.x509 import ClientIdentity
 
 if TYPE_CHECKING:
@@ -128,8 +129,8 @@ class Connection(asyncio.Protocol):
         self._asked_s = 0.0  # when the turn began that took up the message which is being run; 0 = it is not timed
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._tls = listener.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        inner: Any = self._tls._sslobj  # type: ignore[attr-defined]  # spares ssl.py's frames
+        self._tls: Any = _wrapped(listener.context, self._incoming, self._outgoing)
+        inner = getattr(self._tls, "_sslobj", self._tls)  # spares ssl.py's frames
         self._read, self._write, self._pending = inner.read, inner.write, inner.pending
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None
@@ -228,7 +229,7 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None  # noqa: S101  # connection_made came first
         try:
             certificate = self._tls.getpeercert(binary_form=True) or b""
-            identity, lasts_s = self._listener.identity(certificate, _issuers(self._tls))
+            identity, lasts_s = self._listener.identity(certificate, _issuers(getattr(self._tls, "_sslobj", self._tls)))
             self._session = self._listener.open_session(Peer(identity, self.address))
         except KeysteadError as error:
             self._listener.refused(self, "certificate", error.message)
@@ -380,7 +381,14 @@ class Connection(asyncio.Protocol):
         return waited_s > deadlines.idle_s or now > self._expires
 
 
-def _issuers(tls: ssl.SSLObject) -> list[bytes]:
+def _wrapped(context: ssl.SSLContext | None, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> object:
+    """Put TLS, or nothing where it was switched off, between the peer's bytes and ours."""
+    if context is None:
+        return PlainPipe(incoming, outgoing)
+    return context.wrap_bio(incoming, outgoing, server_side=True)
+
+
+def _issuers(inner: Any) -> list[bytes]:
     """Return the certificates (DER) over which TLS has verified the peer's; none in a session that was resumed."""
-    chain = tls._sslobj.get_verified_chain()  # type: ignore[attr-defined]  # public from Python 3.13 on
+    chain = inner.get_verified_chain()  # public from Python 3.13 on
     return [each.public_bytes(ENCODING_DER) for each in (chain or ())[1:]]

@@ -154,7 +154,7 @@ class TlsListener:
     """Accepts connections of one protocol on one address.
 
     Args:
-        context: Server context.
+        context: Server context; None = plain TCP, which proves nobody and hides nothing.
         turn: Of the process.
         open_session: Makes the protocol's session for a proven peer.
         identify: Parses a peer certificate, given those of its issuers that TLS has verified just now (DER, from below;
@@ -169,7 +169,7 @@ class TlsListener:
 
     def __init__(
         self,
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | None,
         turn: Turn,
         open_session: Callable[[Peer], Session],
         identify: Callable[[bytes, Sequence[bytes]], ClientIdentity],

@@ -10,18 +10,21 @@ from keystead.core.permission import Access
 from keystead.settings.section import Section, described, section
 
 REQUIRED, OPTIONAL = "required", "optional"
+CLEARTEXT = "the XML interface is offered without TLS: passwords and keys cross the network in clear"
 NO_CERTIFICATE, TLS_CERTIFICATE, NAMED_CERTIFICATE = "none", "tls", "username"
 
 
 @section
 @dataclass(frozen=True, slots=True)
 class Xml(Section):
-    """XML listener, off as delivered. It speaks TLS only: cleartext is not offered (KS-AUTH-001)."""
+    """XML listener, off as delivered; without TLS no client can bring a certificate."""
 
     name, title, access, own = "xml", "XML server", Access.KEY_SERVER, True
+    caution = "Without TLS, passwords and keys cross the network for everybody to read and to change."
     enabled: bool = described("Offer the XML interface", False)
     address: str = described("Address to listen on; 0.0.0.0 = all", "0.0.0.0")  # noqa: S104  # as KMIP
     port: int = described("Port", 9000, minimum=0, maximum=65535)
+    use_tls: bool = described("TLS; false = plain TCP, for a network that nobody else can reach", True)
     handshake_timeout_s: int = described("Close connections without a handshake after, s", 10, minimum=1, maximum=60)
     message_timeout_s: int = described("Close connections that stop in a request after, s", 30, minimum=1, maximum=300)
 

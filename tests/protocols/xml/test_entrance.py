@@ -210,7 +210,7 @@ def test_version_and_login_come_first_and_once(node: DevNode) -> None:
         assert client.ask("RandGen", Size=1).ok
 
 
-def test_cleartext_is_not_spoken(node: DevNode) -> None:
+def test_cleartext_is_not_spoken_where_tls_is_on(node: DevNode) -> None:
     with socket.create_connection(("127.0.0.1", node.ready["xml"]["port"]), 10) as plain:
         plain.sendall(VERSION)
         assert b"VersionResponse" not in plain.recv(1000)

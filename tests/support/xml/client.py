@@ -80,14 +80,15 @@ def answers(framer: Framer, data: bytes) -> list[Answer]:
 
 
 class Client:
-    """One connection."""
+    """One connection; without an authority it is plain TCP."""
 
-    def __init__(self, port: int, authority: Path, certificate: tuple[Path, Path] | None = None) -> None:
-        context = ssl.create_default_context(cafile=str(authority))
-        if certificate is not None:
-            context.load_cert_chain(*map(str, certificate))
-        plain = socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
-        self.socket = context.wrap_socket(plain, server_hostname="127.0.0.1")
+    def __init__(self, port: int, authority: Path | None, certificate: tuple[Path, Path] | None = None) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
+        if authority is not None:
+            context = ssl.create_default_context(cafile=str(authority))
+            if certificate is not None:
+                context.load_cert_chain(*map(str, certificate))
+            self.socket = context.wrap_socket(self.socket, server_hostname="127.0.0.1")
         self._framer = Framer(data_follows)
         self._ready: list[Answer] = []
 

@@ -124,6 +124,16 @@ def settings_set(words: argparse.Namespace) -> int:
     return 0
 
 
+def settings_preset(words: argparse.Namespace) -> int:
+    """Set everything that a preset recommends, together."""
+    applied = ask_node(words, "preset.apply", name=words.name)
+    for line in applied["changed"] or ["everything was so already"]:
+        print(line)
+    if applied["caution"]:
+        print(f"Note: {applied['caution']}", file=sys.stderr)
+    return 0
+
+
 def _set_own(words: argparse.Namespace, section: str, changed: dict[str, Any]) -> None:
     """Change a section of the node's own, with the node stopped: it counts from the next start."""
     from keystead.node.creation import change_own_settings  # noqa: PLC0415  # schema tools are slow to import

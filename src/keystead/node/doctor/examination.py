@@ -16,6 +16,7 @@ CHECKS: dict[str, Check] = {
         processes.running,
         trust.module,
         processes.ports,
+        processes.cleartext,
         folders.disk_space,
         folders.permissions,
         trust.clock,

@@ -8,6 +8,7 @@ from keystead.node.opening import own_section
 from keystead.protocols.listener import CONNECTIONS_COUNT_MAX
 from keystead.settings.all import SECTIONS
 from keystead.settings.section import Section
+from keystead.settings.xml import CLEARTEXT, Xml
 
 CONNECT_S_MAX = 3.0
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # asked there, not listened
@@ -93,6 +94,20 @@ def ports(node: Examined) -> Iterator[Finding]:
                 f"Nobody can connect to {name} on {address} port {port}: {error.strerror or 'no answer'}.",
                 "Look for a packet filter or another program on that port, and into the system log of the node.",
             )
+
+
+def cleartext(node: Examined) -> Iterator[Finding]:
+    """Whoever reads the network reads what is not encrypted."""
+    if node.parts is None:
+        return
+    xml = own_section(node.parts.own, Xml)
+    if xml.enabled and not xml.use_tls:
+        yield Finding(
+            Severity.WARNING,
+            "cleartext",
+            f"{CLEARTEXT[0].upper()}{CLEARTEXT[1:]} (port {xml.port}).",
+            "Stop the node, set xml.use_tls=true, start it; until then let nobody else reach that network.",
+        )
 
 
 def _address(section: Section) -> str:
