@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls: Any = _wrapped(listener.context, self._incoming, self._outgoing)
-        inner = getattr(self._tls, "_sslobj", self._tls)  # spares ssl.py's frames
+        inner: Any = getattr(self._tls, "_sslobj", self._tls)  # spares ssl.py's frames
         self._read, self._write, self._pending = inner.read, inner.write, inner.pending
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None
