@@ -103,7 +103,8 @@ class _Endpoint:
         if key is None or self.route.method != "POST":
             return await self._run(caller, given)
         said = f"{request.method} {request.url.path} ".encode() + await request.body()
-        return await self._once.run(caller.principal.name, key, said, lambda: self._run(caller, given))
+        who = f"{'program' if caller.session is None else 'person'} {caller.principal.name}"
+        return await self._once.run(who, key, said, lambda: self._run(caller, given))
 
     async def _run(self, caller: Caller, given: Mapping[str, Any]) -> Response:
         route = self.route

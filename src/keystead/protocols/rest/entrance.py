@@ -63,13 +63,19 @@ class Entrance:
             Limited: too many are logged in.
         """
         stranger = Principal("stranger", "", address=address)
+        self._asker.refresh()
+        before = self._kept(name)
         found = await self._asker.run(stranger, LogIn(name, password, AccountKind.ADMINISTRATOR, self._door))
         record = self._asker.gate.objects.record(KIND_ADMINISTRATOR, found["name"])
-        if record is None:
+        kept = self._kept(found["name"])
+        if record is None or not hmac.compare_digest(before, kept):  # another password was set meanwhile
             raise Unauthenticated(LOG_IN)
         must_change = bool(found["must_change"])
-        kept = str(record.fields["password"])
         return self._sessions.begin(record.handle, address, kept, must_change=must_change), must_change
+
+    def _kept(self, name: str) -> str:
+        record = self._asker.gate.objects.record(KIND_ADMINISTRATOR, name)
+        return "" if record is None else str(record.fields.get("password"))
 
     def caller(self, authorization: str, address: str) -> Caller:
         """Return who sends this header, as accounts are now.
