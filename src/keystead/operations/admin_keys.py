@@ -211,7 +211,7 @@ def change_key(call: Call, request: ChangeKey) -> Change:
     administrator=Access.KEYS,
     targets=(Target(Right.MODIFY, destroyed=True, by_name=True),),
     route="PUT /keys/{target}/state",
-    answer=Touched,
+    answer=KeyDetails,
     approval=Approval.CHANGE_KEYS,
 )
 def set_key_state(call: Call, request: SetKeyState) -> Change:

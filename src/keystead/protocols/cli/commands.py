@@ -4,7 +4,7 @@ What is read over HTTP by GET begins with `show`: `user.list` is `show users`, `
 changes something is `NOUN VERB` and belongs to the configuration mode: `user create NAME`, `key set-owner`.
 Required fields stand in order, others are options; secrets and texts of several lines are asked for.
 
-Source: design.md laws 3 and 6 ("derived or hand-made"); requirements KS-CLI-001 to 008.
+Source: design.md laws 3 and 6 ("derived or hand-made"); requirements KS-CLI-001 to 009.
 """
 
 from dataclasses import dataclass
@@ -86,6 +86,7 @@ def no_option(field: Field) -> str:
 
 
 HANDMADE: tuple[Command, ...] = (
+    Command(("show", "health", "server"), "Show where the health check answers load balancers, and whether it does."),
     Command(("show", "hsm", "status"), "Show the state of the security module."),
     Command(("hsm", "login", "crypto", "user"), "Log the crypto user in; says which token is needed."),
     Command(("hsm", "login", "security", "officer"), "Log the security officer in; says which token is needed."),

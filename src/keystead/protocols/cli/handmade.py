@@ -2,7 +2,7 @@
 
 Law: a token's text and its PIN are asked for without being shown; what they unmask goes to the module and nowhere else.
 
-Source: requirements KS-CLI-003, 004, 007, 008, 010; KS-HSM-020, 026, 053.
+Source: requirements KS-CLI-003, 004, 007 to 010; KS-HSM-020, 026, 053.
 """
 
 import asyncio
@@ -51,6 +51,16 @@ async def status(with_: Conversation, _command: Command) -> list[str]:
         f"HSM Status: {state} ({printable(found['kind'])} module)",
         f"Crypto-user logged in: {'yes' if found['crypto_user_logged_in'] else 'no'}",
         f"Secure key cache: {'Enabled' if found['key_cache'] else 'Disabled'}",
+    ]
+
+
+async def health(with_: Conversation, _command: Command) -> list[str]:
+    """Show address and port of the server that tells others how the node is (KS-CLI-009)."""
+    found = (await with_.ask("settings.read", section="health"))["health"]
+    return [
+        f"Health check: {'Enabled' if found['enabled'] else 'Disabled'}",
+        f"Local IP: {printable(str(found['address']))}",
+        f"Local Port: {found['port']}",
     ]
 
 
@@ -112,6 +122,7 @@ async def edit_remote(with_: Conversation, _command: Command) -> list[str]:
 
 ACTIONS: dict[tuple[str, ...], Callable[[Conversation, Command], Awaitable[list[str]]]] = {
     ("show", "hsm", "status"): status,
+    ("show", "health", "server"): health,
     ("hsm", "login"): log_in,
     ("hsm", "logout"): log_out,
     ("hsm", "activate"): switch,

@@ -3,18 +3,19 @@
 Laws: every command is a request at the gate, by an asker who is looked up anew for it. Secrets are asked for without
 being shown and never read from a command line. Errors are audited, what was typed is not.
 
-Source: requirements KS-CLI-001, 014; KS-ADM-042; KS-UI-025; docs/adr/0073.
+Source: requirements KS-CLI-001, 014, 015; KS-ADM-042; KS-UI-025; docs/adr/0073.
 """
 
 from typing import Any, Protocol
 
-from keystead.core.errors import Invalid, KeysteadError, Refused, Unauthenticated
+from keystead.core.errors import Invalid, KeysteadError, Pending, Refused, Unauthenticated
 from keystead.core.passwords import CHARACTERS_MAX
 from keystead.core.secret import Secret
 from keystead.gate.forms import Field, fields_of
 from keystead.gate.operation import Declaration
 from keystead.operations.command_line import NoteCommandError
-from keystead.protocols.asking import Asker
+from keystead.protocols.asking import Asker, Credentials
+from keystead.protocols.cli.approvers import approved
 from keystead.protocols.cli.commands import CONFIRM, Command
 from keystead.protocols.cli.grammar import ASSENT, CONFIG, Told, help_lines, parse
 from keystead.protocols.cli.handmade import action_of
@@ -286,8 +287,22 @@ class Shell:
     # What commands made by hand use (handmade.Conversation)
 
     async def ask(self, operation: str, **fields: Any) -> Any:
-        """Run an operation by its name for whoever asks now. Raises KeysteadError."""
-        return await self._asker.ask(self._visitor.caller().principal, declaration_of(operation), fields)
+        """Run an operation by its name for whoever asks now; at a terminal, with approvals in one step (KS-CLI-015).
+
+        Raises:
+            KeysteadError: why not.
+        """
+        try:
+            return await self.request(operation, fields)
+        except Pending as error:
+            if not self._terminal.is_interactive or operation.startswith("approval."):
+                raise
+            return await approved(self, operation, fields, error)
+
+    async def request(self, operation: str, fields: dict[str, Any], credentials: Credentials = ()) -> Any:
+        """Run an operation by its name for whoever asks now, with approvals that are given at once."""
+        principal = self._visitor.caller().principal
+        return await self._asker.ask(principal, declaration_of(operation), fields, credentials)
 
     async def hidden(self, prompt: str) -> str:
         """Ask for something that is not shown."""
