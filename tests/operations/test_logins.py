@@ -188,3 +188,28 @@ def test_strangers_may_log_in_and_nothing_else(account: Node) -> None:
 
 def test_users_are_no_administrators(account: Node) -> None:
     assert account.reason(STRANGER, LogIn("carol", GOOD, AccountKind.ADMINISTRATOR)) == "unauthenticated"
+
+
+def test_the_audit_log_names_the_account_and_says_who_has_proven_to_be_it(account: Node) -> None:
+    fail(account, 1)
+    assert log_in(account) == "carol"
+    account.ask(ADMINISTRATOR, DisableUser("carol"))
+    assert log_in(account) == ""
+    leaves = [leaf_of(row) for row in leaves_in(account) if b"session.log_in" in row]
+    assert [(leaf.principal, leaf.outcome) for leaf in leaves] == [
+        ("stranger:carol", "refused"),
+        ("user:carol", "done"),
+        ("stranger:carol", "refused"),
+    ]
+
+
+@pytest.mark.row("KS-LOG-032")
+def test_a_text_that_is_no_account_stands_nowhere(account: Node) -> None:
+    """Whoever types the password where the name belongs."""
+    typed = "Plant-this-word-77"
+    assert log_in(account, GOOD, typed) == ""
+    (leaf,) = [leaf_of(row) for row in leaves_in(account) if b"session.log_in" in row]
+    assert (leaf.principal, leaf.detail) == ("stranger:", "no such user via key-server")
+    assert typed not in account.log.read_text()
+    for file in account.path.parent.glob("store.db*"):
+        assert typed.encode() not in file.read_bytes()

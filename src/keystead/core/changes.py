@@ -49,6 +49,7 @@ class Change(NamedTuple):
         result: The answer to give once the change is durable; an error when the change remembers a failure.
         detail: Words for the audit leaf: what changed, never a secret.
         outcome: Of the audit leaf: "done", "refused" for an attempt that failed and is remembered, or "pending".
+        person: "kind:name" that the audit leaf names instead of who asked, who was a stranger so far; "" = who asked.
     """
 
     puts: tuple[Put, ...]
@@ -56,6 +57,7 @@ class Change(NamedTuple):
     purges: tuple[tuple[str, str, int], ...] = ()
     detail: str = ""
     outcome: str = "done"
+    person: str = ""
 
 
 class Transaction(NamedTuple):

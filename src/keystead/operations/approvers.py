@@ -19,7 +19,6 @@ from keystead.gate.call import Call
 from keystead.operations.administrators import is_approver
 from keystead.operations.logins import (
     FAILED,
-    NAME_SHOWN_CHARACTERS_MAX,
     AccountKind,
     Door,
     LogIn,
@@ -107,11 +106,10 @@ def _judge_all(passwords: Sequence[Secret], phcs: Sequence[str | None]) -> tuple
 
 
 def _failure(call: Call, login: LogIn, record: Record | None, *, is_right: bool) -> Change | None:
-    named = f"administrator {login.name[:NAME_SHOWN_CHARACTERS_MAX]!r}"
     if record is None:
-        return Change((), None, detail=f"{named}: no such account")
+        return Change((), None, detail="no such administrator")
     if record.fields.get("disabled"):
-        return Change((), None, detail=f"{named}: disabled")
+        return Change((), None, detail=f"administrator {login.name!r}: disabled")
     if not is_right or attempts_at(call, login).is_locked(call.now_us):
         return failed_again(call, login, "wrong password")
     return None

@@ -1,7 +1,8 @@
 """Logging in with a name and a password, for users and administrators; and setting users' passwords.
 
 Laws: whoever fails hears one sentence, whatever was wrong; it takes the same time whether or not the account exists;
-what is remembered of failures is durable before the answer. The password is judged on another thread.
+what is remembered of failures is durable before the answer. The password is judged on another thread. The audit log
+names the account that exists; a text that is no account's name stands nowhere, as passwords get typed there.
 
 Source: requirements KS-AUTH-004, 010, 011; KS-ADM-015 to 018; KS-PWD-003 to 007, 016; KS-USR-002; SM-13; AMB-01.
 """
@@ -30,7 +31,8 @@ from keystead.trust.passwords import is_password, is_word, kept, nobodys
 
 Password = Annotated[Secret, Text(characters_max=CHARACTERS_MAX, example="Violet-Kettle-93-Harbour")]
 FAILED = "name and password do not belong together, or the account is locked or disabled"
-NAME_SHOWN_CHARACTERS_MAX = 64
+UNPROVEN = "stranger"
+"""Kind of who asks before they have proven anything; in the audit log too, where they gave an account's name."""
 REMOTE_LOCK = Lockout(5, 1800, prolongs=True)
 LOCAL_LOCK = Lockout(5, 300, prolongs=True)
 
@@ -100,16 +102,17 @@ def log_in(call: Call, request: LogIn) -> Change:
     record = call.desk.objects.record(_RECORDS[request.kind], request.name)
     is_right = judged(call, request.password, None if record is None else record.fields.get("password"))
     if record is None:
-        return _refused(request, "no such account")
+        return Change((), Unauthenticated(FAILED), detail=f"no such {request.kind} via {request.door}", outcome="refused")
     if record.fields.get("disabled"):
-        return _refused(request, "disabled")
+        return _refused(call, request, "disabled")
     if not is_right or attempts_at(call, request).is_locked(call.now_us):
         return failed_again(call, request, "wrong password")
     if request.kind is AccountKind.ADMINISTRATOR and _DOOR_ACCESS.get(request.door) not in (None, *_access(record)):
-        return _refused(request, "no access by this door")
+        return _refused(call, request, "no access by this door")
     must_change = bool(record.fields.get("must_change")) or is_expired(call, record)
     detail = f"{request.kind} {record.handle} logged in from {call.principal.address} via {request.door}"
-    return Change(succeeded(call, request), LoggedIn(record.handle, must_change), detail=detail)
+    person = f"{request.kind}:{record.handle}"
+    return Change(succeeded(call, request), LoggedIn(record.handle, must_change), detail=detail, person=person)
 
 
 @operation(
@@ -156,7 +159,7 @@ def failed_again(call: Call, request: LogIn, why: str) -> Change:
     after = attempts.failed(lockout_of(call, request), call.now_us)
     puts = (Put(_remembered(_memory(call, request), after)),) if after != attempts else ()
     begins = after.is_locked(call.now_us) and not is_locked
-    return _refused(request, "locked" if is_locked else f"{why}, locked from now on" if begins else why, puts)
+    return _refused(call, request, "locked" if is_locked else f"{why}, locked from now on" if begins else why, puts)
 
 
 def succeeded(call: Call, request: LogIn) -> tuple[Put, ...]:
@@ -217,9 +220,11 @@ def judge(password: Secret, phc: str | None) -> tuple[str | None, bool]:
     return phc, is_right and form is not None and phc is not None
 
 
-def _refused(request: LogIn, why: str, puts: tuple[Put, ...] = ()) -> Change:
-    detail = f"{request.kind} {request.name[:NAME_SHOWN_CHARACTERS_MAX]!r} via {request.door}: {why}"
-    return Change(puts, Unauthenticated(FAILED), detail=detail, outcome="refused")
+def _refused(call: Call, request: LogIn, why: str, puts: tuple[Put, ...] = ()) -> Change:
+    """Return what remembers a failure of an account that exists; a stranger goes by its name, and stays a stranger."""
+    detail = f"{request.kind} {request.name!r} via {request.door}: {why}"
+    person = f"{UNPROVEN}:{request.name}" if call.principal.kind == UNPROVEN else ""
+    return Change(puts, Unauthenticated(FAILED), detail=detail, outcome="refused", person=person)
 
 
 def _replace(

@@ -162,13 +162,15 @@ def leaf_of(stored: bytes) -> Leaf:
 
 def leaves_of(transaction: Transaction, after_sequence: int) -> list[Leaf]:
     """Return the audit leaves of a transaction: one per step and per refusal, numbered from `after_sequence` + 1."""
-    by = (transaction.at_us, transaction.request_id, transaction.principal, transaction.origin)
+    at_us, request_id, origin = transaction.at_us, transaction.request_id, transaction.origin
+    by = (at_us, request_id, transaction.principal, origin)
     leaves: list[Leaf] = []
     sequence = after_sequence
     for operation, change in transaction.steps:
         sequence += 1
         detail = change.detail[:DETAIL_CHARACTERS_MAX]
-        leaves.append(_tuple(Leaf, (sequence, *by, operation, targets_of(change), change.outcome, detail)))
+        who = (at_us, request_id, change.person, origin) if change.person else by
+        leaves.append(_tuple(Leaf, (sequence, *who, operation, targets_of(change), change.outcome, detail)))
     for operation, target, reason in transaction.refusals:
         sequence += 1
         leaves.append(Leaf(sequence, *by, operation, target, "refused", reason[:DETAIL_CHARACTERS_MAX]))

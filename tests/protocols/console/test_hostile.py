@@ -115,9 +115,9 @@ def test_names_that_look_like_others_are_said_to(admin: Browser, node: DevNode) 
     assert "mixed alphabets" not in admin.get("/keys?owner=bob&filter=日本語").text
 
 
-def test_a_failed_login_with_a_hostile_name_is_harmless_in_the_audit_log(admin: Browser, stranger: Browser) -> None:
+def test_a_failed_login_with_a_hostile_name_is_not_in_the_audit_log(admin: Browser, stranger: Browser) -> None:
     assert stranger.log_in("<svg onload=alert(2)>\u202e", "whatever-1").status == 401
-    audited(admin, "<svg onload=alert(2)>")
+    audited(admin, "no such administrator via web")
     for path in ("/", "/audit"):
         page = admin.get(path)
         check(page)
