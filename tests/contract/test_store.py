@@ -272,6 +272,9 @@ def test_records_are_listed_by_handle_in_pages(reader: Reader, writer: Writer) -
     put(writer, new_object(1, handle="user"))
     assert [loaded.record.handle for loaded in reader.list_records(KIND_USER)] == ["alice", "bob", "carol"]
     assert [loaded.record.handle for loaded in reader.list_records(KIND_USER, "alice", 1)] == ["bob"]
+    back = reader.list_records(KIND_USER, backwards=True)
+    assert [loaded.record.handle for loaded in back] == ["carol", "bob", "alice"]
+    assert [one.record.handle for one in reader.list_records(KIND_USER, "carol", 1, backwards=True)] == ["bob"]
     assert [loaded.record.handle for loaded in reader.list_records(KIND_USER, realm="other")] == ["dora"]
 
 

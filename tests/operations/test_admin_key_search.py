@@ -1,7 +1,7 @@
 """Finding keys of any owner: what is found, in which order, on which page."""
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import pytest
@@ -51,15 +51,53 @@ def pages(node: Node, request: FindKeys) -> list[list[str]]:
 
 
 def found(node: Node, **wanted: Any) -> list[str]:
-    """The names of what is found, the same whatever it goes by and however it is cut into pages."""
+    """The names of what is found, the same whatever it goes by, from either end, and however it is cut into pages."""
     answers = []
     for order in KeyOrder:
-        for limit_count in (1, 3, 1000):
-            cut = pages(node, FindKeys(**wanted, order=order, limit_count=limit_count))
+        both_ways = []
+        for reverse, limit_count in product((False, True), (1, 3, 1000)):
+            cut = pages(node, FindKeys(**wanted, order=order, reverse=reverse, limit_count=limit_count))
             assert all(len(page) <= limit_count for page in cut)
-            answers.append([name for page in cut for name in page])
+            names = [name for page in cut for name in page]
+            both_ways.append(names[::-1] if reverse else names)
+        assert all(one == other for one, other in pairwise(both_ways))
+        answers.append(both_ways[0])
     assert all(sorted(one) == sorted(other) for one, other in pairwise(answers))
     return sorted(answers[0])
+
+
+@pytest.mark.parametrize("few", [0, 500], ids=["along the order", "sorted in memory"])
+@pytest.mark.parametrize("wanted", [{}, {"attribute": "x-site=south"}, {"name_part": "o"}, {"name_part": "é"}])
+def test_every_page_leads_back_to_the_one_before_it(
+    node: Node, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch, few: int, wanted: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(admin_key_search, "KEYS_SORTED_COUNT_MAX", few)
+    monkeypatch.setattr(admin_key_search, "FIRST_LOOKS_COUNT", 0)
+    for order, reverse in product(KeyOrder, (False, True)):
+        lead_back(node, FindKeys(**wanted, order=order, reverse=reverse, limit_count=2))
+
+
+def lead_back(node: Node, request: FindKeys) -> None:
+    before: list[Any] = []
+    while True:
+        page: FoundKeys = node.ask(ADMINISTRATOR, request)
+        assert bool(page.previous) is bool(before)
+        if before:
+            back = node.ask(ADMINISTRATOR, replace(request, reverse=not request.reverse, after=page.previous))
+            assert list(reversed(back.keys)) == before
+        if not page.next:
+            return
+        request, before = replace(request, after=page.next), list(page.keys)
+
+
+def test_a_page_without_keys_leads_back_too(node: Node, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin_key_search, "KEYS_LOOKED_AT_COUNT_MAX", 2)
+    asked = FindKeys(name_part="É", order=KeyOrder.CREATION)
+    first = node.ask(ADMINISTRATOR, asked)
+    second = node.ask(ADMINISTRATOR, replace(asked, after=first.next))
+    assert (first.keys, second.keys) == ((), ())
+    back = FindKeys(order=KeyOrder.CREATION, reverse=True, after=second.previous)
+    assert [key.name for key in node.ask(ADMINISTRATOR, back).keys] == ["golf", "charlie"]
 
 
 def test_keys_go_by_name_creation_or_owner(node: Node, ids: dict[str, str]) -> None:
@@ -133,6 +171,8 @@ def test_a_search_in_vain_stops_and_says_where_to_go_on(
     node: Node, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admin_key_search, "KEYS_LOOKED_AT_COUNT_MAX", 2)
+    monkeypatch.setattr(admin_key_search, "SCANNED_AT_ONCE_COUNT", 2)
+    monkeypatch.setattr(admin_key_search, "SCANNED_PER_LOOK_COUNT", 1)
     for order in KeyOrder:
         cut = pages(node, FindKeys(name_part="echo", order=order))
         assert [name for page in cut for name in page] == ["echo"]

@@ -175,6 +175,8 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.reader.locate(query._replace(offset_count=1)) == expected[1 : limit + 1]
         for number, below in enumerate(expected[:limit]):
             assert self.reader.locate(query._replace(below=below)) == expected[number + 1 : number + 1 + limit]
+            newer = query._replace(below=below, oldest_first=True)
+            assert self.reader.locate(newer) == expected[:number][::-1][:limit]
 
     def matching(self, query: Query) -> Iterator[ManagedObject]:
         for record in sorted(self.objects.values(), key=lambda each: each.id, reverse=True):

@@ -57,7 +57,7 @@ def matches(record: ManagedObject, query: Any) -> bool:
     """Tell whether an object fulfils every condition of a query at the query's moment (scopes are the caller's)."""
     if not query.destroyed and state_at(record.dates, query.now_us) in GONE and not asks_for_gone(query):
         return False
-    if query.below and record.id >= query.below:
+    if query.below and (record.id == query.below or (record.id > query.below) is not query.oldest_first):
         return False
     return all(holds(record, match, query.now_us) for match in query.matches)
 

@@ -57,7 +57,7 @@ class Desk:
             for i, loaded in self._changed.items()
             if loaded is not None and isinstance(loaded.record, ManagedObject) and matches(loaded.record, query)
         ]
-        return sorted({*kept, *new}, reverse=True)[: query.limit_count]
+        return sorted({*kept, *new}, reverse=not query.oldest_first)[: query.limit_count]
 
     def note(self, change: Change) -> None:
         """Let the following requests of the batch see a change that is not committed yet."""

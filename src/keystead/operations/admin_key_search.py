@@ -4,8 +4,9 @@ Laws: a page costs what is on it, not what is before it; a search that would loo
 middle and says where to go on, so that nobody waits for it.
 
 By creation a page is a search of the store: its index decides all but a part of a name. By owner there is one search
-for each user who has keys. By name the keys are walked along their names. What the page before ended with stands in
-`next`.
+for each user who has keys. By name the keys are walked along their names; for a part of a name their documents are
+scanned for its bytes first. Where the index leaves few keys, these are sorted instead. Each order can be gone through
+both ways: what a page begins and ends with stands in `previous` and `next`.
 
 Source: requirement KS-KEY-001; docs/adr/0018-searches-of-administrators.md.
 """
@@ -15,10 +16,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from itertools import repeat
 from typing import Annotated, NamedTuple
 
 from keystead.core.attributes import ItemType, Value
-from keystead.core.errors import Invalid
+from keystead.core.errors import Invalid, TooLarge
 from keystead.core.fields import Number, Text
 from keystead.core.key_names import KeyKind, KeyState, kind_number, sort_or_family, state_number
 from keystead.core.permission import Access
@@ -29,12 +31,16 @@ from keystead.gate.operation import operation
 from keystead.operations.admin_keys import attributes_from
 from keystead.operations.grants import NoName
 from keystead.operations.key_details import KeySummary, names_of, summary_of
-from keystead.storage.store import EVERYWHERE, LOCATE_COUNT_MAX, Match, Query
+from keystead.storage.store import EVERYWHERE, LOCATE_COUNT_MAX, Match, Query, Scan
 
 KEYS_FOUND_COUNT_MAX = 1000
-KEYS_LOOKED_AT_COUNT_MAX = 2_000
+KEYS_LOOKED_AT_COUNT_MAX = 1_000
+KEYS_SORTED_COUNT_MAX = 250
+OWNERS_AT_ONCE_COUNT = 64
+SCANNED_AT_ONCE_COUNT, SCANNED_PER_LOOK_COUNT = 1_000, 10
 CURSOR_CHARACTERS_MAX = 256
-FEW_COUNT = 32  # where most of a page is found already
+FEW_COUNT, MORE_COUNT = 32, 128  # where most of a page is found already
+FIRST_LOOKS_COUNT = 128
 EARLIEST_US, LATEST_US = -62_135_596_800_000_000, 253_402_300_799_999_999  # the years 1 to 9999
 
 
@@ -63,7 +69,9 @@ class FindKeys:
         changed_until_us: Last changed then or before.
         attribute: NAME=VALUE of a custom attribute, or of Contact Information, Object Group, Description or Comment.
         order: By name; by creation, newest first; or by owner, nobody's first, newest first of each.
-        after: `next` of the page before, with everything else as it was; "" = from the beginning.
+        reverse: The same order from its end.
+        after: `next` of the page before, with everything else as it was; "" = from the beginning. With `reverse` turned
+            round, `previous` of a page leads to the one before it, whose keys then come from the last to the first.
         limit_count: At most so many, 1 to 1000.
     """
 
@@ -79,6 +87,7 @@ class FindKeys:
     changed_until_us: int | None = None
     attribute: Annotated[str, Text(r"([^=]+=.*)?", 1024)] = ""
     order: KeyOrder = KeyOrder.NAME
+    reverse: bool = False
     after: str = ""
     limit_count: Annotated[int, Number(1, KEYS_FOUND_COUNT_MAX)] = 100
 
@@ -90,17 +99,20 @@ class FoundKeys:
     Attributes:
         keys: In order; there may be fewer than asked for, even none, before the end.
         next: Where the next page begins, "" = this was the last.
+        previous: Where the page before ends, "" = this was asked for as the first.
     """
 
     keys: tuple[KeySummary, ...]
     next: str
+    previous: str = ""
 
 
 class _Seen(NamedTuple):
-    """A step of a walk: where to go on after it, and the key that was there, if any."""
+    """A step of a walk: where to go on after it, the key that was there, if any, and how many looks it cost."""
 
     place: tuple[str, ...]
     record: ManagedObject | None
+    looks_count: int = 1
 
 
 class _Walk(NamedTuple):
@@ -118,18 +130,42 @@ def find_keys(call: Call, request: FindKeys) -> FoundKeys:
     if not 1 <= request.limit_count <= KEYS_FOUND_COUNT_MAX:
         raise Invalid(f"ask for 1 to {KEYS_FOUND_COUNT_MAX} keys", "invalid.field")
     query = Query(call.principal.realm, EVERYWHERE, tuple(_conditions(request)), call.now_us)
-    walk = _Walk(call, request, query, _place_of(request))
+    walk = _Walk(call, request, query._replace(oldest_first=request.reverse), _place_of(request))
+    steps = _WALKS[request.order]
+    if not _is_for_index(walk):
+        return _page(walk, steps(walk), KEYS_LOOKED_AT_COUNT_MAX)
+    page = _page(walk, steps(walk), request.limit_count + FIRST_LOOKS_COUNT)  # enough where many keys match
+    if len(page.keys) == request.limit_count or not page.next:
+        return page
+    few = _few(walk)
+    return _page(walk, steps(walk) if few is None else _along(walk, few), KEYS_LOOKED_AT_COUNT_MAX)
+
+
+def _page(walk: _Walk, steps: Iterator[_Seen], looks_count_max: int) -> FoundKeys:
+    """Go so many steps, or until the page is full."""
+    request = walk.request
     found: list[KeySummary] = []
-    place = walk.place
-    for looked_at_count, seen in enumerate(_WALKS[request.order](walk)):
-        if looked_at_count == KEYS_LOOKED_AT_COUNT_MAX:
-            return FoundKeys(tuple(found), _cursor(request.order, place))
-        if seen.record is not None and _is_wanted(walk, seen.record):
-            if len(found) == request.limit_count:
-                return FoundKeys(tuple(found), _cursor(request.order, place))
-            found.append(summary_of(seen.record, call.now_us))
+    first: tuple[str, ...] = ()
+    place, looks_count, is_whole = walk.place, 0, True
+    for seen in steps:
+        is_wanted = seen.record is not None and _is_wanted(walk, seen.record)
+        if looks_count >= looks_count_max or (is_wanted and len(found) == request.limit_count):
+            is_whole = False
+            break
+        if is_wanted and seen.record is not None:
+            first = first or seen.place
+            found.append(summary_of(seen.record, walk.query.now_us))
+        looks_count += seen.looks_count
         place = seen.place
-    return FoundKeys(tuple(found), "")
+    following = "" if is_whole else _cursor(request.order, place)
+    return FoundKeys(tuple(found), following, _cursor(request.order, first or place) if request.after else "")
+
+
+def _is_for_index(walk: _Walk) -> bool:
+    """Tell whether the index may leave few keys, and searches along the order would find them one by one."""
+    request = walk.request
+    is_decided = bool(walk.query.matches or request.group or request.owner is not None)
+    return is_decided and (request.order is not KeyOrder.CREATION or bool(request.name_part))
 
 
 def _conditions(request: FindKeys) -> Iterator[Match]:
@@ -166,20 +202,68 @@ def _is_wanted(walk: _Walk, record: ManagedObject) -> bool:
         return False
     if request.group and request.group not in record.grants:
         return False
-    if request.name_part:
-        part = request.name_part.casefold()
-        if not any(part in name.casefold() for name in (record.handle, *names_of(record))):
-            return False
+    names = (record.handle, *names_of(record)) if request.name_part else ()
+    if names and not any(_contains(name, request.name_part) for name in names):
+        return False
     return record.realm == walk.query.realm and matches(record, walk.query)
+
+
+def _contains(name: str, part: str) -> bool:
+    """Tell whether a name contains a part: of ASCII as a scan of bytes finds it, otherwise in any case of letters."""
+    if part.isascii():
+        return part.lower().encode() in name.encode().lower()
+    return part.casefold() in name.casefold()
+
+
+def _few(walk: _Walk) -> list[ManagedObject] | None:
+    """Return all that the index leaves, None when these are many."""
+    request, desk = walk.request, walk.call.desk
+    try:
+        ids = desk.locate(walk.query._replace(scopes=_scopes(request), limit_count=KEYS_SORTED_COUNT_MAX + 1))
+    except TooLarge:
+        return None
+    if len(ids) > KEYS_SORTED_COUNT_MAX:
+        return None
+    loaded = [desk.get(object_id) for object_id in ids]
+    return [one.record for one in loaded if one is not None and isinstance(one.record, ManagedObject)]
+
+
+def _along(walk: _Walk, few: list[ManagedObject]) -> Iterator[_Seen]:
+    """Go along keys in memory, from where the page before ended."""
+    few.sort(key=lambda record: record.id, reverse=True)
+    placed = [(_place_at(walk.request.order, record), record) for record in few]
+    placed.sort(key=lambda one: one[0][0])  # those of one owner stay as they are: newest first
+    begin = ("", *walk.place) if walk.request.order is KeyOrder.CREATION and walk.place else walk.place
+    is_beyond = partial(_is_beyond, begin, newest_first=not walk.request.reverse)
+    for place, record in reversed(placed) if walk.request.reverse else placed:
+        if not begin or is_beyond(place):
+            yield _Seen(place[-1:] if walk.request.order is KeyOrder.CREATION else place, record)
+
+
+def _place_at(order: KeyOrder, record: ManagedObject) -> tuple[str, ...]:
+    if order is KeyOrder.OWNER:
+        return record.owner or "", record.id
+    return (record.handle,) if order is KeyOrder.NAME else ("", record.id)
+
+
+def _is_beyond(begin: tuple[str, ...], place: tuple[str, ...], *, newest_first: bool) -> bool:
+    if place[0] != begin[0]:
+        return (place[0] > begin[0]) is newest_first
+    return place[1:] != begin[1:] and (place[1:] < begin[1:]) is newest_first
+
+
+def _scopes(request: FindKeys) -> tuple[str, ...]:
+    if request.owner is not None:
+        return (_scope_of(request.owner),)
+    return (f"g:{request.group}",) if request.group else EVERYWHERE
 
 
 def _by_creation(walk: _Walk) -> Iterator[_Seen]:
     (below,) = walk.place or ("",)
-    request = walk.request
-    if request.owner is not None:
-        scopes: tuple[str, ...] = (_scope_of(request.owner),)
-    else:
-        scopes = (f"g:{request.group}",) if request.group else EVERYWHERE
+    scopes = _scopes(walk.request)
+    if scopes == EVERYWHERE and (not walk.query.matches or _bytes_of(walk.request)):
+        yield from _scanned(walk, below)
+        return
     for record in _located(walk, scopes, below):
         yield _Seen((record.id,), record)
 
@@ -191,31 +275,36 @@ def _by_owner(walk: _Walk) -> Iterator[_Seen]:
         for record in _located(walk, (_scope_of(owner),), below):
             yield _Seen((owner, record.id), record if (record.owner or "") == owner else None)
         below = ""
-        yield _Seen((owner, _OLDEST), None)
+        yield _Seen((owner, _NEWEST if walk.request.reverse else _OLDEST), None)
 
 
 def _owners(walk: _Walk, begin: str) -> Iterator[str]:
-    """Yield owners from one on: nobody, then users by name."""
-    only = walk.request.owner
+    """Yield owners from one on: nobody, then users by name; backwards nobody is the last."""
+    only, reverse = walk.request.owner, walk.request.reverse
     if only is not None:
         yield only
         return
-    if not begin:
-        yield ""
-    reader, realm = walk.call.desk.objects.reader, walk.call.principal.realm
-    if begin:
+    if begin or not reverse or walk.place:
         yield begin
-    while users := reader.list_records(KIND_USER, begin, KEYS_FOUND_COUNT_MAX, realm):
+    if reverse and walk.place and not begin:
+        return
+    reader, realm = walk.call.desk.objects.reader, walk.call.principal.realm
+    while users := reader.list_records(KIND_USER, begin, OWNERS_AT_ONCE_COUNT, realm, backwards=reverse):
         for loaded in users:
             begin = loaded.record.handle
             yield begin
+    if reverse:
+        yield ""
 
 
 def _by_name(walk: _Walk) -> Iterator[_Seen]:
     (after,) = walk.place or ("",)
+    if _bytes_of(walk.request):
+        yield from _scanned(walk, after)
+        return
     reader, realm = walk.call.desk.objects.reader, walk.call.principal.realm
-    for count in _counts(walk.request):
-        loaded = reader.list_records(KIND_OBJECT, after, count, realm)
+    for count in _counts(walk.request, MORE_COUNT):
+        loaded = reader.list_records(KIND_OBJECT, after, count, realm, backwards=walk.request.reverse)
         for one in loaded:
             if isinstance(one.record, ManagedObject):
                 after = one.record.handle
@@ -224,17 +313,42 @@ def _by_name(walk: _Walk) -> Iterator[_Seen]:
             return
 
 
+def _bytes_of(request: FindKeys) -> bytes:
+    """Return the part of a name that a scan can look for, empty when there is none."""
+    return request.name_part.encode() if request.name_part.isascii() else b""
+
+
+def _scanned(walk: _Walk, after: str) -> Iterator[_Seen]:
+    """Go along the keys, by name or by age, whose documents contain the part of a name somewhere."""
+    desk, request, part = walk.call.desk, walk.request, _bytes_of(walk.request)
+    by_id = request.order is KeyOrder.CREATION
+    scan = Scan(b"", after, 0, walk.call.principal.realm, by_id, backwards=request.reverse is not by_id)
+    is_over = False
+    for count in repeat(SCANNED_AT_ONCE_COUNT) if part else _counts(request, MORE_COUNT):
+        ids, end, is_over = desk.objects.reader.scan(scan._replace(part=part, after=after, limit_count=count))
+        for object_id in ids:
+            loaded = desk.get(object_id)
+            if loaded is not None and isinstance(loaded.record, ManagedObject):
+                yield _Seen((object_id if by_id else loaded.record.handle,), loaded.record)
+        if is_over:
+            return
+        after = end
+        yield _Seen((end,), None, max(1, count // SCANNED_PER_LOOK_COUNT))
+
+
 _WALKS = {KeyOrder.NAME: _by_name, KeyOrder.CREATION: _by_creation, KeyOrder.OWNER: _by_owner}
 _PARTS = {KeyOrder.NAME: 1, KeyOrder.CREATION: 1, KeyOrder.OWNER: 2}
 _OLDEST = "00000000-0000-0000-0000-000000000000"
-"""Older than every id: nothing of an owner is left."""
+_NEWEST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+"""Older and newer than every id: nothing of an owner is left."""
 
 
 def _located(walk: _Walk, scopes: tuple[str, ...], below: str) -> Iterator[ManagedObject]:
-    """Yield what the store finds in some scopes, newest first, by searches of a page each."""
+    """Yield what the store finds in some scopes, in the order of age that is asked for, by searches of a page each."""
     desk = walk.call.desk
     search = partial(walk.query._replace, scopes=scopes)
-    for count in _counts(walk.request) if below != _OLDEST else ():
+    last = _NEWEST if walk.request.reverse else _OLDEST
+    for count in _counts(walk.request, LOCATE_COUNT_MAX) if below != last else ():
         found = desk.locate(search(below=below, limit_count=count))
         for object_id in found:
             loaded = desk.get(object_id)
@@ -245,12 +359,12 @@ def _located(walk: _Walk, scopes: tuple[str, ...], below: str) -> Iterator[Manag
         below = found[-1]
 
 
-def _counts(request: FindKeys) -> Iterator[int]:
+def _counts(request: FindKeys, then_count: int) -> Iterator[int]:
     """Yield how many keys to look at together: one more than wanted, which tells whether there is a next page."""
     yield min(request.limit_count + 1, LOCATE_COUNT_MAX)
     yield FEW_COUNT
     while True:
-        yield LOCATE_COUNT_MAX
+        yield then_count
 
 
 def _scope_of(owner: str) -> str:

@@ -9,12 +9,13 @@ Source: design.md law 6.
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from keystead.core.errors import Tampered
+from keystead.core.errors import Invalid, Tampered
 from keystead.core.lifecycle import next_transition_at
 from keystead.core.records import KIND_OBJECT, ManagedObject, Record
 from keystead.storage.documents import decode
-from keystead.storage.sealed import Seals, material_of, text_of
-from keystead.storage.store import CHANGES_COUNT_MAX, Loaded
+from keystead.storage.sealed import Seals, key_of, material_of, text_of
+from keystead.storage.statements import LAST_HANDLE, LAST_ID
+from keystead.storage.store import CHANGES_COUNT_MAX, Loaded, Scan, Scanned
 
 LOCATE_KEPT_COUNT_MAX = 16
 """Candidates of a search that its asker keeps in memory; one that finds many looks for something else than to use them.
@@ -44,6 +45,29 @@ def opened(seals: Seals, key: bytes, revision: int, document: bytes, mac: bytes)
     if isinstance(record, Record):
         raise TypeError("a managed object decodes to one")
     return record
+
+
+def beginning(scan: Scan) -> str | bytes:
+    """Return where a scan begins. Raises Invalid."""
+    if not scan.by_id:
+        return scan.after or (LAST_HANDLE if scan.backwards else "")
+    if not scan.after:
+        return LAST_ID if scan.backwards else b""
+    key = key_of(KIND_OBJECT, scan.after)
+    if key is None:
+        raise Invalid("a scan goes on beyond the id of an object")
+    return key
+
+
+def scanned(scan: Scan, rows: list[Any]) -> Scanned:
+    """Return which documents contain what is looked for, of rows that say id, handle and document."""
+    part = scan.part.lower()
+    found = [text_of(KIND_OBJECT, key) for key, _, document in rows if not part or part in document.lower()]
+    is_over = len(rows) < scan.limit_count
+    if not rows:
+        return Scanned(found, "", is_over)
+    key, handle, _ = rows[-1]
+    return Scanned(found, text_of(KIND_OBJECT, key) if scan.by_id else handle, is_over)
 
 
 def due(seals: Seals, rows: Iterable[Any], now_us: int) -> list[str]:

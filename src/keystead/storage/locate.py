@@ -51,8 +51,9 @@ _PLACES = (  # one step of the index for each; the 0 says that a row proposes no
     " WHERE places.place IS NOT NULL) SELECT place, 0 FROM places WHERE place IS NOT NULL LIMIT ?"
 )
 _LIVING = Test("state < ?", (int(State.DESTROYED),))
-_WALK = "SELECT object FROM {table} AS d WHERE {driver} AND object < ? AND {tests} ORDER BY object DESC"
-_ROUND = "SELECT object, {tests} FROM {table} AS d WHERE {driver} AND object < ? ORDER BY object DESC LIMIT ?"
+_WALK = "SELECT object FROM {table} AS d WHERE {driver} AND object {way} AND {tests} ORDER BY object {order}"
+_ROUND = "SELECT object, {tests} FROM {table} AS d WHERE {driver} AND object {way} ORDER BY object {order} LIMIT ?"
+_NEWEST_FIRST, _OLDEST_FIRST = ("< ?", "DESC"), ("> ?", "ASC")
 
 
 class Rows(Protocol):
@@ -105,7 +106,9 @@ class Search:
         self._ranges = [values for match in query.matches if (values := value_range(match)) is not None]
         self._head = [test for match in query.matches if (test := head_test(match, query.now_us)) is not None]
         self._cursors: list[Rows] = []
-        below = key_of(KIND_OBJECT, query.below) if query.below else _NEWEST
+        self._way = _OLDEST_FIRST if query.oldest_first else _NEWEST_FIRST
+        begin = b"" if query.oldest_first else _NEWEST
+        below = key_of(KIND_OBJECT, query.below) if query.below else begin
         if below is None:
             raise Invalid("a search goes on below the id of an object")
         self._below = below
@@ -117,7 +120,7 @@ class Search:
             self._head.append(_LIVING)
 
     def run(self) -> list[str]:
-        """Return the ids of the hits, newest first.
+        """Return the ids of the hits, newest first unless asked otherwise.
 
         Raises:
             Tampered: a candidate does not authenticate.
@@ -159,7 +162,7 @@ class Search:
         walks = [self._walk(place) for place in self._places()]
         if len(walks) == 1:
             return walks[0]
-        return _merged(walks)
+        return _merged(walks, newest_first=not query.oldest_first)
 
     def _places(self) -> list[bytes]:
         """Return where in the index to walk.
@@ -196,7 +199,8 @@ class Search:
         for bound in _BOUNDS:
             terms = self._by_count(terms, bound)
             driver, others = _driven(terms, tests)
-            sql = _ROUND.format(table="attribute_index", driver=driver.sql, tests=others.sql)
+            way, order = self._way
+            sql = _ROUND.format(table="attribute_index", driver=driver.sql, tests=others.sql, way=way, order=order)
             looked_at = 0
             for key, proposed in self._rows(sql, (*others.parameters, *driver.parameters, below, bound)):
                 looked_at += 1
@@ -210,7 +214,7 @@ class Search:
 
     def _walk_all(self, table: str, driver: Test, tests: list[Test], below: bytes | None = None) -> Iterator[bytes]:
         joined = _all(tests)
-        sql = _walk_sql(table, driver.sql, joined.sql)
+        sql = _walk_sql(table, driver.sql, joined.sql, *self._way)
         for (key,) in self._rows(sql, (*driver.parameters, below or self._below, *joined.parameters)):
             yield key
 
@@ -225,18 +229,18 @@ class Search:
         return sorted(counts, key=counts.__getitem__)
 
 
-def _merged(walks: list[Iterator[bytes]]) -> Iterator[bytes]:
-    """Yield what several walks propose, newest first, each once; no further than somebody asks.
+def _merged(walks: list[Iterator[bytes]], *, newest_first: bool) -> Iterator[bytes]:
+    """Yield what several walks propose, in their order, each once; no further than somebody asks.
 
     A function, since the compiler makes a list of a generator expression before it hands out the first item.
     """
-    for key, _ in groupby(merge(*walks, reverse=True)):
+    for key, _ in groupby(merge(*walks, reverse=newest_first)):
         yield key
 
 
 @lru_cache(STATEMENTS_COUNT_MAX)
-def _walk_sql(table: str, driver: str, tests: str) -> str:
-    return _WALK.format(table=table, driver=driver, tests=tests)
+def _walk_sql(table: str, driver: str, tests: str, way: str, order: str) -> str:
+    return _WALK.format(table=table, driver=driver, tests=tests, way=way, order=order)
 
 
 def _driven(terms: list[bytes], tests: list[Test]) -> tuple[Test, Test]:

@@ -45,6 +45,7 @@ class Candidates:
         self._at_hand = at_hand
         self._get = get
         self._got_count = 0
+        self._oldest_first = query.oldest_first
         self._batch_count = min(query.offset_count + query.limit_count, BATCH_COUNT_MAX)
         self._proposed: set[bytes] = set()
         self._heads: dict[bytes, Any] = {}
@@ -81,7 +82,8 @@ class Candidates:
         """Return a key and those that will probably be asked for next."""
         self._proposed.discard(key)
         unknown = [each for each in self._proposed if text_of(KIND_OBJECT, each) not in self._at_hand]
-        next_ones = sorted((each for each in unknown if each < key), reverse=True)
+        forward = self._oldest_first
+        next_ones = sorted((each for each in unknown if (each > key) is forward), reverse=not forward)
         batch = [key, *next_ones[: min(count, self._batch_count) - 1]]
         self._proposed.difference_update(batch)
         return batch

@@ -21,8 +21,20 @@ from keystead.storage.postgresql_connections import PASSING, Link, Server, row, 
 from keystead.storage.postgresql_locate import Candidates
 from keystead.storage.postgresql_watch import Own, Watch
 from keystead.storage.sealed import key_of, text_of
-from keystead.storage.statements import BY_HANDLE, BY_ID, CHANGES, DUE, LIST, NEWEST, OUTCOME, ROOT
-from keystead.storage.store import CHANGES_COUNT_MAX, NOTHING, Get, Loaded, Query
+from keystead.storage.statements import (
+    BY_HANDLE,
+    BY_ID,
+    CHANGES,
+    DUE,
+    LAST_HANDLE,
+    LIST,
+    LIST_BACK,
+    NEWEST,
+    OUTCOME,
+    ROOT,
+    SCANS,
+)
+from keystead.storage.store import CHANGES_COUNT_MAX, NOTHING, Get, Loaded, Query, Scan, Scanned
 
 ANSWER_S = 3.0  # the serving loop stands still as long
 REST_S = 0.25  # a server that cannot be reached is not asked again for so long
@@ -99,11 +111,25 @@ class PostgresqlReader:
         return None if found is None else loading.loaded_by_handle(self._seals, kind, realm, handle, found)
 
     def list_records(
-        self, kind: str, after_handle: str = "", limit_count: int = 1000, realm: str = ROOT_REALM
+        self,
+        kind: str,
+        after_handle: str = "",
+        limit_count: int = 1000,
+        realm: str = ROOT_REALM,
+        *,
+        backwards: bool = False,
     ) -> list[Loaded]:
         """List a realm's records of a kind by handle (store.Reader.list_records)."""
-        found = self._rows(LIST, (realm, kind, after_handle, limit_count))
+        begin = (after_handle or LAST_HANDLE) if backwards else after_handle
+        found = self._rows(LIST_BACK if backwards else LIST, (realm, kind, begin, limit_count))
         return [loading.loaded(self._seals, kind, text_of(kind, cells[0]), cells) for cells in found]
+
+    def scan(self, scan: Scan) -> Scanned:
+        """Look for bytes in documents (store.Reader.scan)."""
+        begin = loading.beginning(scan)
+        return loading.scanned(
+            scan, self._rows(SCANS[scan.by_id, scan.backwards], (scan.realm, begin, scan.limit_count))
+        )
 
     def locate(self, query: Query, at_hand: Mapping[str, Loaded] = NOTHING, get: Get | None = None) -> list[str]:
         """Search for managed objects (store.Reader.locate)."""

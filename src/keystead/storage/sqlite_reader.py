@@ -15,8 +15,20 @@ from keystead.storage.locate import Search
 from keystead.storage.sealed import Seals, key_of, text_of
 from keystead.storage.sqlite_connections import connect, unavailable
 from keystead.storage.sqlite_watch import HEADER_BYTES, header_of
-from keystead.storage.statements import BY_HANDLE, BY_ID, CHANGES, DUE, HEAD, LIST, NEWEST, OUTCOME
-from keystead.storage.store import CHANGES_COUNT_MAX, NOTHING, Get, Loaded, Query, as_object
+from keystead.storage.statements import (
+    BY_HANDLE,
+    BY_ID,
+    CHANGES,
+    DUE,
+    HEAD,
+    LAST_HANDLE,
+    LIST,
+    LIST_BACK,
+    NEWEST,
+    OUTCOME,
+    SCANS,
+)
+from keystead.storage.store import CHANGES_COUNT_MAX, NOTHING, Get, Loaded, Query, Scan, Scanned, as_object
 
 
 class SqliteReader:
@@ -64,11 +76,25 @@ class SqliteReader:
         return None if row is None else loading.loaded_by_handle(self._seals, kind, realm, handle, row)
 
     def list_records(
-        self, kind: str, after_handle: str = "", limit_count: int = 1000, realm: str = ROOT_REALM
+        self,
+        kind: str,
+        after_handle: str = "",
+        limit_count: int = 1000,
+        realm: str = ROOT_REALM,
+        *,
+        backwards: bool = False,
     ) -> list[Loaded]:
         """List a realm's records of a kind by handle (store.Reader.list_records)."""
-        rows = self._rows(LIST, (realm, kind, after_handle, limit_count))
+        begin = (after_handle or LAST_HANDLE) if backwards else after_handle
+        rows = self._rows(LIST_BACK if backwards else LIST, (realm, kind, begin, limit_count))
         return [loading.loaded(self._seals, kind, text_of(kind, row[0]), row) for row in rows]
+
+    def scan(self, scan: Scan) -> Scanned:
+        """Look for bytes in documents (store.Reader.scan)."""
+        begin = loading.beginning(scan)
+        return loading.scanned(
+            scan, self._rows(SCANS[scan.by_id, scan.backwards], (scan.realm, begin, scan.limit_count))
+        )
 
     def locate(self, query: Query, at_hand: Mapping[str, Loaded] = NOTHING, get: Get | None = None) -> list[str]:
         """Search for managed objects (store.Reader.locate)."""

@@ -16,6 +16,15 @@ LOADED = "SELECT id, revision, document, mac, sealed FROM records"  # in the ord
 BY_ID = f"{LOADED} WHERE kind = ? AND id = ?"
 BY_HANDLE = f"{LOADED} WHERE realm = ? AND kind = ? AND handle = ?"
 LIST = f"{LOADED} WHERE realm = ? AND kind = ? AND handle > ? ORDER BY handle LIMIT ?"
+LIST_BACK = f"{LOADED} WHERE realm = ? AND kind = ? AND handle < ? ORDER BY handle DESC LIMIT ?"
+_SCAN = "SELECT id, handle, document FROM records WHERE kind = 'object' AND realm = ? AND "
+SCANS = {  # (by id, backwards)
+    (False, False): f"{_SCAN}handle > ? ORDER BY handle LIMIT ?",
+    (False, True): f"{_SCAN}handle < ? ORDER BY handle DESC LIMIT ?",
+    (True, False): f"{_SCAN}id > ? ORDER BY id LIMIT ?",
+    (True, True): f"{_SCAN}id < ? ORDER BY id DESC LIMIT ?",
+}
+LAST_HANDLE, LAST_ID = "\U0010ffff", b"\xff" * 17  # after every handle, after every id
 HEAD = "SELECT revision, document, mac FROM records WHERE kind = 'object' AND id = ?"
 DUE = "SELECT id, revision, document, mac, at_us FROM records WHERE next_us <= ? ORDER BY next_us LIMIT ?"
 NEWEST = "SELECT max(sequence) FROM journal"

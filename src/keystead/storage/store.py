@@ -71,7 +71,9 @@ class Query(NamedTuple):
         offset_count: Hits to leave out at the beginning.
         limit_count: 1 to LOCATE_COUNT_MAX.
         destroyed: Also objects in a destroyed state.
-        below: Only objects older than the one of this id, "" = all: where the page before ended.
+        below: Only objects older than the one of this id, "" = all: where the page before ended. Going by age the other
+            way, only newer ones.
+        oldest_first: Go by age the other way.
     """
 
     realm: str
@@ -82,6 +84,39 @@ class Query(NamedTuple):
     limit_count: int = LOCATE_COUNT_MAX
     destroyed: bool = False
     below: str = ""
+    oldest_first: bool = False
+
+
+class Scan(NamedTuple):
+    """A look for some bytes in the documents of objects, in any case of ASCII letters.
+
+    Attributes:
+        part: What is looked for; empty = any document.
+        after: Handle or id with which the scan before ended, "" = from the beginning, backwards from the end.
+        limit_count: How many to look at.
+        by_id: By age instead of by handle.
+    """
+
+    part: bytes
+    after: str
+    limit_count: int
+    realm: str = ROOT_REALM
+    by_id: bool = False
+    backwards: bool = False
+
+
+class Scanned(NamedTuple):
+    """What a scan has come across.
+
+    Attributes:
+        ids: Of objects whose document contains what was looked for; hints, which the object itself has to confirm.
+        end: Handle or id of the last object that was looked at, "" = there was none.
+        is_over: There are no more.
+    """
+
+    ids: list[str]
+    end: str
+    is_over: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +181,25 @@ class Reader(Protocol):
         """Load by handle (unique per realm and kind). Raises Tampered."""
 
     def list_records(
-        self, kind: str, after_handle: str = "", limit_count: int = 1000, realm: str = ROOT_REALM
+        self,
+        kind: str,
+        after_handle: str = "",
+        limit_count: int = 1000,
+        realm: str = ROOT_REALM,
+        *,
+        backwards: bool = False,
     ) -> list[Loaded]:
-        """List a realm's records of a kind by handle. Raises Tampered."""
+        """List a realm's records of a kind by handle; backwards, "" is after the last one. Raises Tampered."""
+
+    def scan(self, scan: Scan) -> Scanned:
+        """Look along the objects of a realm for some bytes.
+
+        Nothing is authenticated: an object looked at costs a twentieth of one that is loaded. Raises Invalid: by id,
+        after what is none.
+        """
 
     def locate(self, query: Query, at_hand: Mapping[str, Loaded] = NOTHING, get: Get | None = None) -> list[str]:
-        """Return ids, newest first. Candidates from the index are checked against what is stored before they count.
+        """Return ids, newest first unless asked otherwise. Candidates from the index are checked first.
 
         Args:
             query: What is asked.

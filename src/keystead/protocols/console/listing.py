@@ -143,7 +143,7 @@ async def _page_by_page(
     after = ""
     while len(found) < LISTED_COUNT_MAX:
         page = await site.ask(request, verb, {**told, "after": after, "limit_count": STEP_COUNT})
-        items, after = page.values()
+        items, after, *_ = page.values()
         found += items
         if not after:
             return found, False

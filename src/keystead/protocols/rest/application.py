@@ -118,7 +118,7 @@ class _Endpoint:
         if route.has_pages:
             told = {"after": values["cursor"] or "", "limit_count": values["limit"]}
             page = await self._asker.ask(caller.principal, route.declaration, {**plain, **told})
-            items, following = page.values()
+            items, following, *_ = page.values()
             shown = [models.shown(route.item, item) for item in items]
             return JSONResponse({"items": shown, "next": following or None})
         begun = pages.beginning(self.place, values["cursor"])

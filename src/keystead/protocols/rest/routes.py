@@ -69,7 +69,7 @@ class Route:
     def has_pages(self) -> bool:
         """Whether the operation itself answers page by page: items, and where the next page begins."""
         hints = typing.get_type_hints(self.answer) if isinstance(self.answer, type) else {}
-        return [*hints][1:] == ["next"] and any(field.name == "limit_count" for field in self.others)
+        return [*hints][1:2] == ["next"] and any(field.name == "limit_count" for field in self.others)
 
     @property
     def item(self) -> Any:
