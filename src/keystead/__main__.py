@@ -28,6 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     _hsm(verbs)
     _ssh(verbs)
     _people(verbs)
+    _policies(verbs)
     _administrators(verbs)
     _approvals(verbs)
     _authorities(verbs)
@@ -243,6 +244,8 @@ def _keys(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         change.add_argument("id")
         _whom(change, required=True)
         change.add_argument("--right", action="append", required=True, metavar="RIGHT", help="such as encrypt (repeat)")
+        if name == "give":
+            change.add_argument("--policy", metavar="NAME", help="policy that narrows these rights of the group")
         _data(change)
         _approvable(change)
     owner = _verb(key, "owner", "give a key to another user", "keys:key_owner")
@@ -252,6 +255,21 @@ def _keys(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     heir.add_argument("--nobody", action="store_true", help="every user may use it then")
     _data(owner)
     _approvable(owner)
+
+
+def _policies(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    policy = verbs.add_parser("policy", help="authorization policies").add_subparsers(dest="verb", required=True)
+    for name, text in (("create", "create a policy"), ("change", "change a policy; counts at once")):
+        written = _named(policy, name, text, f"policies:policy_{name}")
+        written.add_argument("--per-hour", type=int, metavar="N", help="operations of each user; 0 = without limit")
+        written.add_argument(
+            "--period", action="append", metavar="PERIOD", help="such as 'mon 09:00-mon 17:00' (repeat)"
+        )
+        if name == "change":
+            written.add_argument("--always", action="store_true", help="take all periods away")
+    _data(_verb(policy, "list", "list policies", "policies:policy_list"))
+    _named(policy, "show", "show a policy and the keys it is used for", "policies:policy_show")
+    _named(policy, "delete", "delete a policy that is not used", "policies:policy_delete")
 
 
 def _new_keys(key: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -36,6 +36,10 @@ BOUND: dict[str, Approval] = {
     "user.disable": Approval.CHANGE_USERS,
     "user.set_groups": Approval.CHANGE_USERS,
     "user.set_password": Approval.CHANGE_USERS,
+    # KS-MC-006
+    "policy.change": Approval.POLICIES,
+    "policy.create": Approval.POLICIES,
+    "policy.delete": Approval.POLICIES,
     # KS-MC-007
     "administrator.change": Approval.ADMINISTRATORS,
     "administrator.create": Approval.ADMINISTRATORS,
@@ -60,6 +64,7 @@ EXEMPT: dict[str, tuple[str, ...]] = {
             "module.show",
         ),
         *("node.measure", "node.show", "server.query", "server.versions", "settings.read", "trust_profile.list"),
+        *("policy.list", "policy.show"),
         *("user.list", "user.show", "api_token.list", "expiring_certificate.list", "ssh.show", "preferences.show"),
     ),
     "it only writes down what was typed wrong": ("command.fail",),

@@ -82,6 +82,8 @@ class Refused(KeysteadError):
         "refused.usage_limit",
         "refused.feature",
         "refused.wrong_secret",
+        "refused.policy_rate",
+        "refused.policy_period",
     )
 
 
@@ -192,3 +194,6 @@ ERROR_CLASSES: tuple[type[KeysteadError], ...] = (
 
 REASONS: frozenset[str] = frozenset(reason for cls in ERROR_CLASSES for reason in cls.reasons)
 """Every reason that an answer can carry; protocols' tables must be total over it (tested)."""
+
+LAST_WORDS: frozenset[str] = frozenset({"refused.policy_rate", "refused.policy_period"})
+"""Reasons after which a client's connection is closed, once the answer is sent (KS-POL-007, 011; KS-NAE-027)."""

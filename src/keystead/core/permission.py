@@ -51,6 +51,15 @@ def personal(user: str) -> str:
     return PERSONAL + user
 
 
+CONDITIONAL = "policy:"
+"""Begins what a group was granted under an authorization policy; no name of a policy or a group has a colon."""
+
+
+def conditional(policy: str, group: str) -> str:
+    """Return under which name a key is granted to a group as far as a policy lets it."""
+    return f"{CONDITIONAL}{policy}:{group}"
+
+
 class Access(IntFlag):
     """Areas that an administrator may work in (section C of the catalogue; KS-ADM-020 to 043)."""
 

@@ -31,11 +31,12 @@ KIND_API_TOKEN = "api_token"  # noqa: S105  # what it is called
 KIND_AUDIT_KEY = "audit_key"
 KIND_AUDIT_TREE = "audit_tree"
 KIND_APPROVAL = "approval"
+KIND_POLICY = "policy"
 KINDS = (
     *(KIND_OBJECT, KIND_USER, KIND_GROUP, KIND_REALM, KIND_AUTHORITY),
     *(KIND_SETTINGS, KIND_SERVER_KEY, KIND_MODULE, KIND_CERTIFICATE),
     *(KIND_ADMINISTRATOR, KIND_TRUST_PROFILE, KIND_REVOCATION_LIST, KIND_API_TOKEN),
-    *(KIND_AUDIT_KEY, KIND_AUDIT_TREE, KIND_APPROVAL),
+    *(KIND_AUDIT_KEY, KIND_AUDIT_TREE, KIND_APPROVAL, KIND_POLICY),
 )
 
 
@@ -85,7 +86,8 @@ class ManagedObject(NamedTuple):
         owner: Name of the owning user; None = global.
         handle: Name unique per realm and kind (KS-KEY-002); generated for objects made over KMIP.
         revision: Of the stored record, from 1; 0 = not stored yet.
-        grants: Group name, or `permission.personal` of a user -> bit mask of `permission.Right`.
+        grants: Group name, `permission.personal` of a user, or `permission.conditional` of a policy and a group -> bit
+            mask of `permission.Right`.
         digest: SHA-256 of the clear key material (KMIP's Digest attribute), kept only of keys of 112 bits and
             more: of a password it would let a thief of the file test guesses. Otherwise made when it is asked for.
         attributes: Everything of the multimap that is not in the head.

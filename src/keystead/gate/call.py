@@ -40,6 +40,7 @@ from keystead.gate.desk import Desk
 from keystead.gate.identifiers import Now, new_request_id
 from keystead.gate.objects import Objects
 from keystead.gate.operation import PLACEHOLDER, REGISTRY, Declaration, Target
+from keystead.gate.policies import Counted, give_back, pass_by_policy
 from keystead.gate.refusals import Refusals
 from keystead.gate.workshop import (
     PREPARED_PER_BATCH_COUNT_MAX,
@@ -76,9 +77,10 @@ class Call:
         switches: Server-wide switches.
         targets: Loaded objects in the order of the declaration (None for an optional one left out).
         desk: Objects, keyring, identifiers.
+        counted: What counts under authorization policies.
     """
 
-    __slots__ = ("desk", "now_us", "prepared", "principal", "stage", "switches", "targets", "undoing")
+    __slots__ = ("counted", "desk", "now_us", "prepared", "principal", "stage", "switches", "targets", "undoing")
 
     principal: Principal
     now_us: int
@@ -88,6 +90,7 @@ class Call:
     prepared: Prepared | None
     stage: int
     undoing: tuple[Callable[[], None], ...]
+    counted: tuple[Counted, ...]
 
     @property
     def target(self) -> ManagedObject:
@@ -210,6 +213,7 @@ class Gate:
 
         def done(outcome: Outcome) -> None:
             self.objects.refresh()
+            give_back(run)
             self.run(run.batch, deliver, attempt, {**(run.prepared or {}), run.place: outcome})
 
         self.workshop.submit(work.make, done)
@@ -228,6 +232,7 @@ class Gate:
                 self._refusals.not_written(run.principal, run.refusals)
             if isinstance(error, (Conflict, Exists)) and attempt < RETRY_COUNT_MAX:
                 self.objects.refresh()
+                give_back(run)
                 self.run(run.batch, deliver, attempt + 1, run.prepared)
                 return
             if error is not None:
@@ -319,6 +324,7 @@ class _Run(Call):
         self.placeholder = PLACEHOLDER
         self.prepared = prepared
         self.undoing = ()
+        self.counted = ()
         self.stage = 0
 
     def forget(self) -> None:
@@ -392,7 +398,7 @@ def _authorised(call: Call, object_id: str, right: int, destroyed: bool) -> Load
     if loaded is None or not held:
         raise NotFound("no such object among those you may use", "not_found.item")
     if right & ~held:
-        raise Refused("you may not do this with the object; ask its owner for a grant", "refused.permission")
+        pass_by_policy(call, loaded.record, right & ~held)
     record: Any = loaded.record
     if loaded.material is None and not destroyed and state_at(record.dates, record.last_change_us) in GONE:
         raise WrongState("the object is destroyed", "wrong_state.destroyed")

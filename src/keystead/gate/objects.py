@@ -44,6 +44,7 @@ class Objects:
         held_bytes: About how much memory the objects at hand take.
         served: Objects that were served for the first time in this run, which the store does not know yet.
         serves_ahead: The store knows that there may be such objects (docs/adr/0044).
+        others_generation: Raised whenever records of other kinds have changed.
         void_before_us: Objects made before count as served, as nobody knows: a run ended without saying which were.
     """
 
@@ -54,6 +55,7 @@ class Objects:
         self.served: dict[str, None] = {}
         self.serves_ahead = False
         self.void_before_us = 0
+        self.others_generation = 0
         self._on_change = on_change
         self._expected: dict[bytes, dict[str, Loaded]] = {}
         self._version = reader.data_version()
@@ -81,6 +83,7 @@ class Objects:
             for _, _, request_id in changed:
                 self._expected.pop(request_id, None)
             kinds = frozenset([kind for kind, _, _ in changed if kind not in (KIND_OBJECT, KIND_COUNTER)])
+        self.others_generation += bool(kinds)
         if kinds and self._on_change is not None:
             self._on_change(kinds)
 

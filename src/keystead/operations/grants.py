@@ -1,12 +1,14 @@
 """Permissions of a key: who may do what with it, to whom it belongs, and whether it may be deleted and exported at all.
 
 Law: groups and users are granted only what may be granted and what the key's algorithm can do; never anything on a key
-that belongs to nobody, which everybody may use anyway, and nothing to its owner, who may do everything.
+that belongs to nobody, which everybody may use anyway, and nothing to its owner, who may do everything. Under a policy
+only groups are granted anything, and nothing on certificates. A policy is stored with the grant that names it, so that
+it is not deleted meanwhile.
 
-Source: requirements KS-KEY-003 to 006, 008, 009, 021 to 023, 059; KS-AUTH-013; chapter Keys (Permissions, Properties).
+Source: requirements KS-KEY-003 to 006, 008, 009, 021 to 023, 059; KS-POL-001, 002, 013; KS-AUTH-013; chapter Keys
+(Permissions, Properties).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -16,11 +18,13 @@ from keystead.core.attribute_table import PAIR, ObjectType
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid, Refused
 from keystead.core.fields import Flags, Text
+from keystead.core.grants import SEE, Held, conditions, held_by, with_held, without
 from keystead.core.key_pairs import pair_rights
-from keystead.core.permission import GRANTABLE, PERSONAL, Access, Right, personal
-from keystead.core.records import ManagedObject
+from keystead.core.permission import CONDITIONAL, GRANTABLE, PERSONAL, Access, Right, personal
+from keystead.core.records import ManagedObject, Record
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
+from keystead.operations.policies import found_policy
 from keystead.operations.requests import Touched
 from keystead.operations.users import NAME, NAME_CHARACTERS_MAX, GroupName, UserName, check_name, found_user
 
@@ -39,11 +43,13 @@ class GrantKey:
         target: Id or name of the key.
         group: Name of the group; it need not have members yet.
         rights: Bit mask of permission.Right; 0 takes everything back.
+        policy: Name of the policy that narrows these rights; empty = they are given without a condition.
     """
 
     target: KeyPlace
     group: GroupName
     rights: Annotated[int, Flags(GRANTABLE)]
+    policy: NoName = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +61,14 @@ class GiveRights:
         rights: Bit mask of permission.Right; seeing the key is always among them.
         group: Name of the group, or "".
         user: Name of the user, or "".
+        policy: Name of the policy that narrows these rights of the group from now on; empty = no policy does any more.
     """
 
     target: KeyPlace
     rights: Annotated[int, Flags(GRANTABLE)]
     group: NoName = ""
     user: NoName = ""
+    policy: NoName = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +107,12 @@ class SetKeyFlags:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a group or a user may do; one of the names is ""."""
+    """What a group or a user may do; one of these names is "". `policy` narrows these rights, "" = they are not."""
 
     group: str
     user: str
     rights: Annotated[int, Flags(GRANTABLE)]
+    policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +139,11 @@ class Grants:
 def grant_key(call: Call, request: GrantKey) -> Change:
     """Replace what the group may do with the key."""
     check_name(request.group, "group")
-    return _granted(call, request.group, request.rights)
+    _check_policy(request)
+    held = Held(0, {})
+    return _granted(
+        call, request.group, held.given(request.rights, request.policy) if request.rights else held, request.policy
+    )
 
 
 @operation(
@@ -154,7 +167,9 @@ def give_rights(call: Call, request: GiveRights) -> Change:
         raise Refused("the key belongs to this user, who may do everything with it", "refused.permission")
     if not request.rights:
         raise Invalid("name at least one right to give", "invalid.field")
-    return _granted(call, grantee, call.target.grants.get(grantee, 0) | request.rights)
+    _check_policy(request)
+    held = held_by(call.target.grants, grantee).given(request.rights, request.policy)
+    return _granted(call, grantee, held, request.policy)
 
 
 @operation(
@@ -172,8 +187,8 @@ def give_rights(call: Call, request: GiveRights) -> Change:
 def take_rights(call: Call, request: TakeRights) -> Change:
     """Take rights from what the grantee has."""
     grantee = _grantee(request.group, request.user)
-    left = call.target.grants.get(grantee, 0) & ~request.rights
-    return _granted(call, grantee, 0 if left == Right.SEE and request.rights != Right.SEE else left)
+    left = held_by(call.target.grants, grantee).taken(request.rights)
+    return _granted(call, grantee, Held(0, {}) if left.rights == SEE and request.rights != SEE else left)
 
 
 @operation(
@@ -242,18 +257,16 @@ def given_to(record: ManagedObject, owner: str, now_us: int) -> ManagedObject:
     return record.changed(now_us, owner=owner, grants=without(record.grants, personal(owner)))
 
 
-def without(grants: Mapping[str, int], grantee: str) -> dict[str, int]:
-    """Return grants but for one grantee's."""
-    return {name: mask for name, mask in grants.items() if name != grantee}
-
-
 def grants_of(record: ManagedObject) -> Grants:
-    """Return the owner and everything that is granted, groups first."""
+    """Return the owner and everything that is granted, groups first; of a group first what no policy narrows."""
     granted = [
         Grant("", name.removeprefix(PERSONAL), mask) if name.startswith(PERSONAL) else Grant(name, "", mask)
         for name, mask in record.grants.items()
+        if not name.startswith(CONDITIONAL)
     ]
-    return Grants(record.id, record.owner, tuple(sorted(granted, key=lambda one: (one.user, one.group))))
+    granted += [Grant(group, "", mask, policy) for policy, group, mask in conditions(record.grants)]
+    granted.sort(key=lambda one: (one.user, one.group, one.policy))
+    return Grants(record.id, record.owner, tuple(granted))
 
 
 def _grantee(group: str, user: str) -> str:
@@ -263,26 +276,41 @@ def _grantee(group: str, user: str) -> str:
     return group or personal(user)
 
 
-def _granted(call: Call, grantee: str, rights: int) -> Change:
+def _granted(call: Call, grantee: str, held: Held, policy: str = "") -> Change:
     record = call.target
     if record.owner is None:
         raise Refused("a key without an owner is everybody's; nothing is granted on it", "refused.permission")
-    grants = without(record.grants, grantee)
-    if rights:
-        grants[grantee] = _checked(rights, record.object_type, record.shape.algorithm)
+    _check(held.rights, record)
+    grants = with_held(record.grants, grantee, held)
     if len(grants) > GROUPS_PER_KEY_COUNT_MAX:
-        raise Invalid("a key is granted to at most 100 groups and users", "invalid.field")
+        raise Invalid(
+            "a key is granted to at most 100 groups and users; each policy of a group counts", "invalid.field"
+        )
     named = grantee.replace(":", " ") if grantee.startswith(PERSONAL) else f"group {grantee}"
+    narrowed = "".join(f", {mask:#x} under policy {name}" for name, mask in sorted(held.under.items()))
     changed = record.changed(call.now_us, grants=grants)
-    return Change((Put(changed),), grants_of(changed), detail=f"{named} granted {rights:#x}")
+    puts = (Put(changed), Put(_named_policy(call, policy))) if policy else (Put(changed),)
+    return Change(puts, grants_of(changed), detail=f"{named} granted {grants.get(grantee, 0):#x}{narrowed}")
 
 
-def _checked(rights: int, object_type: int, algorithm: int) -> int:
+def _check_policy(request: GrantKey | GiveRights) -> None:
+    if request.policy and not request.group:
+        raise Invalid("a policy narrows what a group may do; name the group", "invalid.field")
+    if request.policy and not request.rights & ~SEE:
+        raise Invalid("name the rights that the policy narrows; seeing is none of them", "invalid.field")
+
+
+def _named_policy(call: Call, name: str) -> Record:
+    if call.target.object_type == ObjectType.CERTIFICATE:
+        raise Invalid("policies are not for certificates", "invalid.object_type")
+    return found_policy(call, name)
+
+
+def _check(rights: int, record: ManagedObject) -> None:
     if rights < 0 or rights & ~int(GRANTABLE):
         raise Invalid("groups and users are never granted changing or destroying", "invalid.field")
-    if rights & ~int(_possible(object_type, algorithm)):
+    if rights & ~int(_possible(record.object_type, record.shape.algorithm)):
         raise Invalid("the key's algorithm cannot do this; grant only what it can", "invalid.field")
-    return rights | int(Right.SEE)
 
 
 def _possible(object_type: int, algorithm: int) -> Right:

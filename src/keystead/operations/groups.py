@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from keystead.core.approvals import Approval
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Exists, NotFound, Refused, TooLarge
+from keystead.core.grants import without
 from keystead.core.permission import Access, personal
 from keystead.core.records import KIND_GROUP, KIND_USER, ManagedObject, Record
 from keystead.gate.call import Call
 from keystead.gate.identifiers import new_id
 from keystead.gate.operation import operation
 from keystead.operations.certificates import certificates_of, revoked
-from keystead.operations.grants import given_to, without
+from keystead.operations.grants import given_to
 from keystead.operations.users import (
     USERS_LISTED_COUNT_MAX,
     GroupName,

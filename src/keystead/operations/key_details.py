@@ -47,11 +47,13 @@ class KeyGrant:
         group: Name of the group.
         user: Name of the user.
         rights: In words, such as "encrypt".
+        policy: Name of the policy that narrows these rights, "" = they are not.
     """
 
     group: str
     user: str
     rights: tuple[str, ...]
+    policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,7 @@ def details_of(record: ManagedObject, now_us: int) -> KeyDetails:
             for name, index, value in record.attributes
             if is_peoples(name)
         ),
-        tuple(KeyGrant(one.group, one.user, right_words(one.rights)) for one in grants_of(record).grants),
+        tuple(KeyGrant(one.group, one.user, right_words(one.rights), one.policy) for one in grants_of(record).grants),
         "" if record.digest is None else record.digest.hex(),
         other_half_of(record) or "",
         record.revision,

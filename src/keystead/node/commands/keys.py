@@ -37,6 +37,8 @@ def key_change(words: argparse.Namespace) -> int:
         raise Invalid(f"there is no right {unknown[0]}; there are {', '.join(RIGHTS)}", "invalid.field")
     rights = int(reduce(or_, (RIGHTS[word] for word in words.right)))
     whom = {"group": words.group or "", "user": words.user or ""}
+    if words.verb == "give":
+        whom["policy"] = words.policy or ""
     _print_grants(ask_node(words, f"key.{words.verb}", target=words.id, rights=rights, **whom))
     return 0
 
@@ -52,4 +54,5 @@ def _print_grants(told: dict[str, object]) -> None:
     grants = told["grants"]
     for grant in grants if isinstance(grants, list) else ():
         whom = f"group {grant['group']}" if grant["group"] else f"user {grant['user']}"
-        print(f"  {whom}: {', '.join(right_words(grant['rights']))}")
+        narrowed = f" under policy {grant['policy']}" if grant["policy"] else ""
+        print(f"  {whom}: {', '.join(right_words(grant['rights']))}{narrowed}")

@@ -36,6 +36,7 @@ TITLES = {
     "module": "Security module",
     "module.check": "Test",
     "node": "System information",
+    "policy": "Authorization policy",
     "audit": "Audit log",
     "trust_profile.add": "Add authority",
     "trust_profile.remove": "Remove authority",
@@ -50,6 +51,7 @@ ABOUT = {
     "certificate.list": "Certificates of the local authority, by which clients prove who they are.",
     "group.list": "Users who may be granted the use of a key together.",
     "key.find": "Keys of every owner; all that is asked for has to hold. Destroyed ones are found by their state.",
+    "policy.list": "How often and when a group may use a key, where its rights on the key name a policy.",
     "trust_profile.list": "Each profile names the authorities whose client certificates count.",
     "user.delete": "Delete the user with certificates and grants. Keys of the user need an heir.",
     "user.list": "Clients that use keys; each proves who it is by a certificate.",
@@ -57,7 +59,10 @@ ABOUT = {
 }
 NOT_ASKED = {"certificate.revoke": ("certificate",)}
 """Fields that are another way to name the item, which the page has named already."""
-PLURAL_TITLES = {"Certificate authority": "Certificate authorities"}
+PLURAL_TITLES = {
+    "Authorization policy": "Authorization policies",
+    "Certificate authority": "Certificate authorities",
+}
 
 TREE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Device", "Key server", ("section:key_server", "section:kmip", "section:xml", "section:xml_server")),
@@ -67,7 +72,7 @@ TREE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Device", "Remote administration", ("section:passwords", "section:sessions", "section:web")),
     ("Device", "Log viewer", ("noun:audit",)),
     ("Device", "Maintenance", ("noun:node", "section:store")),
-    ("Security", "Keys", ("noun:key",)),
+    ("Security", "Keys", ("noun:key", "noun:policy")),
     ("Security", "Certificates", ("noun:certificate",)),
     ("Security", "Local authentication", ("noun:user", "noun:group")),
     ("Security", "Authorities", ("noun:authority", "noun:trust_profile")),

@@ -29,6 +29,7 @@ SUGGESTED = {
     "group": "group",
     "groups": "group",
     "authority": "authority",
+    "policy": "policy",
     "profile": "trust_profile",
 }
 """Fields that name something that exists -> its noun; other names can be typed all the same (KS-UI-026)."""

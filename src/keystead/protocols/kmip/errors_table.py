@@ -50,6 +50,8 @@ CANDIDATES: dict[str, Candidates] = {
     "refused.usage_limit": ("PermissionDenied",),
     "refused.feature": ("FeatureNotSupported",),
     "refused.wrong_secret": ("PermissionDenied",),
+    "refused.policy_rate": ("PermissionDenied",),
+    "refused.policy_period": ("PermissionDenied",),
     "limited": ("ServerLimitExceeded", "GeneralFailure"),
     "pending.approval": ("PermissionDenied",),
     "wrong_state.object": ("WrongKeyLifecycleState", "PermissionDenied"),

@@ -10,7 +10,7 @@ from functools import partial
 from time import time
 from typing import Any
 
-from keystead.core.errors import KeysteadError
+from keystead.core.errors import LAST_WORDS, KeysteadError
 from keystead.core.permission import Principal
 from keystead.gate.call import Batch, Gate, Reply
 from keystead.protocols.kmip.messages import Incoming, guess_version, read_message, refused, write_message
@@ -18,7 +18,8 @@ from keystead.protocols.kmip.quick_paths import QuickPath, QuickPaths
 from keystead.protocols.kmip.wire.framing import REQUEST, Framer
 from keystead.protocols.kmip.wire.names import VERSIONS
 
-Send = Callable[[bytes], None]
+Send = Callable[..., None]
+"""Takes the whole answer to a message; with `last=True` nothing follows (protocols.connections.Send)."""
 _batch: Callable[[tuple[Any, ...]], Batch] = partial(tuple.__new__, Batch)  # without a frame for it
 
 
@@ -53,15 +54,16 @@ class Session:
         admit: Returns who is asking, called for each message; raises Unauthenticated when nobody may ask any more.
     """
 
-    __slots__ = ("_admit", "_asked", "_endpoint", "_framer", "_version", "messages")
+    __slots__ = ("_admit", "_asked", "_endpoint", "_framer", "_over", "_version", "messages")
 
     def __init__(self, endpoint: Endpoint, admit: Callable[[], Principal]) -> None:
         self._endpoint = endpoint
         self._admit = admit
         self._framer = Framer(REQUEST)
+        self._over: KeysteadError | None = None
         self._version = VERSIONS[0]
         self._asked: tuple[QuickPath, list[Any], int, Send]
-        self.messages = self._framer.feed
+        self.messages: Callable[[bytes], list[bytes]] = self._framer.feed
         """Take received bytes, return the messages that they complete; none once `failure` is set."""
 
     @property
@@ -77,7 +79,7 @@ class Session:
     @property
     def failure(self) -> KeysteadError | None:
         """Why no message can follow: answer those before, send `refuse(failure)`, close. None while all is well."""
-        return self._framer.failure
+        return self._over or self._framer.failure
 
     @staticmethod
     def kind(message: bytes) -> bytes:
@@ -86,7 +88,9 @@ class Session:
         return message[operation : operation + 16]
 
     def refuse(self, error: KeysteadError) -> bytes:
-        """Return a last answer for a peer whose bytes are no messages, in the version that it spoke before."""
+        """Return a last answer for a peer whose bytes are no messages, in its version; nothing when it had one."""
+        if self._over is not None:
+            return b""
         return self._written(refused(self._version, error), [Reply(None, error)], self._endpoint.next_number())
 
     def handle(self, message: bytes, send: Send) -> None:
@@ -116,8 +120,18 @@ class Session:
         requests = [item.request for item in incoming.items]
         gate.run(
             Batch(principal, requests, incoming.go_on, number, incoming.undo),
-            lambda replies: send(self._written(incoming, replies, number)),
+            lambda replies: self._answer(incoming, replies, number, send),
         )
+
+    def _answer(self, incoming: Incoming, replies: list[Reply], number: int, send: Send) -> None:
+        """Answer a message; nothing follows what ends the connection (KS-POL-007, 011)."""
+        answer = self._written(incoming, replies, number)
+        self._over = next((reply.error for reply in replies if reply.error and reply.error.reason in LAST_WORDS), None)
+        if self._over is None:
+            send(answer)
+            return
+        self.messages = _none
+        send(answer, last=True)
 
     def _written(self, incoming: Incoming, replies: list[Reply], number: int) -> bytes:
         endpoint = self._endpoint
@@ -134,4 +148,9 @@ class Session:
             if answer is not None:
                 send(answer)
                 return
-        send(self._written(path.incoming(values), replies, number))
+        self._answer(path.incoming(values), replies, number, send)
+
+
+def _none(_data: bytes) -> list[bytes]:
+    """Return no messages, whatever comes."""
+    return []

@@ -3,7 +3,7 @@
 Laws: what a key's name gives away is one answer: unknown, or not yours; what a login gives away is one, too. An error is
 fatal when the stream can no longer be trusted, or the peer must not go on. Numbers and texts are ours.
 
-Source: requirements KS-NAE-026, KS-LOG-012; docs/xml-interface.md.
+Source: requirements KS-NAE-026, 027, KS-LOG-012; docs/xml-interface.md.
 """
 
 from typing import NamedTuple
@@ -57,6 +57,8 @@ TOLD: dict[str, Told] = {
     "refused.usage_limit": Told(1303, "Usage limit reached"),
     "refused.wrong_secret": Told(1301, "Insufficient permissions"),
     "pending.approval": Told(1304, "Approval pending"),
+    "refused.policy_rate": Told(1305, "Hourly limit exceeded", fatal=True),
+    "refused.policy_period": Told(1306, "Outside the usage periods", fatal=True),
     "not_found.item": _UNKNOWN_KEY,
     "not_found.attribute": _UNKNOWN_KEY,
     "not_found.attribute_instance": _UNKNOWN_KEY,
