@@ -1,9 +1,16 @@
 """docs/administrators.md as it stands: every command is run, in order; passwords come from a pipe."""
 
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from keystead.core.permission import ACCESS_CONTROLS
 from tests.node.production import keystead
 from tests.node.test_users_page import commands_of
 from tests.support.dev_node import DevNode
 
+ROOT = Path(__file__).parents[2]
 SECRET, OWN = "telescope-dragon-7", "lantern-orbit-31"
 
 
@@ -18,6 +25,10 @@ def test_every_command_of_the_page_works(node: DevNode) -> None:
     keystead("settings", "set", "passwords.length_min=8", "--data", node.data)
     assert said["administrator list"].splitlines() == [
         "admin  enabled  password: to be changed  may: everything",
+        (
+            "bert  enabled  password: to be changed  may: backup_config, backup_keys_certs, backup_cas, restore_config, "
+            "restore_keys_certs, restore_cas, admin_web"
+        ),
         "olga  enabled  password: to be changed  may: users_groups, certificates, admin_web",
     ]
     assert said["administrator change"].endswith("may: users_groups, admin_web\n")
@@ -25,6 +36,15 @@ def test_every_command_of_the_page_works(node: DevNode) -> None:
     assert "password: 0 days" in shown.stdout
     for path in (path for path in node.folder.rglob("*") if path.is_file()):
         assert not {one for one in (SECRET, OWN) if one.encode() in path.read_bytes()}
+
+
+@pytest.mark.row("KS-ADM-014")
+def test_sharing_accounts_is_advised_against_and_the_backup_account_may_do_no_more_than_backups() -> None:
+    """What the page makes is what it says: backup and restore, and one way in."""
+    assert "Do not share one" in (ROOT / "docs" / "administrators.md").read_text()
+    (command,) = [one.split() for one in commands_of("administrators.md") if " create bert " in one]
+    given = {word for before, word in pairwise(command) if before == "--access"}
+    assert given - {"admin_web"} == {name for name in ACCESS_CONTROLS if name.startswith(("backup_", "restore_"))}
 
 
 def test_deleting_asks_for_the_name(node: DevNode) -> None:
