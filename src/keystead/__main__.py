@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     _authorities(verbs)
     _keys(verbs)
     _settings(verbs)
+    _ip_authorization(verbs)
     _audit(verbs)
     return parser
 
@@ -384,6 +385,25 @@ def _settings(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     preset = _verb(settings, "preset", "set what is recommended together", "local:settings_preset")
     preset.add_argument("name", choices=("recommended_authentication",))
     _data(preset)
+
+
+def _ip_authorization(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    of = verbs.add_parser("ip-authorization", help="who may connect").add_subparsers(dest="verb", required=True)
+    show = _verb(of, "show", "show who may connect to what", "ip_authorization:ip_show")
+    change = _verb(of, "set", "take connections from all or from listed addresses", "ip_authorization:ip_set")
+    add = _verb(of, "add", "list addresses", "ip_authorization:ip_add")
+    add.add_argument("addresses", help="one, a range as 192.0.2.10-192.0.2.20, or a subnet")
+    edit = _verb(of, "change", "change an entry of the list", "ip_authorization:ip_change")
+    remove = _verb(of, "remove", "delete an entry of the list", "ip_authorization:ip_remove")
+    for verb in (edit, remove):
+        verb.add_argument("number", type=int)
+    edit.add_argument("--addresses", help="instead of those that it is about")
+    for service in ("key-server", "web", "ssh"):
+        change.add_argument(f"--{service}", choices=("all", "listed"))
+        add.add_argument(f"--{service}", action="store_true", help="they may reach it")
+        edit.add_argument(f"--{service}", choices=("yes", "no"))
+    for verb in (show, change, add, edit, remove):
+        _data(verb)
 
 
 def _audit(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

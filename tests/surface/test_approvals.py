@@ -65,6 +65,7 @@ EXEMPT: dict[str, tuple[str, ...]] = {
         ),
         *("node.measure", "node.show", "server.query", "server.versions", "settings.read", "trust_profile.list"),
         *("policy.list", "policy.show"),
+        *("ip_authorization.show", "ip_entry.list"),
         *("user.list", "user.show", "api_token.list", "expiring_certificate.list", "ssh.show", "preferences.show"),
     ),
     "it only writes down what was typed wrong": ("command.fail",),
@@ -82,6 +83,7 @@ EXEMPT: dict[str, tuple[str, ...]] = {
         *("audit.pseudonymise", "authority.install", "authority.install_list", "authority.remove"),
         *("certificate.issue", "certificate.revoke", "preset.apply"),
         *("trust_profile.add", "trust_profile.create", "trust_profile.delete", "trust_profile.remove"),
+        *("ip_authorization.set", "ip_entry.change", "ip_entry.create", "ip_entry.delete"),
     ),
 }
 NEVER_EXEMPT = re.compile(

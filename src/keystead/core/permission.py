@@ -135,6 +135,7 @@ class Principal:
         access: Of an administrator.
         common_name: Of the client certificate, for the log.
         address: Peer address for the log, "-" for local ones.
+        door: By which an administrator came from afar, "web" or "ssh"; "" for everybody else.
     """
 
     kind: str
@@ -144,6 +145,7 @@ class Principal:
     access: Access = Access.NONE
     common_name: str = ""
     address: str = "-"
+    door: str = ""
 
     @property
     def owner(self) -> str | None:

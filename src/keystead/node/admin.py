@@ -11,7 +11,8 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ import keystead.operations.all  # noqa: F401  # declares every operation
 from keystead.appliance.hardening import harden
 from keystead.core.errors import KeysteadError, Unavailable
 from keystead.core.permission import CLOCK
-from keystead.core.records import KIND_AUTHORITY, KIND_SERVER_KEY
+from keystead.core.records import KIND_AUTHORITY, KIND_SERVER_KEY, KIND_SETTINGS
 from keystead.gate.activity import ActivityLog
 from keystead.gate.call import Batch, Gate
 from keystead.gate.committer import GroupCommitter
@@ -40,8 +41,10 @@ from keystead.operations.approvals import ExpireApprovals
 from keystead.operations.audit import AUDIT
 from keystead.operations.certificates import CLIENT_AUTHORITY
 from keystead.operations.credentials import GRANTS, Grants
+from keystead.operations.ip_authorization import Service, policy_of
 from keystead.operations.running_time import CountRunning
 from keystead.operations.settings import OWN_SETTINGS
+from keystead.protocols.address_check import AddressCheck
 from keystead.protocols.asking import Asker
 from keystead.protocols.health.server import HealthServer, PageServer
 from keystead.protocols.health.wire import Page
@@ -63,6 +66,7 @@ MEASURED_ANEW_S = 1.0
 METRICS_ADDRESS = "127.0.0.1"  # no setting: whoever else shall see them gets them through a proxy that asks who it is
 
 HOUR_S = 3600.0
+LOOK_S = 2.0  # connections of addresses that are not listed any more are closed, also when nobody asks for anything
 
 log = logging.getLogger("keystead.admin")
 
@@ -86,6 +90,7 @@ class AdminProcess:
         self.gate.workshop = self._workshop = ThreadWorkshop(loop)
         self.forward = Forwarder(unix_address(parts.config.keys_socket))
         self.asker = Asker(self.gate, (self.objects.refresh, self.activity.flush), self.forward)
+        self.addresses = AddressCheck(loop.time, loop.call_later, policy_of(self.objects))
         self.door = LocalDoor(self.asker)
         self.web: WebDoor | None = None
         self.ssh: SshDoor | None = None
@@ -96,6 +101,7 @@ class AdminProcess:
         self._measured: asyncio.Future[Page] | None = None
         self._measured_at_s = 0.0
         self._hourly: asyncio.TimerHandle | None = None
+        self._looking: asyncio.TimerHandle | None = None
 
     async def start(self, before: Mapping[str, int]) -> dict[str, int]:
         """Open the doors.
@@ -116,14 +122,15 @@ class AdminProcess:
         if web.enabled:
             from keystead.node.web_door import WebDoor  # noqa: PLC0415  # takes a second of processor time to import
 
-            self.web = WebDoor(self._parts, self.asker)
+            self.web = WebDoor(self._parts, self.asker, partial(self._lets_in, Service.WEB))
             ports["web"] = await self.web.listen(web.address, before.get("web", web.port))
         ssh = own_section(self._parts.own, Ssh)
         if ssh.enabled:
-            self.ssh = _ssh_door(self._parts, self.asker)
+            self.ssh = _ssh_door(self._parts, self.asker, partial(self._lets_in, Service.SSH))
             ports["ssh"] = await self.ssh.listen(ssh.address, before.get("ssh", ssh.port))
         self.auditing.start()
         self._hourly = asyncio.get_running_loop().call_later(HOUR_S, self._count_running)
+        self._look()
         return ports
 
     async def stop(self) -> None:
@@ -132,8 +139,9 @@ class AdminProcess:
             await self.web.close()
         if self.ssh is not None:
             await self.ssh.close()
-        if self._hourly is not None:
-            self._hourly.cancel()
+        for timer in (self._hourly, self._looking):
+            if timer is not None:
+                timer.cancel()
         self.door.close()
         self._parts.config.local_socket.unlink(missing_ok=True)
         self.health.close()
@@ -143,6 +151,11 @@ class AdminProcess:
         self.committer.close()
         self.auditing.stop()
 
+    def _look(self) -> None:
+        """See what others have changed since."""
+        self._looking = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+        self._store_answers()
+
     def _count_running(self) -> None:
         """Count an hour of the loop's clock, which nobody can set; requests that nobody approved expire."""
         self._hourly = asyncio.get_running_loop().call_later(HOUR_S, self._count_running)
@@ -150,8 +163,18 @@ class AdminProcess:
         for request in (CountRunning(), ExpireApprovals()):
             self.gate.run(Batch(CLOCK, (request,)), lambda _replies: None)
 
-    def _changed(self, _kinds: frozenset[str]) -> None:
+    def _changed(self, kinds: frozenset[str]) -> None:
         self.gate.switches = switches(self.objects, dev=self._parts.config.dev)
+        if KIND_SETTINGS in kinds:
+            self.addresses.renew(policy_of(self.objects))
+            for door in (self.web, self.ssh):
+                if door is not None:
+                    door.look_again()
+
+    def _lets_in(self, service: Service, address: str) -> bool:
+        """Judge an address by what is decided now; while the store cannot be read, by what was."""
+        self._store_answers()
+        return self.addresses.lets_in(service, address)
 
     async def _alive(self) -> dict[str, bool]:
         return {"store": self._store_answers()}
@@ -207,12 +230,12 @@ class AdminProcess:
         return True
 
 
-def _ssh_door(parts: Parts, asker: Asker) -> "SshDoor":
+def _ssh_door(parts: Parts, asker: Asker, lets_in: Callable[[str], bool]) -> "SshDoor":
     try:
         from keystead.node.ssh_door import SshDoor  # noqa: PLC0415  # an extra: not every node offers it
     except ImportError as error:
         raise Unavailable(NO_SSH, "unavailable.stopping") from error
-    return SshDoor(parts, asker)
+    return SshDoor(parts, asker, lets_in=lets_in)
 
 
 async def _serve(config: NodeConfig, before: Mapping[str, int], parent_pid: int, ready: int) -> int:

@@ -27,6 +27,7 @@ from keystead.acceleration import compiled_count
 from keystead.appliance.hardening import HardeningReport, Memory, harden
 from keystead.core.errors import KeysteadError, Unauthenticated
 from keystead.core.permission import CLOCK
+from keystead.core.records import KIND_SETTINGS
 from keystead.gate.activity import ActivityLog
 from keystead.gate.admit import Admissions
 from keystead.gate.call import Batch, Gate, Reply
@@ -58,10 +59,12 @@ from keystead.node.witness import Witness, is_witnessed
 from keystead.node.xml_door import House, XmlDoor, asks_certificate
 from keystead.operations.client_events import CLIENT_EVENTS
 from keystead.operations.credentials import GRANTS, Grants
+from keystead.operations.ip_authorization import Service, policy_of
 from keystead.operations.lifecycle import ApplyTransitions
 from keystead.operations.measurements import MEASUREMENTS
 from keystead.operations.node_state import NODE_STATE, NodeState
 from keystead.operations.served import BeginServing, EndServing, StoreServed
+from keystead.protocols.address_check import AddressCheck
 from keystead.protocols.asking import Asker
 from keystead.protocols.connections import Deadlines, Peer
 from keystead.protocols.kmip.session import Endpoint, Session
@@ -127,6 +130,8 @@ class KeysProcess:
         self.door = LocalDoor(Asker(self.gate, (self.objects.refresh, self.activity.flush)))
         self._trust = Trust(self.objects)
         self.listener = TlsListener(self._context(), self.turn, self._session, self._identity, self._refused)
+        self._addresses = AddressCheck(self._loop.time, self._loop.call_later, policy_of(self.objects))
+        self.listener.lets_in = partial(self._addresses.lets_in, Service.KEY_SERVER)
         self._admissions = Admissions(self.objects, self.listener.turn_away)
         self._admissions.global_sessions = allows_global_sessions(self.objects)
         self._admissions.trusted = self._trust.trusted
@@ -186,6 +191,7 @@ class KeysProcess:
             log.warning("%s", CLEARTEXT)
         door = XmlDoor(section, house, self._xml_context(), count_max)
         door.changed(self._admissions)
+        door.listener.lets_in = self.listener.lets_in
         return door
 
     def _xml_context(self) -> ssl.SSLContext | None:
@@ -238,6 +244,10 @@ class KeysProcess:
             if is_another or self.xml.asks_certificate != asks_certificate(self.objects):
                 self.xml.renew(self._xml_context())
             self.xml.changed(self._admissions)
+        if KIND_SETTINGS in kinds:
+            self._addresses.renew(policy_of(self.objects))
+            for listener in (self.listener,) if self.xml is None else (self.listener, self.xml.listener):
+                listener.look_again()
 
     def _state(self) -> NodeState:
         report = self.hardening

@@ -53,15 +53,23 @@ class SshDoor:
         parts: Of the node.
         asker: Runs operations.
         clock: Seconds that nobody can set.
+        lets_in: Tells whether an address may connect, and logs one that may not.
 
     Attributes:
         sessions: Who is logged in.
     """
 
-    def __init__(self, parts: Parts, asker: Asker, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        asker: Asker,
+        clock: Callable[[], float] = time.monotonic,
+        lets_in: Callable[[str], bool] = lambda _address: True,
+    ) -> None:
         objects = asker.gate.objects
         self._parts = parts
         self._asker = asker
+        self.lets_in = lets_in
         self.sessions = Sessions(clock, lambda: objects.section(web.Sessions).idle_minutes * 60.0)
         self.entrance = Entrance(asker, self.sessions, Door.SSH)
         self.connections: set[_Connection] = set()
@@ -110,6 +118,12 @@ class SshDoor:
         if self._acceptor is not None:
             self._acceptor.close()
             for connection in tuple(self.connections):
+                connection.abort()
+
+    def look_again(self) -> None:
+        """Close connections whose addresses may not connect any more."""
+        for connection in tuple(self.connections):
+            if not self.lets_in(connection.visitor.address):
                 connection.abort()
 
     async def serve(self, process: "asyncssh.SSHServerProcess[str]") -> None:
@@ -198,6 +212,9 @@ class _Connection(asyncssh.SSHServer):
         """Take the connection, unless there are too many."""
         self._connection = conn
         self.visitor.address = str(conn.get_extra_info("peername", ("-",))[0])
+        if not self._door.lets_in(self.visitor.address):
+            conn.abort()
+            return
         if len(self._door.connections) >= CONNECTIONS_COUNT_MAX:
             log.warning("too many connections; the one from %s is closed", self.visitor.address)
             conn.abort()

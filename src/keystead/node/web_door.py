@@ -8,13 +8,14 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from keystead.core.permission import CLOCK
 from keystead.core.records import KIND_SERVER_KEY
@@ -33,10 +34,16 @@ from keystead.protocols.rest.once import Once
 from keystead.settings import web
 
 CONNECTIONS_COUNT_MAX = 256
+HANDSHAKES_COUNT_MAX = 64
+HANDSHAKE_S_MAX = 10.0
+BACKLOG_COUNT = 128
+ACCEPT_ANEW_S = 0.5  # when the system has no more open files to give
 SWEEP_S = 20.0
 KEEP_ALIVE_S = 30
 HEAD_BYTES_MAX = 65_536
 SHUTDOWN_S = 2
+
+log = logging.getLogger("keystead.web")
 
 
 class _Server(uvicorn.Server):
@@ -46,6 +53,11 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
         yield
+
+
+def _protocol(config: uvicorn.Config, server: _Server) -> asyncio.Protocol:
+    """Return what talks HTTP on one connection."""
+    return H11Protocol(config=config, server_state=server.server_state, app_state={})
 
 
 class Doors:
@@ -67,20 +79,83 @@ class Doors:
         await (self._rest if is_rest else self._pages)(scope, receive, send)
 
 
+class Acceptor:
+    """Accepts connections and begins TLS with those whose addresses are listed; the others are closed before it.
+
+    Args:
+        listening: Socket that listens.
+        lets_in: Tells whether an address may connect, and logs one that may not.
+        open_connection: Makes the protocol of one connection.
+        context: Of the server.
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        lets_in: Callable[[str], bool],
+        open_connection: Callable[[], asyncio.Protocol],
+        context: ssl.SSLContext,
+    ) -> None:
+        listening.setblocking(False)  # the standard library's signature
+        self._listening = listening
+        self._lets_in = lets_in
+        self._open = open_connection
+        self._context = context
+        self._loop = asyncio.get_running_loop()
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._task = asyncio.ensure_future(self._accept())
+
+    def close(self) -> None:
+        """Accept no more."""
+        for task in (self._task, *self._handshakes):
+            task.cancel()
+        self._listening.close()
+
+    async def _accept(self) -> None:
+        while True:
+            try:
+                connected, address = await self._loop.sock_accept(self._listening)
+            except OSError as error:
+                log.warning("no connection can be accepted: %s", error.strerror)
+                await asyncio.sleep(ACCEPT_ANEW_S)
+                continue
+            if not self._lets_in(str(address[0])) or len(self._handshakes) >= HANDSHAKES_COUNT_MAX:
+                connected.close()
+                continue
+            task = asyncio.ensure_future(self._begin(connected, str(address[0])))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+
+    async def _begin(self, connected: socket.socket, address: str) -> None:
+        """Let the connection be opened once its handshake is done; one that fails is gone."""
+        try:
+            transport, _ = await self._loop.connect_accepted_socket(
+                self._open, connected, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_S_MAX
+            )
+        except (OSError, asyncio.CancelledError):  # errors of TLS among them
+            connected.close()
+            return
+        if not self._lets_in(address):  # decided otherwise meanwhile
+            transport.abort()
+
+
 class WebDoor:
     """Serves administrators over HTTPS.
 
     Args:
         parts: Of the node.
         asker: Runs operations.
+        lets_in: Tells whether an address may connect, and logs one that may not.
 
     Attributes:
         sessions: Who is logged in.
     """
 
-    def __init__(self, parts: Parts, asker: Asker) -> None:
+    def __init__(self, parts: Parts, asker: Asker, lets_in: Callable[[str], bool] = lambda _address: True) -> None:
         self._parts = parts
         self._asker = asker
+        self._lets_in = lets_in
+        self._acceptor: Acceptor | None = None
         objects = asker.gate.objects
         self.sessions = Sessions(time.monotonic, lambda: objects.section(web.Sessions).idle_minutes * 60.0)
         self._server: _Server | None = None
@@ -109,18 +184,27 @@ class WebDoor:
         )
         config.load()
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-        config.ssl = self._context()
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        listening = socket.create_server((address, port), family=family)
-        self._server = _Server(config)
-        self._task = asyncio.ensure_future(self._server.serve([listening]))
+        listening = socket.create_server((address, port), family=family, backlog=BACKLOG_COUNT)
+        self._server = server = _Server(config)
+        self._task = asyncio.ensure_future(server.serve([]))  # connections are accepted here
+        self._acceptor = Acceptor(listening, self._lets_in, lambda: _protocol(config, server), self._context())
         self._sweep_later()
         return int(listening.getsockname()[1])
+
+    def look_again(self) -> None:
+        """Close connections whose addresses may not connect any more."""
+        for connection in () if self._server is None else tuple(self._server.server_state.connections):
+            client = connection.client if isinstance(connection, H11Protocol) else None
+            if client is not None and not self._lets_in(str(client[0])):
+                connection.transport.abort()
 
     async def close(self) -> None:
         """Stop serving; requests that are being answered get a moment."""
         if self._sweep is not None:
             self._sweep.cancel()
+        if self._acceptor is not None:
+            self._acceptor.close()
         if self._server is not None and self._task is not None:
             self._server.should_exit = True
             await self._task

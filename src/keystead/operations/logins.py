@@ -102,7 +102,8 @@ def log_in(call: Call, request: LogIn) -> Change:
     record = call.desk.objects.record(_RECORDS[request.kind], request.name)
     is_right = judged(call, request.password, None if record is None else record.fields.get("password"))
     if record is None:
-        return Change((), Unauthenticated(FAILED), detail=f"no such {request.kind} via {request.door}", outcome="refused")
+        detail = f"no such {request.kind} via {request.door}"
+        return Change((), Unauthenticated(FAILED), detail=detail, outcome="refused")
     if record.fields.get("disabled"):
         return _refused(call, request, "disabled")
     if not is_right or attempts_at(call, request).is_locked(call.now_us):

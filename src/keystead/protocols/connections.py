@@ -129,9 +129,6 @@ class Connection(asyncio.Protocol):
         self._asked_s = 0.0  # when the turn began that took up the message which is being run; 0 = it is not timed
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._tls: Any = _wrapped(listener.context, self._incoming, self._outgoing)
-        inner: Any = getattr(self._tls, "_sslobj", self._tls)  # spares ssl.py's frames
-        self._read, self._write, self._pending = inner.read, inner.write, inner.pending
         self._transport: asyncio.Transport | None = None
         self._session: Session | None = None
         self._queue: list[bytes] = []
@@ -155,6 +152,10 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
         if not self._listener.joined(self):
             self.abort()
+            return
+        self._tls: Any = _wrapped(self._listener.context, self._incoming, self._outgoing)
+        inner: Any = getattr(self._tls, "_sslobj", self._tls)  # spares ssl.py's frames
+        self._read, self._write, self._pending = inner.read, inner.write, inner.pending
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Leave; a request that is being committed goes on, its reply is dropped."""
@@ -181,7 +182,8 @@ class Connection(asyncio.Protocol):
         """Hand bytes to the handshake or to the next turn."""
         self._incoming.write(data)
         if self._session is None:
-            self._step()
+            if not self.closing:
+                self._step()
             return
         if self._incoming.pending > UNREAD_BYTES_MAX:
             self._hold(True)

@@ -39,6 +39,7 @@ ANSWER_BOUNDS_S = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
 TIMED_EVERY_TURNS = 8  # a look at the clock is dear where a message takes some 25 us
 CAUSES_COUNT_MAX = 64
 TOO_MANY = "too_many_connections"
+NOT_LISTED = "ip_authorization"
 
 log = logging.getLogger("keystead.listener")
 
@@ -163,6 +164,7 @@ class TlsListener:
 
     Attributes:
         deadlines: May be replaced at any time.
+        lets_in: Tells of an address whether it may connect at all, and logs one that may not; None = all may.
         accepted_count: Connections since the process started.
         refusals: Cause -> how many peers were turned away because of it.
     """
@@ -184,6 +186,7 @@ class TlsListener:
         self._on_refused = on_refused
         self._loop = asyncio.get_running_loop()
         self._refused_count = 0
+        self.lets_in: Callable[[str], bool] | None = None
         self.accepted_count = 0
         self.refusals: dict[str, int] = {}
         self.count_max = _connections_count_max()
@@ -242,6 +245,9 @@ class TlsListener:
     def joined(self, connection: Connection) -> bool:
         """Count a connection in; when there are too many, the one that longest has not proven itself makes room."""
         self.accepted_count += 1
+        if self.lets_in is not None and not self.lets_in(connection.address):
+            self.count_refusal(NOT_LISTED)
+            return False
         if len(self._connections) >= self.count_max:
             oldest = next(iter(self._unproven), None)
             if oldest is None:
@@ -302,6 +308,14 @@ class TlsListener:
         if cause not in self.refusals and len(self.refusals) >= CAUSES_COUNT_MAX:
             cause = "other"
         self.refusals[cause] = self.refusals.get(cause, 0) + 1
+
+    def look_again(self) -> None:
+        """Close connections whose addresses may not connect any more."""
+        if self.lets_in is not None:
+            for connection in [c for c in self._connections if not self.lets_in(c.address)]:
+                self.count_refusal(NOT_LISTED)
+                connection.abort()
+                self.left(connection)
 
     def forget_identities(self) -> None:
         """Parse certificates anew: what names the user in them may have changed."""

@@ -29,6 +29,8 @@ TITLES = {
     "certificate": "Client certificate",
     "user.disable": "Disable or enable",
     "group": "Group",
+    "ip_authorization": "IP authorization",
+    "ip_entry": "IP authorization entry",
     "key.give": "Give rights",
     "key.grant": "Set rights of a group",
     "key.grants": "Rights",
@@ -50,6 +52,8 @@ ABOUT = {
     "certificate.revoke": "Revoke the certificate for ever.",
     "certificate.list": "Certificates of the local authority, by which clients prove who they are.",
     "group.list": "Users who may be granted the use of a key together.",
+    "ip_authorization.set": "Say from where connections are taken. Your own way in has to stay listed.",
+    "ip_entry.list": "Who may connect where only listed addresses may; what several entries allow adds up.",
     "key.find": "Keys of every owner; all that is asked for has to hold. Destroyed ones are found by their state.",
     "policy.list": "How often and when a group may use a key, where its rights on the key name a policy.",
     "trust_profile.list": "Each profile names the authorities whose client certificates count.",
@@ -62,6 +66,7 @@ NOT_ASKED = {"certificate.revoke": ("certificate",)}
 PLURAL_TITLES = {
     "Authorization policy": "Authorization policies",
     "Certificate authority": "Certificate authorities",
+    "IP authorization entry": "IP authorization entries",
 }
 
 TREE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -70,6 +75,7 @@ TREE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Device", "HSM", ("noun:module", "section:module")),
     ("Device", "Administrators", ("noun:administrator", "noun:api_token")),
     ("Device", "Remote administration", ("section:passwords", "section:sessions", "section:web")),
+    ("Device", "Network", ("noun:ip_authorization", "noun:ip_entry")),
     ("Device", "Log viewer", ("noun:audit",)),
     ("Device", "Maintenance", ("noun:node", "section:store")),
     ("Security", "Keys", ("noun:key", "noun:policy")),

@@ -7,7 +7,7 @@ Source: RFC 6750; requirements KS-UI-025; KS-ADM-005, 006, 041; attacks.md class
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keystead.core.errors import Unauthenticated
 from keystead.core.permission import Access, Principal
@@ -126,10 +126,11 @@ class Entrance:
         principal = admit_administrator(objects, session.administrator, address, must_change=must_change)
         if not must_change and not principal.access & WAYS_IN[self._door]:
             raise Unauthenticated("this account may not be used this way any more")
-        return Caller(principal, token, must_change)
+        return Caller(replace(principal, door=self._door), token, must_change)
 
     def _program(self, token: str, address: str) -> Principal:
         _, token_id, secret = (*token.split("_", 2), "", "")[:3]
         gate = self._asker.gate
         digest = hashlib.sha256(secret.encode(errors="replace")).digest()
-        return admit_token(gate.objects, token_id, digest, address, gate.clock.now_us())
+        principal = admit_token(gate.objects, token_id, digest, address, gate.clock.now_us())
+        return replace(principal, door=self._door)

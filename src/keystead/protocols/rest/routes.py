@@ -15,8 +15,8 @@ from keystead.core.changes import Change
 from keystead.gate.forms import Field, fields_of
 from keystead.gate.operation import REGISTRY, Declaration
 
-PLURALS = {"authority": "authorities", "approval": "approvals", "policy": "policies"}
-SINGLE = frozenset({"audit", "module", "node", "server", "session", "settings"})
+PLURALS = {"authority": "authorities", "approval": "approvals", "ip_entry": "ip-entries", "policy": "policies"}
+SINGLE = frozenset({"audit", "ip_authorization", "module", "node", "server", "session", "settings"})
 COLLECTION = {"create": "POST", "generate": "POST", "list": "GET", "find": "GET"}
 ITEM = {"show": "GET", "change": "PATCH", "delete": "DELETE", "remove": "DELETE"}
 READING = frozenset({"show", "state", "prove", "check", "read", "measure"})
