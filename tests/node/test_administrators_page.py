@@ -26,8 +26,8 @@ def test_every_command_of_the_page_works(node: DevNode) -> None:
     assert said["administrator list"].splitlines() == [
         "admin  enabled  password: to be changed  may: everything",
         (
-            "bert  enabled  password: to be changed  may: backup_config, backup_keys_certs, backup_cas, restore_config, "
-            "restore_keys_certs, restore_cas, admin_web"
+            "bert  enabled  password: to be changed  may: backup_config, backup_keys_certs, backup_cas, "
+            "restore_config, restore_keys_certs, restore_cas, admin_web"
         ),
         "olga  enabled  password: to be changed  may: users_groups, certificates, admin_web",
     ]
