@@ -287,6 +287,7 @@ def _new_keys(key: "argparse._SubParsersAction[argparse.ArgumentParser]") -> Non
         owner.add_argument("--nobody", action="store_true", help="every user may use it")
         verb.add_argument("--deletable", action="store_true", help="clients may delete it")
         verb.add_argument("--exportable", action="store_true", help="clients may export it")
+        verb.add_argument("--versioned", action="store_true", help="it can have further versions; of symmetric keys")
         begin = verb.add_mutually_exclusive_group()
         begin.add_argument("--pre-active", action="store_true", help="until somebody activates it")
         begin.add_argument("--activation", metavar="TIME", help="from then on, UTC, as 2006-07-06T09:15:02")
@@ -319,12 +320,31 @@ def _kept_keys(key: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     change.add_argument("--without", action="append", default=[], metavar="NAME", help="take it away (repeat)")
     _described(change)
     _find(_verb(key, "find", "find keys of any owner", "admin_keys:key_find"))
+    clone = _key(key, "clone", "make another key with the same bytes", "key_clone")
+    clone.add_argument("name", help="of the clone")
+    clone.add_argument(
+        "--versioned", action="store_true", help="the clone can have versions; these bytes are the first"
+    )
+    clone.add_argument("--without-grants", action="store_true", help="groups and users may do nothing with it")
+    clone.add_argument("--without-attributes", action="store_true", help="without description and custom attributes")
+    _versions(key)
+
+
+def _versions(key: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    new = _key(key, "new-version", "make the next version of a versioned key", "version_create", "key_versions")
+    new.add_argument("--file", metavar="FILE", help="bytes of a version of a key that was imported; - = standard input")
+    new.add_argument("--encoding", choices=("base64", "hexadecimal"), default="base64", help="of these bytes")
+    listing = _key(key, "versions", "list the versions of a key, newest first", "version_list", "key_versions")
+    listing.add_argument("--limit", type=int, default=100, metavar="COUNT", help="at most so many (default: 100)")
+    state = _key(key, "set-version", "say what an older version may be used for", "version_set_state", "key_versions")
+    state.add_argument("version", type=int, help="its number")
+    state.add_argument("state", choices=("active", "restricted", "retired"))
 
 
 def _key(
-    key: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, run: str
+    key: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str, run: str, file: str = "admin_keys"
 ) -> argparse.ArgumentParser:
-    verb = _verb(key, name, text, f"admin_keys:{run}")
+    verb = _verb(key, name, text, f"{file}:{run}")
     verb.add_argument("key", metavar="KEY", help="name or id")
     _data(verb)
     return verb

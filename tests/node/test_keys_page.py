@@ -33,6 +33,12 @@ def test_every_command_of_the_page_works(own_node: DevNode) -> None:
     for line in ("  Description[0]: Tapes", "  x-site[0]: north", "  deactivation: 2099-12-31 00:00:00"):
         assert line in changed.splitlines()
     assert "  deactivated  " in said["key set-state tape-old"]
+    assert "tapes  2  " in said["key new-version tapes"]
+    listed = said["key versions tapes"].splitlines()
+    assert [line.split("  ")[1] for line in listed] == ["2", "1"]
+    assert listed[0].endswith("(default)")
+    assert f"tapes  1  {listed[1].split('  ')[2]}  restricted" in said["key set-version tapes"]
+    assert "vaults  storage1  symmetric-key AES-256 256 in 1 version  -" in said["key clone vault"]
     assert said["key erase tape-old"] == "tape-old erased\n"
     for path in (path for path in own_node.folder.rglob("*") if path.is_file()):
         content = path.read_bytes()

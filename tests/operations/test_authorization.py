@@ -20,7 +20,10 @@ from keystead.operations.admin_keys import ChangeKey, EraseKey, Move, RenameKey,
 from keystead.operations.checks import Check
 from keystead.operations.derivations import DeriveKey
 from keystead.operations.grants import GiveRights, GrantKey, ListGrants, SetKeyFlags, SetOwner, TakeRights
+from keystead.operations.key_changes import ModifyKey
+from keystead.operations.key_clones import CloneKey
 from keystead.operations.key_pairs import CreateKeyPair, Wishes
+from keystead.operations.key_versions import CreateVersion, ListVersions
 from keystead.operations.macs import Mac, MacVerify
 from keystead.operations.pieces import (
     DecryptPiece,
@@ -112,12 +115,17 @@ MATRIX = {
     "key.give": Row(Right.MODIFY, lambda key: GiveRights(key, 1, "others")),
     "key.take": Row(Right.MODIFY, lambda key: TakeRights(key, 1, "others")),
     "key.grants": Row(Right.MODIFY, ListGrants),
+    "key.modify": Row(Right.MODIFY, lambda key: ModifyKey(key, deletable=False)),
+    "key.clone": Row(Right.MODIFY, lambda key: CloneKey(key, "clone")),
+    "key_version.create": Row(Right.MODIFY, CreateVersion),
+    "key_version.list": Row(Right.SEE, ListVersions),
 }
 PAST_THE_SWITCH = {None, "wrong_state.object", "refused.usage_mask", "invalid.object_type"}
 OF_TWO_KEYS = {"key.get_wrapped"}  # tests/operations/test_wrapping.py
 GRANTS = [Right.SEE, Right.ENCRYPT, Right.DECRYPT, Right.EXPORT, Right.DERIVE]
 # What may be granted on an AES key; MAC keys have a test of their own.
 OF_GRANTS = ("key.grant", "key.give", "key.take", "key.grants")
+OF_ADMINISTRATORS_TOO = (*OF_GRANTS, "key.clone", "key_version.create", "key_version.list")
 
 EVERY_ROW = pytest.mark.parametrize("name", MATRIX)
 
@@ -244,7 +252,7 @@ def test_clients_configure_keys_only_while_that_is_switched_on(node: Node, key: 
 @EVERY_ROW
 @pytest.mark.row("KS-GEN-012")
 def test_administrators_use_no_keys(node: Node, key: str, name: str) -> None:
-    expected = "let through" if name in OF_GRANTS else "refused"
+    expected = "let through" if name in OF_ADMINISTRATORS_TOO else "refused"
     assert outcome(node, ADMINISTRATOR, name, key) == expected
     assert node.reason(ADMINISTRATOR, creation()) == "refused.permission"
 
@@ -261,13 +269,15 @@ FOR_ADMINISTRATORS: dict[str, Callable[[str], Any]] = {
     "key.change": lambda key: ChangeKey(key, description="changed"),
     "key.set_state": lambda key: SetKeyState(key, Move.DEACTIVATED),
     "key.erase": lambda key: EraseKey(key, key),
+    "key.clone": lambda key: CloneKey(key, "clone"),
 }
 OF_PAIRS = {"key.public_key"}
+OF_VERSIONS = {"key_version.create", "key_version.list", "key_version.set_state"}  # test_version_rights.py
 
 
 def test_the_table_has_every_operation_of_administrators_on_objects() -> None:
     administrators = {d.name for d in REGISTRY.values() if d.targets and d.administrator is not None}
-    assert administrators == set(FOR_ADMINISTRATORS) | OF_PAIRS
+    assert administrators == set(FOR_ADMINISTRATORS) | OF_PAIRS | OF_VERSIONS
 
 
 @pytest.mark.parametrize("name", FOR_ADMINISTRATORS)

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from keystead.core.attributes import Attribute, Attributes, ItemType, Value
 from keystead.core.errors import Unavailable
+from keystead.core.key_versions import Versioning, VersionState
 from keystead.core.lifecycle import Dates
 from keystead.core.records import KeyShape, ManagedObject, MaterialReference, Protection, Record
 from keystead.storage.documents import decode, encode, encode_attributes, protection, protection_bits
 from tests.support.stores import NOW_US, attributes, new_object
 
+ACTIVE = VersionState.ACTIVE
 MOMENTS = st.none() | st.integers(-(1 << 62), 1 << 62)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 SCALARS = {
@@ -65,6 +67,8 @@ OBJECTS = st.builds(
     st.dictionaries(TEXTS, st.integers(0, 4095), max_size=3),
     MULTIMAPS,
     st.just(0),
+    st.none()
+    | st.builds(Versioning, TEXTS, NUMBERS, st.binary(max_size=16), st.integers(1, 4000), NUMBERS, st.just(ACTIVE)),
 )
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(1 << 70), 1 << 70) | TEXTS | st.binary(max_size=8),
@@ -140,7 +144,7 @@ def test_a_frozen_record_stays_frozen() -> None:
 def test_a_newer_format_is_refused() -> None:
     items = cbor2.loads(encode(new_object(1)))
     with pytest.raises(Unavailable):
-        decode("object", "x", 1, cbor2.dumps([2, *items[1:]]))
+        decode("object", "x", 1, cbor2.dumps([3, *items[1:]]))
 
 
 @given(st.integers(0, 127))

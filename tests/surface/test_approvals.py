@@ -16,6 +16,7 @@ from tests.surface.sources import in_package, python_files
 BOUND: dict[str, Approval] = {
     # KS-MC-004
     "key.change": Approval.CHANGE_KEYS,
+    "key.clone": Approval.CHANGE_KEYS,
     "key.erase": Approval.DELETE_KEYS,
     "key.generate": Approval.CHANGE_KEYS,
     "key.give": Approval.CHANGE_KEYS,
@@ -26,6 +27,8 @@ BOUND: dict[str, Approval] = {
     "key.set_owner": Approval.CHANGE_KEYS,
     "key.set_state": Approval.CHANGE_KEYS,
     "key.take": Approval.CHANGE_KEYS,
+    "key_version.create": Approval.CHANGE_KEYS,
+    "key_version.set_state": Approval.CHANGE_KEYS,
     # KS-MC-005
     "group.add_member": Approval.CHANGE_USERS,
     "group.create": Approval.CHANGE_USERS,
@@ -60,6 +63,7 @@ EXEMPT: dict[str, tuple[str, ...]] = {
             "key.list",
             "key.public_key",
             "key.show",
+            "key_version.list",
             "module.check",
             "module.show",
         ),
@@ -87,7 +91,7 @@ EXEMPT: dict[str, tuple[str, ...]] = {
     ),
 }
 NEVER_EXEMPT = re.compile(
-    r"(key|user|group|policy|ldap|administrator|restore|backup)\.(?!list|show|find|public_key|grants|change_own)"
+    r"(key|key_version|user|group|policy|ldap|administrator|restore|backup)\.(?!list|show|find|public_key|grants|change_own)"
 )
 
 

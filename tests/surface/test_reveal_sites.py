@@ -45,6 +45,7 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "operations/create.py": ("key_bytes",),
     # An administrator's key, sent as text, on its way to being sealed; and public keys, which are no secret.
     "operations/admin_keys_made.py": ("import_key", "show_public_key"),
+    "operations/key_versions.py": ("_brought",),
     "operations/new_objects.py": ("digest_of",),
     # A client that may have its key gets it: the answer of Get on its way into TLS.
     "protocols/kmip/translate/key_blocks.py": ("material_node", "object_node"),

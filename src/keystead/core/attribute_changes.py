@@ -154,6 +154,8 @@ def _permitted(record: ManagedObject, name: str, wanted: Client) -> AttributeRul
     rule = known_rule(name)
     if record.object_type not in rule.kinds | rule.kinds_2:
         raise Invalid(f"objects of this type have no {name}", "invalid.attribute")
+    if record.versioning is not None and (name in DATE_FIELDS or name == LIMITS):
+        raise WrongState(f"a versioned key has no {name}; an administrator sets the states of its versions")
     if not rule.client & wanted:
         raise Invalid(f"{name} cannot be changed like this by a client", "invalid.attribute_read_only")
     return rule

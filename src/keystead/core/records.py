@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from keystead.core.attributes import NONE, Attributes
+from keystead.core.key_versions import Versioning
 from keystead.core.lifecycle import Dates, State, state_at
 
 NO_GRANTS: Mapping[str, int] = MappingProxyType({})
@@ -32,11 +33,12 @@ KIND_AUDIT_KEY = "audit_key"
 KIND_AUDIT_TREE = "audit_tree"
 KIND_APPROVAL = "approval"
 KIND_POLICY = "policy"
+KIND_KEY_VERSION = "key_version"
 KINDS = (
     *(KIND_OBJECT, KIND_USER, KIND_GROUP, KIND_REALM, KIND_AUTHORITY),
     *(KIND_SETTINGS, KIND_SERVER_KEY, KIND_MODULE, KIND_CERTIFICATE),
     *(KIND_ADMINISTRATOR, KIND_TRUST_PROFILE, KIND_REVOCATION_LIST, KIND_API_TOKEN),
-    *(KIND_AUDIT_KEY, KIND_AUDIT_TREE, KIND_APPROVAL, KIND_POLICY),
+    *(KIND_AUDIT_KEY, KIND_AUDIT_TREE, KIND_APPROVAL, KIND_POLICY, KIND_KEY_VERSION),
 )
 
 
@@ -91,6 +93,7 @@ class ManagedObject(NamedTuple):
         digest: SHA-256 of the clear key material (KMIP's Digest attribute), kept only of keys of 112 bits and
             more: of a password it would let a thief of the file test guesses. Otherwise made when it is asked for.
         attributes: Everything of the multimap that is not in the head.
+        versioning: Of a versioned key; the record is its default version, or stands for an older one.
     """
 
     id: str
@@ -111,6 +114,7 @@ class ManagedObject(NamedTuple):
     grants: Mapping[str, int] = NO_GRANTS
     attributes: Attributes = NONE
     revision: int = 0
+    versioning: Versioning | None = None
 
     def state(self, now_us: int) -> State:
         """Return the state at a moment."""

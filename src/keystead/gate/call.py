@@ -20,7 +20,6 @@ from keystead.core.errors import (
     Internal,
     Invalid,
     KeysteadError,
-    NotFound,
     NotSupported,
     Refused,
     TooLarge,
@@ -42,6 +41,7 @@ from keystead.gate.objects import Objects
 from keystead.gate.operation import PLACEHOLDER, REGISTRY, Declaration, Target
 from keystead.gate.policies import Counted, give_back, pass_by_policy
 from keystead.gate.refusals import Refusals
+from keystead.gate.versions import id_of_key, older_version
 from keystead.gate.workshop import (
     PREPARED_PER_BATCH_COUNT_MAX,
     InlineWorkshop,
@@ -387,7 +387,7 @@ def _target(target: Target, request: Any, run: _Run) -> Loaded | None:
     named = named or run.placeholder
     if not named:
         raise Invalid("name the object: there is none before it in this batch", "invalid.missing")
-    named = run.desk.id_of(named, run.principal.realm) if target.by_name else named
+    named = id_of_key(run.desk, named, run.principal.realm) if target.by_name else named
     return _authorised(run, named, target.right, target.destroyed)
 
 
@@ -396,7 +396,7 @@ def _authorised(call: Call, object_id: str, right: int, destroyed: bool) -> Load
     loaded = desk.at_hand.get(object_id) or desk.get(object_id)
     held = 0 if loaded is None else rights_on(call.principal, loaded.record, call.switches)
     if loaded is None or not held:
-        raise NotFound("no such object among those you may use", "not_found.item")
+        return older_version(desk, call.principal, call.switches, object_id, right)
     if right & ~held:
         pass_by_policy(call, loaded.record, right & ~held)
     record: Any = loaded.record

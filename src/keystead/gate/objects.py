@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from keystead.core.changes import Transaction
-from keystead.core.records import KIND_OBJECT, KIND_SETTINGS, KINDS, ROOT_REALM, ManagedObject, Record
+from keystead.core.records import KIND_KEY_VERSION, KIND_OBJECT, KIND_SETTINGS, KINDS, ROOT_REALM, ManagedObject, Record
 from keystead.settings.section import S, read
 from keystead.storage.store import KIND_COUNTER, Loaded, Reader, as_object
 from keystead.storage.stored_attributes import StoredAttributes
@@ -29,6 +29,7 @@ GRANT_BYTES = 150
 ATTRIBUTE_BYTES = 300  # one that is decoded, without its content
 FIELD_BYTES = 100  # of a structure
 EXPECTED_COUNT_MAX = 1024  # transactions on their way
+_SILENT = frozenset({KIND_OBJECT, KIND_COUNTER, KIND_KEY_VERSION})
 _loaded: Callable[[tuple[Any, ...]], Loaded] = partial(tuple.__new__, Loaded)
 
 
@@ -37,7 +38,8 @@ class Objects:
 
     Args:
         reader: Verified reads.
-        on_change: Called with the kinds that changed (users, settings, …), but for managed objects and counters.
+        on_change: Called with the kinds that changed (users, settings, …), but for managed objects and what goes with
+            them.
 
     Attributes:
         at_hand: What is in memory, by id; to look at only.
@@ -45,6 +47,7 @@ class Objects:
         served: Objects that were served for the first time in this run, which the store does not know yet.
         serves_ahead: The store knows that there may be such objects (docs/adr/0044).
         others_generation: Raised whenever records of other kinds have changed.
+        views: Key and stand-in of older versions of keys, by their ids (gate.versions).
         void_before_us: Objects made before count as served, as nobody knows: a run ended without saying which were.
     """
 
@@ -53,6 +56,7 @@ class Objects:
         self.at_hand: dict[str, Loaded] = {}
         self.held_bytes = 0
         self.served: dict[str, None] = {}
+        self.views: dict[str, tuple[Loaded, Loaded]] = {}
         self.serves_ahead = False
         self.void_before_us = 0
         self.others_generation = 0
@@ -70,9 +74,10 @@ class Objects:
         self._sequence, changed = self.reader.changes_since(self._sequence)
         if changed is None:
             self.at_hand.clear()
+            self.views.clear()
             self._expected.clear()
             self.held_bytes = 0
-            kinds = frozenset(KINDS) - {KIND_OBJECT}
+            kinds = frozenset(KINDS) - _SILENT
         else:
             for kind, record_id, request_id in changed:
                 if kind == KIND_OBJECT:
@@ -80,9 +85,11 @@ class Objects:
                     own = self._expected.get(request_id)
                     if own is not None and record_id in own:
                         self._keep(record_id, own[record_id])
+                elif kind == KIND_KEY_VERSION:
+                    self.views.pop(record_id, None)
             for _, _, request_id in changed:
                 self._expected.pop(request_id, None)
-            kinds = frozenset([kind for kind, _, _ in changed if kind not in (KIND_OBJECT, KIND_COUNTER)])
+            kinds = frozenset([kind for kind, _, _ in changed if kind not in _SILENT])
         self.others_generation += bool(kinds)
         if kinds and self._on_change is not None:
             self._on_change(kinds)

@@ -6,6 +6,7 @@ Source: requirements KS-KEY-001, 002, 010, 020, 025 to 029, 042; KS-LIFE-001 to 
 Life Cycle, Custom Attributes).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -153,17 +154,25 @@ def show_key(call: Call, _request: ShowKey) -> KeyDetails:
 def rename_key(call: Call, request: RenameKey) -> Change:
     """Change the handle, and the KMIP Name that was the same."""
     record = call.target
-    check_new(request.name)
-    if request.name == record.handle:
+    return _stored(call, renamed(call, record, request.name), f"name from {record.handle} to {request.name}")
+
+
+def renamed(call: Call, record: ManagedObject, name: str) -> ManagedObject:
+    """Return a key under another name.
+
+    Raises:
+        Invalid: nothing can be called so, or it is called so. Exists: another one is.
+    """
+    check_new(name)
+    if name == record.handle:
         raise Invalid("the key has this name already", "invalid.field")
-    if call.desk.objects.reader.by_handle(record.realm, KIND_OBJECT, request.name) is not None:
+    if call.desk.objects.reader.by_handle(record.realm, KIND_OBJECT, name) is not None:
         raise Exists("there is a key of this name; choose another")
     attributes, former = record.attributes, name_value(record.handle)
     for instance in attributes.instances(NAME):
         if instance.value == former:
-            attributes = attributes.replaced(NAME, instance.index, name_value(request.name))
-    renamed = record.changed(call.now_us, handle=request.name, attributes=attributes)
-    return _stored(call, renamed, f"name from {record.handle} to {request.name}")
+            attributes = attributes.replaced(NAME, instance.index, name_value(name))
+    return record.changed(call.now_us, handle=name, attributes=attributes)
 
 
 @operation(
@@ -194,14 +203,26 @@ def change_key(call: Call, request: ChangeKey) -> Change:
         written.append(Attribute(DESCRIPTION, 0, text(request.description)))
     elif request.description is not None and record.attributes.first(DESCRIPTION) is not None:
         removed.append(DESCRIPTION)
-    for name in removed:
-        _check_peoples(name)
-        record = deleted(record, Instance(name), call.now_us, every=True).record
-    for name, _, value in written:
-        record = _assigned(record, Attribute(name, 0, value), call.now_us)
+    record = described_by(record, written, removed, call.now_us)
     if record is call.target:
         raise Invalid("say what to change", "invalid.missing")
     return _stored(call, record, f"changed {', '.join([*given, *[one.name for one in written], *removed])}")
+
+
+def described_by(
+    record: ManagedObject, written: Sequence[Attribute], removed: Sequence[str], now_us: int
+) -> ManagedObject:
+    """Return a key with some of people's attributes taken away, then others written.
+
+    Raises:
+        Invalid: one is not people's to set, or cannot have this value. NotFound: the key has none to take away.
+    """
+    for name in removed:
+        _check_peoples(name)
+        record = deleted(record, Instance(name), now_us, every=True).record
+    for name, _, value in written:
+        record = _assigned(record, Attribute(name, 0, value), now_us)
+    return record
 
 
 @operation(
@@ -248,12 +269,12 @@ def erase_key(call: Call, request: EraseKey) -> Change:
             f"everything that {record.handle} protects would be lost; confirm by repeating its name or id",
             "invalid.field",
         )
-    other = _other_half(call, record)
+    other = other_half(call, record)
     change = deletion(call, [record] if other is None else [record, other])
     return change._replace(result=Touched(record.id), detail=f"{record.handle} of {record.owner or 'nobody'} erased")
 
 
-def _other_half(call: Call, record: ManagedObject) -> ManagedObject | None:
+def other_half(call: Call, record: ManagedObject) -> ManagedObject | None:
     """Return the other key of a pair, unless it went before.
 
     Clients write links: what does not link back, or is somebody else's, is no half of this pair.

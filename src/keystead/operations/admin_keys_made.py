@@ -75,6 +75,7 @@ class GenerateKey:
         activation_us: Active from then on instead, UTC microseconds.
         description: For people.
         attributes: NAME=VALUE each, as of `key.change`.
+        versioned: It can have further versions; it is active at once, and this is the first one.
     """
 
     name: KeyName | None = None
@@ -86,6 +87,7 @@ class GenerateKey:
     activation_us: int | None = None
     description: Description = ""
     attributes: Assignments = ()
+    versioned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class ImportKey:
         activation_us: Active from then on instead, UTC microseconds.
         description: For people.
         attributes: NAME=VALUE each, as of `key.change`.
+        versioned: As of `key.generate`; not of pairs.
     """
 
     material: Annotated[Secret, Text(characters_max=IMPORT_BYTES_MAX, example=EXAMPLE_KEY)]
@@ -117,6 +120,7 @@ class ImportKey:
     activation_us: int | None = None
     description: Description = ""
     attributes: Assignments = ()
+    versioned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +166,7 @@ class PublicKeyText:
     pem: str
 
 
-def _logged(key: MadeKey) -> str:
+def logged_key(key: MadeKey) -> str:
     """Return what the activity log says of a new key (KS-LOG-013)."""
     words = [key.key.algorithm, str(key.key.length_bits)]
     words += ["Deletable"] if key.deletable else []
@@ -170,7 +174,8 @@ def _logged(key: MadeKey) -> str:
     return " ".join(words)
 
 
-def _id_of(key: MadeKey) -> str:
+def id_of_key(key: MadeKey) -> str:
+    """Return the id for the ID Placeholder."""
     return key.key.id
 
 
@@ -180,8 +185,8 @@ def _id_of(key: MadeKey) -> str:
     "KeyGenerate",
     administrator=Access.KEYS,
     material=True,
-    detail=_logged,
-    places=_id_of,
+    detail=logged_key,
+    places=id_of_key,
     answer=MadeKey,
     approval=Approval.CHANGE_KEYS,
 )
@@ -192,11 +197,11 @@ def generate_key(call: Call, request: GenerateKey) -> Change:
     given = (*_given(call, request), *_shape(sort))
     if sort.algorithm not in PAIRS:
         change = create(call, Create(int(ObjectType.SYMMETRIC_KEY), given, terms=terms))
-        return _made(call, change, change.result.record, "generated")
+        return made_key(call, change, change.result.record, "generated")
     if sort.curve:
         given = (*given, Attribute(DOMAIN, 0, made(DOMAIN, None, int(sort.curve))))
     change = create_key_pair(call, CreateKeyPair(Wishes(given), terms=terms))
-    return _made(call, change, change.result.record, "generated", change.result.public_id)
+    return made_key(call, change, change.result.record, "generated", change.result.public_id)
 
 
 @operation(
@@ -205,8 +210,8 @@ def generate_key(call: Call, request: GenerateKey) -> Change:
     "KeyImport",
     administrator=Access.KEYS,
     material=True,
-    detail=_logged,
-    places=_id_of,
+    detail=logged_key,
+    places=id_of_key,
     route="POST /imported-keys",
     answer=MadeKey,
     approval=Approval.CHANGE_KEYS,
@@ -222,12 +227,12 @@ def import_key(call: Call, request: ImportKey) -> Change:
         return _pair_imported(call, _half_from(written, sort), terms, given)
     if sort is None:
         raise Invalid("say the algorithm of a symmetric key", "invalid.missing")
-    secret = _symmetric(written, request.encoding, sort)
+    secret = symmetric_secret(written, request.encoding, sort)
     shape = _shape(sort, length_of(sort.algorithm, len(secret)))
     usage = _usage(int(_SYMMETRIC_USES[SYMMETRIC[sort.algorithm].rights]))
     block = KeyBlock(int(PairFormat.RAW), secret, sort.algorithm)
     change = register(call, Register(int(ObjectType.SYMMETRIC_KEY), block, (*given, *shape, usage), terms=terms))
-    return _made(call, change, change.result.record, "imported")
+    return made_key(call, change, change.result.record, "imported")
 
 
 @operation(
@@ -262,7 +267,7 @@ def show_public_key(call: Call, _request: ShowPublicKey) -> PublicKeyText:
 def _terms(call: Call, request: GenerateKey | ImportKey) -> Terms:
     if request.owner is not None:
         found_user(call, request.owner)
-    return Terms(request.name, request.deletable, request.exportable, request.owner)
+    return Terms(request.name, request.deletable, request.exportable, request.owner, request.versioned)
 
 
 def _given(call: Call, request: GenerateKey | ImportKey) -> tuple[Attribute, ...]:
@@ -297,15 +302,16 @@ _SYMMETRIC_USES = {
 """What keys of an algorithm can do -> what they are for."""
 
 
-def _made(call: Call, change: Change, record: ManagedObject, how: str, public_id: str = "") -> Change:
+def made_key(call: Call, change: Change, record: ManagedObject, how: str, public_id: str = "") -> Change:
+    """Return a change that makes a key with what is told of it."""
     summary, protection = summary_of(record, call.now_us), record.protection
     result = MadeKey(summary, public_id, protection.deletable, protection.exportable)
     detail = f"{summary.algorithm} {record.handle} of {record.owner or 'nobody'} {how}"
     return change._replace(result=result, detail=detail)
 
 
-def _symmetric(written: bytes, encoding: KeyEncoding, sort: KeySort) -> Secret:
-    """Return the bytes of a symmetric key.
+def symmetric_secret(written: bytes, encoding: KeyEncoding, sort: KeySort, *, exact: bool = False) -> Secret:
+    """Return the bytes of a symmetric key; those of MAC keys may have any length unless it has to be exact.
 
     Raises:
         Invalid: not of this encoding, of another length than the algorithm's, or a weak key.
@@ -319,7 +325,7 @@ def _symmetric(written: bytes, encoding: KeyEncoding, sort: KeySort) -> Secret:
         raise Invalid(f"the key is not {encoding}; say which encoding it has", "invalid.key") from None
     wanted = material_bytes(sort.algorithm, sort.length_bits)
     is_mac = SYMMETRIC[sort.algorithm].rights & Right.MAC
-    if len(material) != wanted and not is_mac:  # those have keys of any length
+    if len(material) != wanted and (exact or not is_mac):
         raise Invalid(f"a key of this algorithm has {wanted} bytes, this one has {len(material)}", "invalid.key")
     check_des(sort.algorithm, material)
     return Secret(material)
@@ -357,7 +363,7 @@ def _pair_imported(call: Call, half: _Half, terms: Terms, given: tuple[Attribute
     kind = ObjectType.PRIVATE_KEY if half.is_private else ObjectType.PUBLIC_KEY
     first = register(call, Register(int(kind), half.block, (*given, usage), terms=terms))
     if isinstance(half.key, PublicKey):
-        return _made(call, first, first.result.record, "imported")
+        return made_key(call, first, first.result.record, "imported")
     form = int(PairFormat.X_509)
     block = KeyBlock(form, write_public(half.key.public_key(), form), int(found.algorithm), found.length_bits)
     usage = _usage(int(default_usage(found, private=False)))
@@ -367,7 +373,7 @@ def _pair_imported(call: Call, half: _Half, terms: Terms, given: tuple[Attribute
     ids = private.record.id, public.record.id
     private = private._replace(record=_linked(first.result.record, LinkType.PUBLIC_KEY, ids[1]))
     public = public._replace(record=_linked(second.result.record, LinkType.PRIVATE_KEY, ids[0]))
-    return _made(call, first._replace(puts=(private, public)), first.result.record, "imported", ids[1])
+    return made_key(call, first._replace(puts=(private, public)), first.result.record, "imported", ids[1])
 
 
 def _linked(record: ManagedObject, kind: LinkType, object_id: str) -> ManagedObject:

@@ -21,7 +21,7 @@ from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid, Refused, WrongState
 from keystead.core.lifecycle import process_window, protect_window
 from keystead.core.permission import Right, Switches
-from keystead.core.records import KIND_OBJECT, ManagedObject
+from keystead.core.records import KIND_OBJECT, ManagedObject, Record
 from keystead.core.secret import Secret
 from keystead.core.structures import (
     TAG_BLOCK_CIPHER_MODE,
@@ -239,7 +239,7 @@ def _words(algorithm: int, mode: int, padding: int) -> tuple[str, str]:
     return f"1 Encrypt {words}", f"1 Decrypt {words}"
 
 
-def budget_of(record: ManagedObject) -> str:
+def budget_of(record: ManagedObject | Record) -> str:
     """Return the name under which a key's random IVs are counted: its material's, since other bytes count anew."""
     return f"iv.{record.material.id}" if record.material is not None else ""
 

@@ -115,7 +115,7 @@ def derive_key(call: Call, request: DeriveKey) -> Change:
         base = as_object(loaded)
         found = _spent(call, request, bases) if loaded is bases[0] else base.attributes
         links = linked(found, LinkType.DERIVED_KEY, new.id)
-        if links is not base.attributes:
+        if links is not base.attributes and (base.versioning is None or base.versioning.is_default):
             puts.append(Put(base.changed(call.now_us, attributes=links)))
     return Change(tuple(puts), Created(new.id, request.object_type, (), new))
 

@@ -10,7 +10,7 @@ from keystead.core.attribute_table import ATTRIBUTES, ObjectType
 from keystead.core.attribute_values import micros
 from keystead.core.attributes import ItemType, Value
 from keystead.core.key_names import KeySort, algorithm_word, kind_word, right_words, state_word
-from keystead.core.lifecycle import GONE, TRANSITIONS
+from keystead.core.lifecycle import GONE, TRANSITIONS, Dates
 from keystead.core.records import ManagedObject
 from keystead.core.search import TAG_NAME_VALUE
 from keystead.core.structures import TAG_RECOMMENDED_CURVE
@@ -67,10 +67,11 @@ class KeySummary:
         kind: Such as "symmetric-key".
         algorithm: Such as "AES-256"; "-" = none.
         length_bits: Cryptographic Length; 0 = none.
-        state: Such as "pre-active".
+        state: Such as "pre-active"; "-" of a versioned key, which has no life cycle.
         created_us: When it came here.
         changed_us: Of the last change.
         names: That its users gave it (KMIP Names).
+        versions_count: Of a versioned key; 0 = it has no versions.
     """
 
     id: str
@@ -83,6 +84,7 @@ class KeySummary:
     created_us: int
     changed_us: int
     names: tuple[str, ...]
+    versions_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class KeyDetails:
 
     Attributes:
         key: What a list tells too.
-        dates: Of its life cycle.
+        dates: Of its life cycle; none of a versioned key.
         moves: States that it can be set to from the one it is in.
         deletable: Clients may delete it.
         exportable: Clients may export it.
@@ -152,16 +154,18 @@ def summary_of(record: ManagedObject, now_us: int) -> KeySummary:
         kind_word(record.object_type),
         algorithm_word(_sort_of(record)),
         record.shape.length_bits,
-        state_word(record.state(now_us)),
+        "-" if record.versioning is not None else state_word(record.state(now_us)),
         record.initial_us,
         record.last_change_us,
         names_of(record),
+        0 if record.versioning is None else record.versioning.number,
     )
 
 
 def details_of(record: ManagedObject, now_us: int) -> KeyDetails:
     """Return everything about a key at a moment."""
-    dates, protection = record.dates, record.protection
+    dates = record.dates if record.versioning is None else Dates()
+    protection = record.protection
     return KeyDetails(
         summary_of(record, now_us),
         KeyDates(
@@ -223,7 +227,7 @@ def _sort_of(record: ManagedObject) -> KeySort:
 
 def _moves(record: ManagedObject, now_us: int) -> tuple[str, ...]:
     """Return the states that somebody can set; destroying is another operation (KS-LIFE-004)."""
-    if record.object_type in (ObjectType.TEMPLATE, ObjectType.CERTIFICATE):
+    if record.object_type in (ObjectType.TEMPLATE, ObjectType.CERTIFICATE) or record.versioning is not None:
         return ()
     state = record.state(now_us)
     return tuple(state_word(to) for (of, _), to in TRANSITIONS.items() if of == state and to not in GONE)

@@ -95,6 +95,8 @@ class PairCreated(NamedTuple):
 )
 def create_key_pair(call: Call, request: CreateKeyPair) -> Change:
     """Make both keys; each has the other as its Link."""
+    if request.terms.versioned:
+        raise Invalid("only symmetric keys have versions, MAC keys among them", "invalid.object_type")
     wishes = {
         ObjectType.PRIVATE_KEY: _wishes(call, request.common, request.private),
         ObjectType.PUBLIC_KEY: _wishes(call, request.common, request.public),

@@ -7,7 +7,7 @@ Source: KMIP 1.4 sections 3.22, 4.19 to 4.21, 11.20 to 11.22; requirements KS-KM
 KS-LIFE-001 to 006; SM-1; AMB-04, AMB-41.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from keystead.core.attribute_table import ObjectType
@@ -16,11 +16,12 @@ from keystead.core.errors import Invalid, Refused, WrongState
 from keystead.core.handles import made_up
 from keystead.core.lifecycle import GONE, TRANSITIONS, Event
 from keystead.core.permission import Right
-from keystead.core.records import KIND_OBJECT, ManagedObject
+from keystead.core.records import KIND_KEY_VERSION, KIND_OBJECT, ManagedObject, Record
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
 from keystead.operations.ciphers import budget_of
 from keystead.operations.requests import Activate, Delete, Destroy, Revoke, Touched
+from keystead.operations.version_records import family_record, older_versions
 from keystead.storage.store import KIND_COUNTER
 
 KEY_COMPROMISE = 2
@@ -46,10 +47,12 @@ def check_move(record: ManagedObject, event: Event, now_us: int) -> None:
 
     Raises:
         Invalid: it is a template, which has no state.
-        WrongState: the table has no such move from its state.
+        WrongState: the table has no such move from its state, or it is a versioned key.
     """
     if record.object_type == ObjectType.TEMPLATE:
         raise Invalid("a template has no state", "invalid.object_type")
+    if record.versioning is not None:
+        raise WrongState("a versioned key is active; an administrator sets the states of its versions, or erases it")
     state = record.state(now_us)
     if (state, event) not in TRANSITIONS:
         reason = "wrong_state.destroyed" if state in GONE else "wrong_state.object"
@@ -149,8 +152,9 @@ def deletion(call: Call, records: Sequence[ManagedObject]) -> Change:
     """
     changes = [_deleted(call, record) for record in records]
     puts = tuple(put for change in changes for put in change.puts)
-    purges = tuple(purge for change in changes for purge in change.purges)
-    return Change(puts, Touched(records[0].id), purges, "deleted, its name is free again")
+    purges = [purge for change in changes for purge in change.purges]
+    purges += [purge for record in records for purge in _older_versions(call, record)]
+    return Change(puts, Touched(records[0].id), tuple(purges), "deleted, its name is free again")
 
 
 def _deleted(call: Call, record: ManagedObject) -> Change:
@@ -159,10 +163,10 @@ def _deleted(call: Call, record: ManagedObject) -> Change:
     dates = record.dates
     if (record.state(call.now_us), Event.DEACTIVATE) in TRANSITIONS:
         dates = dates._replace(deactivation_us=call.now_us)
-    ended = record._replace(dates=dates)
+    ended = record._replace(dates=dates, versioning=None)
     check_move(ended, Event.DESTROY, call.now_us)
     dates = dates._replace(destroy_us=call.now_us)
-    gone = record.changed(call.now_us, dates=dates, material=None, handle=made_up(record.id))
+    gone = ended.changed(call.now_us, dates=dates, material=None, handle=made_up(record.id))
     return Change((Put(gone, erase_material=True),), None, _counter(call, record))
 
 
@@ -171,7 +175,19 @@ def _purged(call: Call, record: ManagedObject) -> Change:
     return Change((), Touched(record.id), purges, "removed with its metadata")
 
 
-def _counter(call: Call, record: ManagedObject) -> tuple[tuple[str, str, int], ...]:
+def _older_versions(call: Call, record: ManagedObject) -> Iterator[tuple[str, str, int]]:
+    """Yield the purges of all older versions of a key, and of what belongs to them."""
+    versioning = record.versioning
+    if versioning is None:
+        return
+    family = family_record(call, record)
+    yield KIND_KEY_VERSION, family.id, family.revision
+    for version in older_versions(call, record, versioning.number, versioning.number):
+        yield KIND_KEY_VERSION, version.record.id, version.record.revision
+        yield from _counter(call, version.record)
+
+
+def _counter(call: Call, record: ManagedObject | Record) -> tuple[tuple[str, str, int], ...]:
     """Return the purge of what counted the key's random IVs, if anything did."""
     name = budget_of(record)
     loaded = call.desk.objects.reader.record(KIND_COUNTER, name) if name else None

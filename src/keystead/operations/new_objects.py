@@ -24,6 +24,7 @@ from keystead.core.structures import TAG_NAME_VALUE
 from keystead.gate.call import Call
 from keystead.gate.identifiers import new_id
 from keystead.operations.requests import USUAL, Created, Terms
+from keystead.operations.version_records import first_version
 from keystead.storage.store import Match, Query
 from keystead.trust.material import Place
 
@@ -67,7 +68,7 @@ def conceived(
     """
     owner = owner_of(call, birth.owner)
     object_id = object_id or new_id(call.now_us)
-    sealed = None if secret is None else _seal(call, object_id, secret)
+    sealed = None if secret is None else sealed_as(call, object_id, secret)
     record: ManagedObject = _tuple(
         ManagedObject,
         (
@@ -82,29 +83,34 @@ def conceived(
             birth.dates,
             birth.protection,
             None if sealed is None else reference_to(sealed),
-            digest_of(secret) if secret is not None and not _is_guessable(object_type, secret) else None,
+            None if secret is None else kept_digest(object_type, secret),
             None,
             None,
             birth.original_creation_us,
             NO_GRANTS,
             birth.attributes,
             0,
+            None,
         ),
     )
     return record, sealed
 
 
 def born_under(call: Call, change: Change, terms: Terms) -> Change:
-    """Return what `born` made with the handle and the flags that were asked for.
+    """Return what `born` made with the handle and the flags that were asked for, and with versions if they were.
 
     Raises:
-        Invalid, Exists: as `under_terms`.
+        Invalid, Exists: as `under_terms` and `first_version`.
     """
     if terms is USUAL:
         return change
     (put,), created = change.puts, change.result
     record = under_terms(call, created.record, terms)
-    return Change((put._replace(record=record),), created._replace(record=record))
+    puts: tuple[Put, ...] = ()
+    if terms.versioned:
+        record, family = first_version(call, record)
+        puts = (family,)
+    return Change((put._replace(record=record), *puts), created._replace(record=record))
 
 
 def under_terms(call: Call, record: ManagedObject, terms: Terms) -> ManagedObject:
@@ -141,9 +147,13 @@ def owner_of(call: Call, wanted: str | None = ASKER) -> str | None:
     return owner
 
 
-def _is_guessable(object_type: int, secret: Secret) -> bool:
-    """Tell whether a kept digest would let a thief of the file test guesses: passwords, short keys, anybody's data."""
-    return object_type not in _UNGUESSABLE or len(secret) < UNGUESSABLE_BYTES
+def kept_digest(object_type: int, secret: Secret) -> bytes | None:
+    """Return the digest that is kept of key bytes; None where it would let a thief of the file test guesses.
+
+    That is so of passwords, of short keys and of anybody's data.
+    """
+    is_guessable = object_type not in _UNGUESSABLE or len(secret) < UNGUESSABLE_BYTES
+    return None if is_guessable else digest_of(secret)
 
 
 def digest_of(secret: Secret) -> bytes:
@@ -151,7 +161,8 @@ def digest_of(secret: Secret) -> bytes:
     return hashlib.sha256(secret.reveal()).digest()
 
 
-def _seal(call: Call, object_id: str, secret: Secret) -> SealedMaterial:
+def sealed_as(call: Call, object_id: str, secret: Secret) -> SealedMaterial:
+    """Seal the first key bytes of an object."""
     # An object's first material is called as the object is; whatever replaces it gets a name of its own.
     place = Place(call.principal.realm, KIND_OBJECT, object_id, object_id, MATERIAL_VERSION)
     sealed: SealedMaterial = call.desk.keyring.seal(place, secret)

@@ -94,6 +94,8 @@ class _Heir(NamedTuple):
 def rekey(call: Call, request: Rekey) -> Change:
     """Make the replacement, and give it what the old key had."""
     old = call.target
+    if old.versioning is not None:
+        raise WrongState("a versioned key is not replaced; make a new version of it")
     if old.object_type != ObjectType.SYMMETRIC_KEY:
         raise Invalid("Re-key replaces symmetric keys; for pairs there is Re-key Key Pair", "invalid.object_type")
     wishes = with_templates(call, request.wishes.templates, request.wishes.attributes)

@@ -62,12 +62,14 @@ class Terms(NamedTuple):
         deletable: Its owner may destroy it.
         exportable: Its key bytes may leave.
         owner: Whose it will be, where administrators say it; None = nobody's.
+        versioned: It can have further versions, and is the first one.
     """
 
     handle: str | None = None
     deletable: bool = True
     exportable: bool = True
     owner: str | None = ASKER
+    versioned: bool = False
 
 
 USUAL = Terms()

@@ -17,17 +17,21 @@ import cbor2
 
 from keystead.core.attributes import NONE, Attribute, Attributes, ItemType, Value
 from keystead.core.errors import Unavailable
+from keystead.core.key_versions import Versioning
 from keystead.core.lifecycle import Dates
 from keystead.core.records import KIND_OBJECT, KeyShape, ManagedObject, MaterialReference, Protection, Record
 from keystead.storage.stored_attributes import StoredAttributes
 
 FORMAT = 1
+FORMAT_VERSIONED = 2  # FORMAT, and what a key knows of its versions behind it
 NAME = "Name"
 _STRUCTURE = int(ItemType.STRUCTURE)
 _TEXTS = frozenset({int(ItemType.TEXT_STRING), int(ItemType.BYTE_STRING)})
 _SHAPES_COUNT_MAX = 1024
 _ATTRIBUTES_COUNT_MAX = 256
 _ATTRIBUTE_ITEMS = 4
+_OBJECT_ITEMS = 29
+_VERSIONING_ITEMS = 5  # its state is that of the default version: active
 
 _tuple: Callable[..., Any] = tuple.__new__  # makes a named tuple without a frame of its own
 Content = Any
@@ -48,7 +52,10 @@ def encode(record: ManagedObject | Record) -> bytes:
     material = record.material
     reference = (None, 0, None) if material is None else (material.id, material.version, material.sealed_digest)
     rest = _object_items(record) if isinstance(record, ManagedObject) else (dict(record.fields),)
-    return cbor2.dumps((FORMAT, record.realm, record.handle, record.owner, *reference, *rest), canonical=True)
+    form = FORMAT
+    if isinstance(record, ManagedObject) and record.versioning is not None:
+        form, rest = FORMAT_VERSIONED, (*rest, *_versioning_items(record.versioning))
+    return cbor2.dumps((form, record.realm, record.handle, record.owner, *reference, *rest), canonical=True)
 
 
 def decode(kind: str, record_id: str, revision: int, document: bytes) -> ManagedObject | Record:
@@ -58,7 +65,7 @@ def decode(kind: str, record_id: str, revision: int, document: bytes) -> Managed
         Unavailable: written by a newer version.
     """
     items = cbor2.loads(document)
-    if items[0] != FORMAT:
+    if items[0] != FORMAT and items[0] != FORMAT_VERSIONED:
         raise Unavailable(f"{kind} {record_id} was written by a newer version; upgrade this node", "unavailable.store")
     _, realm, handle, owner, material_id, version, sealed_digest = items[:7]
     material = None if material_id is None else MaterialReference(material_id, version, sealed_digest)
@@ -99,10 +106,16 @@ def _object_items(record: ManagedObject) -> tuple[Any, ...]:
     )
 
 
+def _versioning_items(versioning: Versioning) -> tuple[Any, ...]:
+    if not versioning.is_default:
+        raise ValueError("what stands for an older version of a key is not stored")
+    return versioning[:_VERSIONING_ITEMS]
+
+
 def _object(record_id: str, revision: int, material: MaterialReference | None, items: Sequence[Any]) -> ManagedObject:
     _, realm, handle, owner = items[:4]
     object_type, initial_us, last_change_us = items[7:10]
-    flags, digest, occurrence_us, code, message, original_us, grants, attributes = items[21:]
+    flags, digest, occurrence_us, code, message, original_us, grants, attributes = items[21:_OBJECT_ITEMS]
     activation_us, deactivation_us, compromise_us, destroy_us, process_start_us, protect_stop_us = items[15:21]
     return _tuple(  # type: ignore[no-any-return]  # it makes what it is told
         ManagedObject,
@@ -125,6 +138,7 @@ def _object(record_id: str, revision: int, material: MaterialReference | None, i
             grants,
             StoredAttributes(attributes) if attributes else NONE,
             revision,
+            Versioning(*items[_OBJECT_ITEMS:]) if len(items) > _OBJECT_ITEMS else None,
         ),
     )
 

@@ -29,7 +29,7 @@ def key_generate(words: argparse.Namespace) -> int:
 
 def key_import(words: argparse.Namespace) -> int:
     """Take a key from a file or from standard input."""
-    told = {**_of_new(words), "encoding": words.encoding, "material": _text_of(words.file)}
+    told = {**_of_new(words), "encoding": words.encoding, "material": text_of(words.file)}
     _print_made(ask_node(words, "key.import", **told))
     return 0
 
@@ -59,6 +59,14 @@ def key_flags(words: argparse.Namespace) -> int:
         raise Invalid("say --deletable or --exportable", "invalid.missing")
     ask_node(words, "key.set_flags", target=words.key, **{name: word == "yes" for name, word in given.items()})
     return key_show(words)
+
+
+def key_clone(words: argparse.Namespace) -> int:
+    """Make another key with the same bytes."""
+    told = {"name": words.name, "versioned": words.versioned}
+    told |= {"copy_grants": not words.without_grants, "copy_attributes": not words.without_attributes}
+    _print_made(ask_node(words, "key.clone", target=words.key, **told))
+    return 0
 
 
 def key_set_state(words: argparse.Namespace) -> int:
@@ -129,7 +137,8 @@ def moment_us(typed: str | None) -> int | None:
     return round((moment - EPOCH).total_seconds() * 1_000_000)
 
 
-def _time(moment_us: int) -> str:
+def time_of(moment_us: int) -> str:
+    """Return a moment as people read it, UTC."""
     return datetime.fromtimestamp(moment_us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -143,11 +152,13 @@ def _of_new(words: argparse.Namespace) -> dict[str, Any]:
         "activation_us": moment_us(words.activation),
         "description": words.description or "",
         "attributes": words.attribute,
+        "versioned": words.versioned,
     }
     return told if words.algorithm is None else {**told, "algorithm": words.algorithm}
 
 
-def _text_of(file: str) -> bytes:
+def text_of(file: str) -> bytes:
+    """Return what is in a file, or "-" comes from standard input. Raises NotFound."""
     if file == "-":
         return sys.stdin.buffer.read(FRAME_BYTES_MAX)
     try:
@@ -159,8 +170,10 @@ def _text_of(file: str) -> bytes:
 
 def _line(key: dict[str, Any]) -> str:
     what = f"{key['kind']} {key['algorithm']} {key['length_bits']}".removesuffix(" - 0")
+    count = key["versions_count"]
+    what += f" in {count} version{'s' if count > 1 else ''}" if count else ""
     names = ", ".join(name for name in key["names"] if name != key["name"])
-    words = (key["id"], key["name"], key["owner"] or "(nobody)", what, key["state"], _time(key["created_us"]))
+    words = (key["id"], key["name"], key["owner"] or "(nobody)", what, key["state"], time_of(key["created_us"]))
     return "  ".join([*words, f"names: {names}"] if names else words)
 
 
@@ -168,6 +181,11 @@ def _print_made(made: dict[str, Any]) -> None:
     print(_line(made["key"]))
     if made["public_id"]:
         print(f"  public half: {made['public_id']}")
+    remind()
+
+
+def remind() -> None:
+    """Remind to back up what was just made (KS-KEY-053)."""
     print("Back it up: without a backup, a key that is lost cannot be had again.", file=sys.stderr)
 
 
@@ -175,10 +193,10 @@ def _print_details(shown: dict[str, Any]) -> None:
     print(_line(shown["key"]))
     flags = [name for name in ("deletable", "exportable", "sensitive", "extractable") if shown[name]]
     told = {"flags": ", ".join(flags) or "-", "usage": ", ".join(shown["usage"]) or "-"}
-    told |= {"changed": f"{_time(shown['key']['changed_us'])}, revision {shown['revision']}"}
+    told |= {"changed": f"{time_of(shown['key']['changed_us'])}, revision {shown['revision']}"}
     for name, at_us in shown["dates"].items():
         if at_us is not None:
-            told[name.removesuffix("_us").replace("_", " ")] = _time(at_us)
+            told[name.removesuffix("_us").replace("_", " ")] = time_of(at_us)
     told |= {"can become": ", ".join(shown["moves"]) or "-"}
     told |= {title: shown[name] for title, name in (("other half", "other_half"), ("SHA-256", "digest")) if shown[name]}
     for title, text in told.items():

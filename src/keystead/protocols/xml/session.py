@@ -10,8 +10,9 @@ from collections import deque
 from typing import Any
 
 from keystead.core.errors import Invalid, KeysteadError, NotSupported, Unauthenticated
+from keystead.core.key_versions import place_of
 from keystead.core.permission import Principal
-from keystead.core.records import KIND_OBJECT, ROOT_REALM, ManagedObject
+from keystead.core.records import KIND_KEY_VERSION, KIND_OBJECT, ROOT_REALM, ManagedObject
 from keystead.gate.activity import Label
 from keystead.gate.call import Batch, Gate, Reply
 from keystead.protocols.connections import Send
@@ -60,6 +61,15 @@ class Endpoint:
         """Return the object of an id."""
         loaded = self.gate.objects.get(object_id)
         return loaded.record if loaded is not None and isinstance(loaded.record, ManagedObject) else None
+
+    def version(self, record: ManagedObject, number: int) -> str | None:
+        """Return the id of a version of a key, None when it has none of this number."""
+        versioning = record.versioning
+        if versioning is None or number == versioning.number:
+            return None if versioning is None else record.id
+        place = place_of(versioning.family, number)
+        loaded = self.gate.objects.reader.by_handle(record.realm, KIND_KEY_VERSION, place)
+        return None if loaded is None else loaded.record.id
 
 
 class Session:
@@ -163,7 +173,8 @@ class Session:
         values = read_fields(row.fields, element)
         self._check_order(element.name)
         endpoint = self._endpoint
-        asked = Asked(values, data, endpoint.find, endpoint.get, endpoint.gate.clock.now_us(), principal.name)
+        now_us = endpoint.gate.clock.now_us()
+        asked = Asked(values, data, endpoint.find, endpoint.get, endpoint.version, now_us, principal.name)
         if element.name == LOGIN:
             self._entrance.check_name(values["User"])
         return row.make(asked)

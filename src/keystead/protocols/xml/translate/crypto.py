@@ -18,7 +18,8 @@ from keystead.operations.requests import CipherParameters, Decrypt, Encrypt
 from keystead.operations.signatures import Sign, SignatureVerify
 from keystead.protocols.xml.translate.algorithms import MACS, SIGNATURES, TRANSFORMATIONS, Transformation
 from keystead.protocols.xml.translate.fields import BASE64, ID, KEY_NAME, Field, Mark, choice, hexadecimal, text
-from keystead.protocols.xml.translate.work import NOWHERE, Answer, Asked, Row, Work, words
+from keystead.protocols.xml.translate.key_versions import VERSION
+from keystead.protocols.xml.translate.work import KEY_VERSION, NOWHERE, Answer, Asked, Row, Work, words
 
 PIECES_COUNT_MAX = 100
 IV_BYTES_MAX = 128
@@ -48,11 +49,26 @@ def _make(asked: Asked) -> Work:
     if len(pieces) > PIECES_COUNT_MAX:
         raise Invalid("a request has at most 100 pieces of data", "invalid.field")
     record = asked.find(name)
-    target = NOWHERE if record is None else record.id
-    if action in _BY_PUBLIC_HALF:
+    target = asked.version_target(record)
+    if action in _BY_PUBLIC_HALF and target != NOWHERE:
         target = asked.public_half(record) or target
     make, answer = _DOERS[action](asked, record, target)
-    return Work(tuple(make(piece) for piece in pieces), answer, name)
+    return Work(tuple(make(piece) for piece in pieces), _telling_version(asked, record, answer), name)
+
+
+def _telling_version(
+    asked: Asked, record: ManagedObject | None, answer: Callable[[list[Any]], Answer]
+) -> Callable[[list[Any]], Answer]:
+    """Return an answer that tells which version of a versioned key was used."""
+    if record is None or record.versioning is None:
+        return answer
+    number = asked.values.get(KEY_VERSION, record.versioning.number)
+
+    def told(results: list[Any]) -> Answer:
+        found = answer(results)
+        return found._replace(elements=(words(KEY_VERSION, number), *found.elements))
+
+    return told
 
 
 Doer = tuple[Callable[[bytes], Any], Callable[[list[Any]], Answer]]
@@ -184,6 +200,7 @@ ROWS: dict[str, Row] = {
             ID,
             Field("Action", choice(", ".join(_ACTIONS), _ACTIONS), Mark.OURS, required=True),
             Field("KeyName", KEY_NAME, Mark.OURS, required=True),
+            VERSION,
             Field("Algorithm", text(), Mark.OURS, about="with mode and padding; only MAC and MACV do without"),
             Field("IV", hexadecimal(IV_BYTES_MAX), Mark.OURS, about="absent: made at random and answered"),
             Field("AAD", hexadecimal(CODE_BYTES_MAX), Mark.OURS, about="additional data of GCM"),
@@ -195,6 +212,7 @@ ROWS: dict[str, Row] = {
         _make,
         "Encrypts, decrypts, signs, verifies; several Base64DataSingle are as many operations, all done or none",
         (
+            Field(KEY_VERSION, None, Mark.OURS, about="that was used, of a versioned key"),
             Field("IV", None, Mark.OURS, multiple=True, about="of what was encrypted with a random one"),
             Field("Valid", None, Mark.OURS, multiple=True, about="of MACV and SIGNV, instead of data"),
         ),

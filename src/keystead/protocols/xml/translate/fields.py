@@ -115,7 +115,7 @@ def _read_flag(element: Element) -> bool:
 def _read_key_name(element: Element) -> str:
     found = _plain(element)
     if "#" in found:
-        raise Refused("versions of keys are not offered, so '#' stands in no name", "refused.feature")
+        raise Refused("'#' stands in no name; KeyVersion names a version", "refused.feature")
     if not is_handle(found):
         raise _bad(element, "a letter and up to 63 letters, digits, '_', '.' and '-'")
     return found

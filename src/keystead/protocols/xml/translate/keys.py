@@ -20,9 +20,17 @@ from keystead.core.secret import Secret
 from keystead.core.structures import made, name_value
 from keystead.operations.key_lists import KEYS_LISTED_COUNT_MAX, ListOwnKeys
 from keystead.operations.key_pairs import DOMAIN, CreateKeyPair, Wishes
+from keystead.operations.key_versions import ListVersions
 from keystead.operations.requests import Create, Delete, Get, GetAttributes, GotWrapped, KeyBlock, Register, Terms
 from keystead.protocols.xml.translate.algorithms import ALGORITHMS, CURVES, PAIRS, name_of, usage_of
 from keystead.protocols.xml.translate.fields import FLAG, ID, KEY_NAME, RAW, Field, Mark, Values, choice, number, text
+from keystead.protocols.xml.translate.key_versions import (
+    VERSION,
+    VERSION_INFO,
+    VERSIONS_PAGE,
+    listed_versions,
+    told_life,
+)
 from keystead.protocols.xml.translate.work import Answer, Asked, Row, Work, words
 from keystead.protocols.xml.wire.elements import Element, of
 from keystead.storage.store import LOCATE_OFFSET_MAX
@@ -32,7 +40,8 @@ _FINGERPRINT = b"keystead fingerprint\0"
 
 
 def _terms(values: Values) -> Terms:
-    return Terms(values.get("KeyName"), "Deletable" in values, "Exportable" in values)
+    versioned = "VersionedKey" in values
+    return Terms(values.get("KeyName"), "Deletable" in values, "Exportable" in values, versioned=versioned)
 
 
 def _attributes(asked: Asked) -> tuple[Attribute, ...]:
@@ -137,7 +146,9 @@ def _format_of(record: ManagedObject | None) -> int | None:
 def _make_export(asked: Asked) -> Work:
     name = asked.values["KeyName"]
     record = asked.find(name)
-    return Work((Get(asked.target(name), _format_of(record)),), lambda results: _exported(name, results), name)
+    return Work(
+        (Get(asked.version_target(record), _format_of(record)),), lambda results: _exported(name, results), name
+    )
 
 
 def _make_public_export(asked: Asked) -> Work:
@@ -165,13 +176,19 @@ def _make_delete(asked: Asked) -> Work:
 
 def _make_info(asked: Asked) -> Work:
     name = asked.values["KeyName"]
-    request = GetAttributes(asked.target(name), ("State",))
-    return Work((request,), lambda results: Answer(_told(results[0].record, asked.now_us)), name)
+    request = GetAttributes(asked.version_target(asked.find(name)), ("State",))
+    if "Maximum" not in asked.values:
+        return Work((request,), lambda results: Answer(_told(results[0].record, asked.now_us)), name)
+    listing = ListVersions(name, asked.values.get("Offset", 0), asked.values["Maximum"])
+
+    def answer(results: list[Any]) -> Answer:
+        return Answer((*_told(results[0].record, asked.now_us), *listed_versions(results[1])))
+
+    return Work((request, listing), answer, name)
 
 
 def _told(record: ManagedObject, now_us: int) -> tuple[Element, ...]:
     shape, protection = record.shape, record.protection
-    state = "-".join(word.capitalize() for word in record.state(now_us).name.split("_"))
     return (
         words("KeyName", record.handle),
         words("Algorithm", name_of(shape.algorithm)),
@@ -179,8 +196,7 @@ def _told(record: ManagedObject, now_us: int) -> tuple[Element, ...]:
         *([] if record.owner is None else [words("Owner", record.owner)]),
         words("Exportable", protection.exportable and protection.extractable),
         words("Deletable", protection.deletable),
-        words("Versioned", False),
-        words("State", state),
+        *told_life(record, now_us),
         *_fingerprint(record),
     )
 
@@ -201,7 +217,6 @@ def _make_query(asked: Asked) -> Work:
     return Work(_listing(asked), answer)
 
 
-_VERSIONS = "versions of keys"
 _NEWER = "of newer protocol versions"
 _NAME = Field("KeyName", KEY_NAME, required=True)
 _OFTEN = (
@@ -209,8 +224,8 @@ _OFTEN = (
     Field("Exportable", FLAG, about="absent: the key never leaves"),
     Field("Deletable", FLAG, about="absent: the key cannot be deleted"),
     Field("Owner", text(), about="the user who asks, if given at all"),
-    Field("VersionedKey", None, about=_VERSIONS),
-    Field("KeyVersionState", None, about=_VERSIONS),
+    Field("VersionedKey", FLAG, about="it can have further versions; not of pairs"),
+    Field("KeyVersionState", None, about="the newest version is active"),
     Field("Permissions", None, about="grant rights by an administrator's command"),
     Field("CustomAttributeList", None, about="custom attributes"),
     Field("Aliases", None, about=_NEWER),
@@ -264,6 +279,7 @@ ROWS: dict[str, Row] = {
         (
             ID,
             _NAME._replace(mark=Mark.WITNESSED),
+            VERSION,
             *(Field(name, None, Mark.OURS, about="wrapped keys") for name in ("WrapKeyName", "WrapFormat")),
         ),
         _make_export,
@@ -282,10 +298,10 @@ ROWS: dict[str, Row] = {
         "Erases a key that is deletable, with the other half of its pair; the name is free again",
     ),
     "KeyInfoRequest": Row(
-        (ID, _NAME._replace(mark=Mark.OURS)),
+        (ID, _NAME._replace(mark=Mark.OURS), VERSION, *VERSIONS_PAGE),
         _make_info,
-        "Tells of a key, never what is in it",
-        (*_INFO, _MADE[0]._replace(mark=Mark.OURS)),
+        "Tells of a key, never what is in it; of a versioned key also of one version, or of several",
+        (*_INFO, _MADE[0]._replace(mark=Mark.OURS), *VERSION_INFO),
     ),
     "KeyNamesRequest": Row(
         (ID, *_PAGE),

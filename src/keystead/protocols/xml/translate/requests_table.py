@@ -5,7 +5,7 @@ docs/xml-interface.md is drawn from it.
 Source: docs/adr/0053; requirements KS-NAE-003 to 020, 028.
 """
 
-from keystead.protocols.xml.translate import crypto, keys, sessions
+from keystead.protocols.xml.translate import crypto, key_versions, keys, sessions
 from keystead.protocols.xml.translate.crypto import INLINE
 from keystead.protocols.xml.translate.work import Row
 from keystead.protocols.xml.wire.elements import Element
@@ -18,6 +18,7 @@ REQUESTS: dict[str, Row] = {
     "RecordEventRequest": sessions.EVENT,
     "RecordMessageRequest": sessions.EVENT._replace(about="Another name of RecordEventRequest"),
     **keys.ROWS,
+    **key_versions.ROWS,
     **crypto.ROWS,
 }
 

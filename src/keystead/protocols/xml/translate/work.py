@@ -9,6 +9,7 @@ from keystead.operations.links import LinkType, link_of
 from keystead.protocols.xml.translate.fields import Field, Values
 from keystead.protocols.xml.wire.elements import Element
 
+KEY_VERSION = "KeyVersion"
 NOWHERE = "no-such-object"
 """Target for a name that names nothing: the gate answers as for an object that may not be seen."""
 
@@ -21,6 +22,7 @@ class Asked(NamedTuple):
         data: What followed it; None = nothing.
         find: Returns the object of a name; who asks may not be allowed to know of it, which the gate decides.
         get: Likewise, of an id.
+        version: Returns the id of a version of a key by its number, None when there is none.
         now_us: When.
         user: Who is asking; "" = nobody in particular.
     """
@@ -29,6 +31,7 @@ class Asked(NamedTuple):
     data: bytes | None
     find: Callable[[str], ManagedObject | None]
     get: Callable[[str], ManagedObject | None]
+    version: Callable[[ManagedObject, int], str | None]
     now_us: int
     user: str
 
@@ -36,6 +39,13 @@ class Asked(NamedTuple):
         """Return the id that a name stands for."""
         record = self.find(name)
         return NOWHERE if record is None else record.id
+
+    def version_target(self, record: ManagedObject | None) -> str:
+        """Return the id of the version of a key that the request names, of its default version when it names none."""
+        number = self.values.get(KEY_VERSION)
+        if record is None or number is None:
+            return NOWHERE if record is None else record.id
+        return self.version(record, number) or NOWHERE
 
     def public_half(self, record: ManagedObject | None) -> str | None:
         """Return the id of the public key that goes with a private one, None when there is none any more."""
