@@ -6,12 +6,10 @@ Source: KMIP 1.4 section 6.1 (batches); requirement KS-MC-008.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from keystead.core.changes import Change, Transaction
 from keystead.core.errors import KeysteadError
 from keystead.core.permission import Principal
 from keystead.core.secret import Secret
 from keystead.gate.activity import Label
-from keystead.gate.identifiers import new_request_id
 
 
 class Reply(NamedTuple):
@@ -41,19 +39,3 @@ class Batch(NamedTuple):
     undo: bool = False
     label: Label | None = None
     credentials: tuple[tuple[str, Secret], ...] = ()
-
-
-def transaction_of(
-    batch: Batch, now_us: int, steps: tuple[tuple[str, Change], ...], refusals: Sequence[tuple[str, str, str]]
-) -> Transaction:
-    """Return what is to be stored of a batch.
-
-    Args:
-        batch: Whose.
-        now_us: Its moment.
-        steps: Changes, with the operations that made them.
-        refusals: Operation, target and reason of each that is written.
-    """
-    principal = batch.principal
-    who = f"{principal.kind}:{principal.name}"
-    return Transaction(new_request_id(), who, principal.address, now_us, steps, tuple(refusals))

@@ -34,7 +34,7 @@ from keystead.core.secret import Secret
 from keystead.gate.activity import ActivityLog
 from keystead.gate.admit import check_access
 from keystead.gate.approvals import run_bound
-from keystead.gate.batch import Batch, Reply, transaction_of
+from keystead.gate.batch import Batch, Reply
 from keystead.gate.committer import Committer
 from keystead.gate.desk import Desk
 from keystead.gate.identifiers import Now
@@ -42,6 +42,7 @@ from keystead.gate.objects import Objects
 from keystead.gate.operation import PLACEHOLDER, REGISTRY, Declaration, Target
 from keystead.gate.policies import Counted, give_back, pass_by_policy
 from keystead.gate.refusals import Refusals
+from keystead.gate.transactions import transaction_of
 from keystead.gate.workshop import (
     PREPARED_PER_BATCH_COUNT_MAX,
     InlineWorkshop,
@@ -224,7 +225,7 @@ class Gate:
         if not run.steps and not refusals:
             self._answer(run, run.replies, deliver)
             return
-        transaction = transaction_of(run.batch, run.now_us, run.steps, refusals)
+        transaction = transaction_of(run.batch.principal, run.now_us, run.steps, refusals)
 
         def done(error: KeysteadError | None) -> None:
             if error is not None:
