@@ -30,6 +30,7 @@ from keystead.operations.approvals import (
 from keystead.operations.grants import GiveRights, GrantKey, ListGrants, SetKeyFlags, SetOwner, TakeRights
 from keystead.operations.groups import AddMember, CreateGroup, DeleteGroup, DeleteUser, RemoveMember
 from keystead.operations.logins import AccountKind, Door, LogIn, SetUserPassword
+from keystead.operations.policies import ChangePolicy, CreatePolicy, DeletePolicy, ListPolicies
 from keystead.operations.requests import Destroy
 from keystead.operations.settings import ChangeSetting, ReadSettings
 from keystead.operations.users import CreateUser, DisableUser, ListUsers, SetGroups
@@ -125,6 +126,7 @@ def test_changing_the_feature_needs_the_same_approvals(
 KEY_REQUESTS: list[Any] = [
     GrantKey("", "staff", 3),
     GiveRights("", 3, group="staff"),
+    GiveRights("", 3, group="staff", policy="office"),
     TakeRights("", 3, group="staff"),
     SetOwner("", "bob"),
     SetKeyFlags("", deletable=False),
@@ -142,6 +144,28 @@ def test_keys_are_not_changed_by_one_administrator(node: Node, three: tuple[Prin
     assert node.record(key) == before
     assert node.reason(ROOT, ListGrants(key)) is None  # looking is not bound
     assert node.reason(ALICE, Destroy(key)) is None  # nor are users
+
+
+POLICY_REQUESTS: list[Any] = [
+    CreatePolicy("night", 5, ("mon 22:00-tue 06:00",)),
+    ChangePolicy("office", 1_000),
+    ChangePolicy("office", periods=()),
+    DeletePolicy("office"),
+]
+
+
+@pytest.mark.parametrize("request_", POLICY_REQUESTS, ids=repr)
+def test_policies_are_not_changed_by_one_administrator(node: Node, request_: Any) -> None:
+    node.ask(ROOT, CreatePolicy("office", 5, ("mon 09:00-mon 17:00",)))
+    olga, paul = add(node, "olga"), add(node, "paul", ("keys_policies", "high_access"))
+    require(node)
+    before = node.ask(ROOT, ListPolicies())
+    assert node.reason(ROOT, request_) == "pending.approval"
+    asked = wait(node, olga, request_)
+    assert node.ask(ROOT, ListPolicies()) == before
+    assert stand(node, paul, asked) is None
+    assert state(node, asked)[0] == "done"
+    assert node.ask(ROOT, ListPolicies()) != before
 
 
 USER_REQUESTS: list[Any] = [

@@ -4,6 +4,7 @@ Law of the table: the owner may do everything; a member of a group what it was g
 else the key does not exist. The table is complete: an operation on objects that is not in it fails a test.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from keystead.core.attributes import text
 from keystead.core.errors import NotFound
 from keystead.core.permission import EVERY_ACCESS, Access, Principal, Right, Switches
+from keystead.core.policies import DAYS
 from keystead.core.structures import name_value
 from keystead.gate.operation import REGISTRY
 from keystead.operations.admin_keys import ChangeKey, EraseKey, Move, RenameKey, SetKeyState, ShowKey
@@ -33,6 +35,7 @@ from keystead.operations.pieces import (
     SignatureVerifyPiece,
     SignPiece,
 )
+from keystead.operations.policies import ChangePolicy, CreatePolicy
 from keystead.operations.replacements import Rekey, RekeyKeyPair
 from keystead.operations.requests import (
     Activate,
@@ -175,6 +178,38 @@ def test_a_member_may_do_what_the_group_was_granted_and_nothing_else(
     permitted = MATRIX[name].right in (granted, Right.SEE)
     assert outcome(node, member, name, key) == ("let through" if permitted else "refused")
     assert permitted or node.record(key) == before
+
+
+@EVERY_ROW
+@pytest.mark.parametrize("granted", GRANTS[1:], ids=lambda right: right.name)
+@pytest.mark.row("KS-KEY-021", "KS-POL-001", "KS-POL-017")
+def test_a_member_may_do_what_the_group_was_granted_under_a_policy_as_far_as_it_goes(
+    node: Node, key: str, name: str, granted: Right
+) -> None:
+    node.ask(ADMINISTRATOR, CreatePolicy("once", 1))
+    node.ask(ALICE, GrantKey(key, "staff", int(granted), "once"))
+    before = node.record(key)
+    member, right, request = a_user("carol", "staff"), MATRIX[name].right, MATRIX[name].request
+    assert outcome(node, a_user("dave", "others"), name, key) == "hidden"
+    if right == Right.SEE:
+        assert [outcome(node, member, name, key) for _ in range(3)] == ["let through"] * 3
+    elif right == granted:
+        assert outcome(node, member, name, key) == "let through"
+        assert node.reason(member, request(key)) == "refused.policy_rate"
+        node.ask(ADMINISTRATOR, ChangePolicy("once", 0))
+        assert outcome(node, member, name, key) == "let through"
+        node.ask(ADMINISTRATOR, ChangePolicy("once", periods=(elsewhen(node),)))
+        assert node.reason(member, request(key)) == "refused.policy_period"
+    else:
+        assert outcome(node, member, name, key) == "refused"
+        assert node.record(key) == before
+
+
+def elsewhen(node: Node) -> str:
+    """A minute of the week that is half a week away."""
+    local = time.localtime(node.clock.us / 1e6 + 3.5 * 86_400)
+    day = DAYS[local.tm_wday]
+    return f"{day} {local.tm_hour:02}:00-{day} {local.tm_hour:02}:01"
 
 
 @EVERY_ROW

@@ -15,11 +15,15 @@ class KeysteadError(Exception):
         message: One sentence for a person; says what to do next.
         reason: Stable public code, one of `reasons`; the first of them when not given.
 
+    Attributes:
+        target: Id of the object that the asker sees and was refused; "" = whatever the request was about.
+
     Raises:
         ValueError: `reason` is not declared by the class (a mistake of ours, found by tests).
     """
 
     reasons: ClassVar[tuple[str, ...]] = ("internal",)
+    target = ""
 
     def __init__(self, message: str, reason: str | None = None) -> None:
         super().__init__(message)

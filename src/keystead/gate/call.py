@@ -13,7 +13,7 @@ from time import thread_time
 from typing import Any
 
 from keystead.core.authorize import rights_on
-from keystead.core.changes import Change, Transaction
+from keystead.core.changes import Change
 from keystead.core.errors import (
     Conflict,
     Exists,
@@ -36,11 +36,12 @@ from keystead.gate.approvals import run_bound
 from keystead.gate.batch import Batch, Reply
 from keystead.gate.committer import Committer
 from keystead.gate.desk import Desk
-from keystead.gate.identifiers import Now, new_request_id
+from keystead.gate.identifiers import Now
 from keystead.gate.objects import Objects
 from keystead.gate.operation import PLACEHOLDER, REGISTRY, Declaration, Target
 from keystead.gate.policies import Counted, give_back, pass_by_policy
 from keystead.gate.refusals import Refusals
+from keystead.gate.transactions import transaction_of
 from keystead.gate.versions import id_of_key, older_version
 from keystead.gate.workshop import (
     PREPARED_PER_BATCH_COUNT_MAX,
@@ -224,7 +225,7 @@ class Gate:
         if not run.steps and not refusals:
             self._answer(run, run.replies, deliver)
             return
-        transaction = _transaction(run, refusals)
+        transaction = transaction_of(run.batch.principal, run.now_us, run.steps, refusals)
 
         def done(error: KeysteadError | None) -> None:
             if error is not None:
@@ -281,7 +282,7 @@ class Gate:
             )
             self._failed(run, declaration, key, error)
         except KeysteadError as refused:
-            error = refused
+            error, key = refused, refused.target or key
             self._failed(run, declaration, key, refused)
         except Exception:
             log.exception("request %d failed for a reason of ours", run.batch.number)
@@ -366,12 +367,6 @@ class _Run(Call):
         if len(self.batch.requests) > 1:
             self.desk.note(change)
         return change.result
-
-
-def _transaction(run: _Run, refusals: Sequence[tuple[str, str, str]]) -> Transaction:
-    principal = run.batch.principal
-    who = f"{principal.kind}:{principal.name}"
-    return Transaction(new_request_id(), who, principal.address, run.now_us, run.steps, tuple(refusals))
 
 
 def _targets(first: Loaded | None, targets: Sequence[Target], request: Any, run: _Run) -> tuple[Loaded | None, ...]:

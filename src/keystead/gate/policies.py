@@ -181,9 +181,13 @@ def pass_by_policy(call: "Call", record: Any, right: int) -> None:
         Refused: they have it under no policy, or none lets them now.
     """
     pairs = policies_on(call.principal, record, right)
-    if not pairs:
-        raise Refused(_NEVER, "refused.permission")
-    policies_of(call).use(call, record.id, pairs)
+    try:
+        if not pairs:
+            raise Refused(_NEVER, "refused.permission")
+        policies_of(call).use(call, record.id, pairs)
+    except Refused as refused:
+        refused.target = record.id
+        raise
 
 
 def give_back(call: "Call") -> None:

@@ -92,10 +92,34 @@ def test_rights_on_a_key_are_named(node: DevNode, admin: Rest) -> None:
         key = session.identifier(messages.create())
     assert key in [one["id"] for one in admin.told("GET", "/keys?owner=alice")["items"]]
     given = admin.told("POST", f"/keys/{key}/grants", {"rights": ["encrypt"], "user": "bob"})
-    assert given["grants"] == [{"group": "", "user": "bob", "rights": ["see", "encrypt"]}]
+    assert given["grants"] == [{"group": "", "user": "bob", "rights": ["see", "encrypt"], "policy": ""}]
     assert admin.ask("POST", f"/keys/{key}/grants", {"rights": ["modify"], "user": "bob"}).status == 422
     taken = admin.told("DELETE", f"/keys/{key}/grants?user=bob&rights=encrypt&rights=see")
     assert taken["grants"] == []
+
+
+def test_policies_are_made_granted_changed_and_deleted(node: DevNode, admin: Rest) -> None:
+    office = {"name": "office", "operations_per_hour": 500, "periods": ["mon 09:00-mon 17:00"]}
+    made = admin.ask("POST", "/policies", office)
+    assert (made.status, made.headers["location"], made.body) == (201, "/v1/policies/office", office)
+    for wrong in ({"operations_per_hour": 500_000_001}, {"periods": ["always"]}, {"name": "a:b"}):
+        assert admin.ask("POST", "/policies", {"name": "other", **wrong}).status == 422
+    with node.session("alice") as session:
+        key = session.identifier(messages.create())
+    given = admin.told("PUT", f"/keys/{key}/grants/clerks", {"rights": ["export"], "policy": "office"})
+    see = {"group": "clerks", "user": "", "rights": ["see"], "policy": ""}
+    assert given["grants"] == [see, {**see, "rights": ["export"], "policy": "office"}]
+    changed = admin.told("PATCH", "/policies/office", {"operations_per_hour": 7})
+    assert changed == {**office, "operations_per_hour": 7}
+    shown = admin.told("GET", "/policies/office")
+    assert len(shown["keys"]) == 1
+    assert admin.told("GET", f"/keys/{key}")["key"]["name"] == shown["keys"][0]
+    refused = admin.ask("DELETE", "/policies/office")
+    assert (refused.status, refused.reason) == (403, "refused.permission")
+    assert shown["keys"][0] in refused.body["detail"]
+    admin.told("DELETE", f"/keys/{key}/grants?group=clerks&rights=export")
+    admin.told("DELETE", "/policies/office")
+    assert admin.ask("GET", "/policies/office").status == 404
 
 
 def test_a_clients_certificate_is_issued_and_revoked(admin: Rest) -> None:
