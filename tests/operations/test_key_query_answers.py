@@ -36,6 +36,7 @@ from keystead.operations.admin_keys_made import GenerateKey
 from keystead.operations.grants import GiveRights, SetKeyFlags
 from keystead.operations.key_queries import ApplyQuery, CreateQuery, RunQuery
 from keystead.operations.key_query_run import QueryOrder
+from keystead.operations.policies import CreatePolicy
 from keystead.operations.users import CreateUser
 from tests.support.builders import ADMINISTRATOR, EVERYTHING, START_US, US_PER_S, Node, a_key, a_node
 
@@ -67,6 +68,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     with a_node(tmp_path_factory.mktemp("answers"), EVERYTHING) as made:
         for user in ("alice", "bob", "carol"):
             made.ask(ADMINISTRATOR, CreateUser(user))
+        made.ask(ADMINISTRATOR, CreatePolicy("nights"))
         for number in range(60):
             _make(made, number)
             made.clock.pass_s(60)
@@ -92,6 +94,8 @@ def _make(node: Node, number: int) -> None:
         node.ask(ADMINISTRATOR, GiveRights(key, int(Right.SEE), "staff"))
     if owner in ("alice", "carol") and number % 5 == 1:
         node.ask(ADMINISTRATOR, GiveRights(key, int(Right.SEE), user="bob"))
+    if owner and number % 7 in (1, 3):
+        node.ask(ADMINISTRATOR, GiveRights(key, int(Right.EXPORT), "guards", policy="nights"))
     if number % 6 == 1:
         node.ask(ADMINISTRATOR, SetKeyFlags(key, deletable=True, exportable=True))
     if number % 7 == 2:
@@ -184,7 +188,8 @@ def _of_field(field: str, record: ManagedObject, now_us: int) -> list[Any]:
         "id": [record.id],
         "owner": [record.owner] if record.owner else [],
         "group": [name for name in grants if ":" not in name],
-        "user": [name.split(":")[1] for name in grants if ":" in name],
+        "user": [name.split(":")[1] for name in grants if name.startswith("user:")],
+        "policy": [name.split(":")[1] for name in grants if name.startswith("policy:")],
         "kind": ["symmetric-key"],
         "algorithm": [family, sort],
         "length": [length],
@@ -214,8 +219,9 @@ TEXTS = {
     "name": st.sampled_from(["key01", "KEY", "key3", "tape", "Tape Ω 4", "ω", "4"]),
     "id": st.sampled_from(["0", "019", "no-id"]),
     "owner": st.sampled_from(["alice", "bob", "carol", "b", "A", ""]),
-    "group": st.sampled_from(["staff", "st", "nobody", ""]),
+    "group": st.sampled_from(["staff", "guards", "s", "nobody", ""]),
     "user": st.sampled_from(["bob", "alice", "b", ""]),
+    "policy": st.sampled_from(["nights", "night", ""]),
 }
 
 

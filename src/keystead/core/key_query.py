@@ -91,6 +91,7 @@ FIELDS: dict[str, FieldRule] = {
     "owner": FieldRule(Sort.TEXT, "name of the user who owns it", unset=True),
     "group": FieldRule(Sort.TEXT, "name of a group that it was granted to", unset=True),
     "user": FieldRule(Sort.TEXT, "name of a user whom it was granted to", unset=True),
+    "policy": FieldRule(Sort.TEXT, "name of a policy that narrows what a group may do with it", unset=True),
     "kind": FieldRule(Sort.CHOICE, "what it is", tuple(KeyKind)),
     "algorithm": FieldRule(
         Sort.CHOICE, "with its length or without", tuple(dict.fromkeys((*CATALOGUE, *FAMILIES))), unset=True

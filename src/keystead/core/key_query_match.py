@@ -13,6 +13,7 @@ from typing import Any
 
 from keystead.core.attributes import Attribute, ItemType, Value
 from keystead.core.errors import Invalid
+from keystead.core.grants import conditions
 from keystead.core.key_names import kind_word, sort_or_family, state_word
 from keystead.core.key_query import (
     USES,
@@ -31,7 +32,7 @@ from keystead.core.key_query import (
 from keystead.core.lifecycle import GONE
 from keystead.core.moments import moment_from
 from keystead.core.peoples_attributes import NUMBERS, some_bytes, truth, whole_number
-from keystead.core.permission import PERSONAL
+from keystead.core.permission import CONDITIONAL, PERSONAL
 from keystead.core.records import ManagedObject
 from keystead.core.search import TAG_NAME_VALUE
 
@@ -194,8 +195,9 @@ TEXTS: dict[str, Callable[[ManagedObject], list[str]]] = {  # field -> its texts
     "name": names_of,
     "id": lambda record: [record.id],
     "owner": lambda record: [] if record.owner is None else [record.owner],
-    "group": lambda record: [name for name in _granted(record) if not name.startswith(PERSONAL)],
+    "group": lambda record: [name for name in _granted(record) if not name.startswith((PERSONAL, CONDITIONAL))],
     "user": lambda record: [name[len(PERSONAL) :] for name in _granted(record) if name.startswith(PERSONAL)],
+    "policy": lambda record: [] if record.owner is None else [policy for policy, _, _ in conditions(record.grants)],
 }
 
 MOMENTS: dict[str, Callable[[ManagedObject], int | None]] = {

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from keystead.core.attributes import ItemType, Value
+from keystead.core.authorize import scope_of_policy
 from keystead.core.key_names import KeyKind, KeyState, kind_number, sort_or_family, state_number
 from keystead.core.key_query import USES, Condition, Either, Every, Expression, Operator, Reference
 from keystead.core.key_query_match import within
@@ -135,6 +136,7 @@ _EQUAL: dict[str, Callable[[str], tuple[Search, ...]]] = {
     "owner": lambda word: (Search(f"u:{word}" if word else "*"),),
     "group": lambda word: (Search(f"g:{word}"),) if word else ALL,
     "user": lambda word: (Search(f"u:{word}"),) if word else ALL,
+    "policy": lambda word: (Search(scope_of_policy(word)),) if word else ALL,
     "kind": lambda word: _numbered("Object Type", kind_number(KeyKind(word))),
     "state": lambda word: _numbered("State", state_number(KeyState(word))),
     "length": lambda word: (Search("", (Match("Cryptographic Length", Value(ItemType.INTEGER, int(word))),)),),
