@@ -18,6 +18,7 @@ BOUND: dict[str, Approval] = {
     "key.change": Approval.CHANGE_KEYS,
     "key.clone": Approval.CHANGE_KEYS,
     "key.erase": Approval.DELETE_KEYS,
+    "key.erase_several": Approval.DELETE_KEYS,
     "key.generate": Approval.CHANGE_KEYS,
     "key.give": Approval.CHANGE_KEYS,
     "key.grant": Approval.CHANGE_KEYS,
@@ -70,11 +71,16 @@ EXEMPT: dict[str, tuple[str, ...]] = {
         *("node.measure", "node.show", "server.query", "server.versions", "settings.read", "trust_profile.list"),
         *("policy.list", "policy.show"),
         *("ip_authorization.show", "ip_entry.list"),
+        *("key_attribute.list", "key_attribute.show", "query.list", "query.run", "query.show"),
         *("user.list", "user.show", "api_token.list", "expiring_certificate.list", "ssh.show", "preferences.show"),
     ),
     "it only writes down what was typed wrong": ("command.fail",),
     "it is how approvals are given and taken back": (
         *("approval.approve", "approval.refuse", "approval.withdraw", "credential.grant", "credential.revoke"),
+    ),
+    "it changes what people look for, and no key": (
+        *("query.apply", "query.change", "query.copy", "query.create", "query.delete"),
+        *("key_attribute.define", "key_attribute.delete"),
     ),
     "it is about the asker's own account": (
         *("administrator.change_own_password", "api_token.create", "api_token.revoke", "session.log_out"),

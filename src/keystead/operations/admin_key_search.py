@@ -129,7 +129,7 @@ def find_keys(call: Call, request: FindKeys) -> FoundKeys:
     """Return one page of what matches."""
     if not 1 <= request.limit_count <= KEYS_FOUND_COUNT_MAX:
         raise Invalid(f"ask for 1 to {KEYS_FOUND_COUNT_MAX} keys", "invalid.field")
-    query = Query(call.principal.realm, EVERYWHERE, tuple(_conditions(request)), call.now_us)
+    query = Query(call.principal.realm, EVERYWHERE, tuple(_conditions(call, request)), call.now_us)
     walk = _Walk(call, request, query._replace(oldest_first=request.reverse), _place_of(request))
     steps = _WALKS[request.order]
     if not _is_for_index(walk):
@@ -168,7 +168,7 @@ def _is_for_index(walk: _Walk) -> bool:
     return is_decided and (request.order is not KeyOrder.CREATION or bool(request.name_part))
 
 
-def _conditions(request: FindKeys) -> Iterator[Match]:
+def _conditions(call: Call, request: FindKeys) -> Iterator[Match]:
     """Yield what the store's index decides."""
     if request.kind is not None:
         yield Match("Object Type", Value(ItemType.ENUMERATION, kind_number(request.kind)))
@@ -182,7 +182,7 @@ def _conditions(request: FindKeys) -> Iterator[Match]:
     yield from _between("Initial Date", request.created_from_us, request.created_until_us)
     yield from _between("Last Change Date", request.changed_from_us, request.changed_until_us)
     if request.attribute:
-        ((name, _, value),) = attributes_from((request.attribute,))
+        ((name, _, value),) = attributes_from(call, (request.attribute,))
         yield Match(name, value)
 
 

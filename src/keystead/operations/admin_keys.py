@@ -14,19 +14,21 @@ from typing import Annotated
 from keystead.core.approvals import Approval
 from keystead.core.attribute_changes import Instance, assigned, dated, deleted
 from keystead.core.attribute_table import ObjectType
-from keystead.core.attributes import Attribute, ItemType, text
+from keystead.core.attributes import Attribute, text
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Exists, Invalid, NotFound, WrongState
 from keystead.core.fields import Items, Text
 from keystead.core.handles import check_new
 from keystead.core.lifecycle import Event
+from keystead.core.peoples_attributes import is_peoples
 from keystead.core.permission import Access, Right
 from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.core.structures import name_value
 from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
 from keystead.operations.grants import KeyPlace
-from keystead.operations.key_details import KeyDetails, details_of, is_peoples, other_half_of
+from keystead.operations.key_attribute_names import DefinedNames
+from keystead.operations.key_details import KeyDetails, details_of, other_half_of
 from keystead.operations.lifecycle import KEY_COMPROMISE, MESSAGE_CHARACTERS_MAX, activate, check_move, deletion, revoke
 from keystead.operations.requests import Activate, Revoke, Touched
 from keystead.storage.store import as_object
@@ -90,8 +92,8 @@ class ChangeKey:
         protect_stop_us: From then on it no longer encrypts and signs; of symmetric keys.
         deactivation_us: From then on it is deactivated.
         description: "" takes it away.
-        attributes: NAME=VALUE each; custom names begin with x-, besides there are Comment, Contact Information and
-            Object Group.
+        attributes: NAME=VALUE each; custom names begin with x- and hold text, but those that have a type of their own
+            (`key_attribute.list`); besides there are Comment, Contact Information and Object Group.
         without: Names of attributes to take away.
     """
 
@@ -197,12 +199,13 @@ def change_key(call: Call, request: ChangeKey) -> Change:
     if given:
         _check_no_certificate(record)
         record = dated(record, given, call.now_us)
-    written = list(attributes_from(request.attributes))
+    written = list(attributes_from(call, request.attributes))
     removed = list(request.without)
     if request.description:
         written.append(Attribute(DESCRIPTION, 0, text(request.description)))
     elif request.description is not None and record.attributes.first(DESCRIPTION) is not None:
         removed.append(DESCRIPTION)
+    removed = [*map(DefinedNames(call).stored, removed)]
     record = described_by(record, written, removed, call.now_us)
     if record is call.target:
         raise Invalid("say what to change", "invalid.missing")
@@ -269,9 +272,14 @@ def erase_key(call: Call, request: EraseKey) -> Change:
             f"everything that {record.handle} protects would be lost; confirm by repeating its name or id",
             "invalid.field",
         )
-    other = other_half(call, record)
-    change = deletion(call, [record] if other is None else [record, other])
+    change = erasure(call, record)
     return change._replace(result=Touched(record.id), detail=f"{record.handle} of {record.owner or 'nobody'} erased")
+
+
+def erasure(call: Call, record: ManagedObject) -> Change:
+    """Return the change that erases a key with the other half of its pair; raises as `deletion` does."""
+    other = other_half(call, record)
+    return deletion(call, [record] if other is None else [record, other])
 
 
 def other_half(call: Call, record: ManagedObject) -> ManagedObject | None:
@@ -290,21 +298,23 @@ def other_half(call: Call, record: ManagedObject) -> ManagedObject | None:
     return other if is_half else None
 
 
-def attributes_from(assignments: tuple[str, ...]) -> tuple[Attribute, ...]:
-    """Return the attributes that NAME=VALUE texts mean.
+def attributes_from(call: Call, assignments: tuple[str, ...]) -> tuple[Attribute, ...]:
+    """Return the attributes that NAME=VALUE texts mean, of the types that administrators gave to their names.
 
     Raises:
-        Invalid: too many, not of this form, or an attribute that is not people's to set.
+        Invalid: too many, not of this form, an attribute that is not people's to set, or no value of its type.
     """
     if len(assignments) > ATTRIBUTES_PER_REQUEST_COUNT_MAX:
         raise Invalid("name at most 100 attributes at once", "invalid.field")
+    names = DefinedNames(call)
     found = []
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals:
             raise Invalid("write attributes as NAME=VALUE", "invalid.field")
+        name = names.stored(name)
         _check_peoples(name)
-        found.append(Attribute(name, 0, text(value)))
+        found.append(Attribute(name, 0, names.value(name, value)))
     return tuple(found)
 
 
@@ -319,10 +329,10 @@ def _check_no_certificate(record: ManagedObject) -> None:
 
 
 def _assigned(record: ManagedObject, given: Attribute, now_us: int) -> ManagedObject:
-    """Set an attribute; one that has values of another type than text keeps it (KS-KEY-026)."""
+    """Set an attribute; values that clients gave it of another type than it has here are left to them (KS-KEY-026)."""
     held = record.attributes.first(given.name)
-    if held is not None and held.type != ItemType.TEXT_STRING:
-        raise Invalid(f"{given.name} does not hold text here; change it over KMIP", "invalid.attribute_value")
+    if held is not None and held.type != given.value.type:
+        raise Invalid(f"{given.name} is of another type on this key; change it over KMIP", "invalid.attribute_value")
     return assigned(record, given.name, given.value, now_us).record
 
 

@@ -272,7 +272,7 @@ def _terms(call: Call, request: GenerateKey | ImportKey) -> Terms:
 
 def _given(call: Call, request: GenerateKey | ImportKey) -> tuple[Attribute, ...]:
     """Return what a new key has beside its shape; KMIP clients find it by its name."""
-    given = list(attributes_from(request.attributes))
+    given = list(attributes_from(call, request.attributes))
     if request.description:
         given.append(Attribute(DESCRIPTION, 0, text(request.description)))
     if request.name is not None:

@@ -22,6 +22,7 @@ from keystead.operations.admin_keys import (
     renamed,
 )
 from keystead.operations.grants import KeyPlace
+from keystead.operations.key_attribute_names import DefinedNames
 from keystead.operations.requests import Touched
 
 
@@ -69,9 +70,10 @@ def modify_key(call: Call, request: ModifyKey) -> Change:
         record = record.changed(call.now_us, protection=record.protection._replace(**flags))
     if request.name is not None:
         record = renamed(call, record, request.name)
-    written = attributes_from(request.attributes)
-    record = described_by(record, written, request.without, call.now_us)
+    written = attributes_from(call, request.attributes)
+    removed = [*map(DefinedNames(call).stored, request.without)]
+    record = described_by(record, written, removed, call.now_us)
     if record is call.target:
         raise Invalid("say what to change", "invalid.missing")
-    told = [*flags, *([] if request.name is None else ["name"]), *[one.name for one in written], *request.without]
+    told = [*flags, *([] if request.name is None else ["name"]), *[one.name for one in written], *removed]
     return Change((Put(record),), Touched(record.id), detail=f"changed {', '.join(told)} of {call.target.handle}")

@@ -16,6 +16,7 @@ from keystead.core.changes import Change, Put, SealedMaterial
 from keystead.core.errors import Invalid, WrongState
 from keystead.core.handles import made_up
 from keystead.core.key_versions import place_of
+from keystead.core.peoples_attributes import is_peoples
 from keystead.core.permission import Access, Right
 from keystead.core.records import KIND_KEY_VERSION, KIND_OBJECT, NO_GRANTS, ManagedObject, Record
 from keystead.core.structures import name_value
@@ -26,7 +27,6 @@ from keystead.gate.versions import DEFAULT, FAMILY
 from keystead.operations.admin_keys import NAME, KeyName, other_half
 from keystead.operations.admin_keys_made import MadeKey, id_of_key, logged_key, made_key
 from keystead.operations.grants import KeyPlace
-from keystead.operations.key_details import is_peoples
 from keystead.operations.links import LINK, LinkType, linked
 from keystead.operations.new_objects import ADMINISTRATORS, owner_of, reference_to, sealed_as, under_terms
 from keystead.operations.requests import Terms

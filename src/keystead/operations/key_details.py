@@ -6,20 +6,18 @@ Source: requirements KS-KEY-001, 008, 009, 021, 027, 028; KS-LIFE-001, 004; chap
 from dataclasses import dataclass
 
 from keystead.core.algorithms import UsageMask
-from keystead.core.attribute_table import ATTRIBUTES, ObjectType
+from keystead.core.attribute_table import ObjectType
 from keystead.core.attribute_values import micros
 from keystead.core.attributes import ItemType, Value
 from keystead.core.key_names import KeySort, algorithm_word, kind_word, right_words, state_word
 from keystead.core.lifecycle import GONE, TRANSITIONS, Dates
+from keystead.core.peoples_attributes import is_peoples, shown_number
 from keystead.core.records import ManagedObject
 from keystead.core.search import TAG_NAME_VALUE
 from keystead.core.structures import TAG_RECOMMENDED_CURVE
 from keystead.operations.grants import grants_of
 from keystead.operations.key_pairs import DOMAIN
 from keystead.operations.links import LinkType, link_of
-
-PEOPLES = ("Description", "Comment", "Contact Information", "Object Group")
-"""Attributes of KMIP that people read and write, beside the custom ones (KS-KEY-027)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +121,7 @@ class KeyDetails:
         sensitive: It leaves only wrapped by another key.
         extractable: It may leave at all.
         usage: What it may be used for, such as "encrypt".
-        attributes: Custom ones, and those of `PEOPLES`.
+        attributes: Custom ones, and those of `core.peoples_attributes.PEOPLES`.
         grants: What others than the owner may do.
         digest: SHA-256 of the key bytes in hexadecimal, "" where that would let somebody guess them.
         other_half: Id of the other key of its pair, "" = none.
@@ -214,11 +212,6 @@ def other_half_of(record: ManagedObject) -> str | None:
     return None
 
 
-def is_peoples(name: str) -> bool:
-    """Tell whether people read and write an attribute: a custom one, or one of `PEOPLES`."""
-    return name not in ATTRIBUTES or name in PEOPLES
-
-
 def _sort_of(record: ManagedObject) -> KeySort:
     domain = record.attributes.first(DOMAIN)
     curve = 0 if domain is None else int(domain.field(TAG_RECOMMENDED_CURVE) or 0)
@@ -239,4 +232,6 @@ def _text(value: Value) -> str:
     content = value.content
     if isinstance(content, bool):
         return str(content).lower()
+    if isinstance(content, int):
+        return shown_number(content)
     return content.hex() if isinstance(content, bytes) else str(content)

@@ -31,15 +31,19 @@ TITLES = {
     "group": "Group",
     "ip_authorization": "IP authorization",
     "ip_entry": "IP authorization entry",
+    "key.erase_several": "Erase several",
     "key.give": "Give rights",
     "key.grant": "Set rights of a group",
     "key.grants": "Rights",
     "key.take": "Take rights",
+    "key_attribute": "Attribute name",
     "module": "Security module",
     "module.check": "Test",
     "node": "System information",
     "policy": "Authorization policy",
     "audit": "Audit log",
+    "query": "Key query",
+    "query.apply": "Run without saving",
     "trust_profile.add": "Add authority",
     "trust_profile.remove": "Remove authority",
 }
@@ -67,6 +71,7 @@ PLURAL_TITLES = {
     "Authorization policy": "Authorization policies",
     "Certificate authority": "Certificate authorities",
     "IP authorization entry": "IP authorization entries",
+    "Key query": "Key queries",
 }
 
 TREE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -78,7 +83,7 @@ TREE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Device", "Network", ("noun:ip_authorization", "noun:ip_entry")),
     ("Device", "Log viewer", ("noun:audit",)),
     ("Device", "Maintenance", ("noun:node", "section:store")),
-    ("Security", "Keys", ("noun:key", "noun:policy")),
+    ("Security", "Keys", ("noun:key", "noun:query", "noun:key_attribute", "noun:policy")),
     ("Security", "Certificates", ("noun:certificate",)),
     ("Security", "Local authentication", ("noun:user", "noun:group")),
     ("Security", "Authorities", ("noun:authority", "noun:trust_profile")),

@@ -15,7 +15,13 @@ from keystead.core.changes import Change
 from keystead.gate.forms import Field, fields_of
 from keystead.gate.operation import REGISTRY, Declaration
 
-PLURALS = {"authority": "authorities", "approval": "approvals", "ip_entry": "ip-entries", "policy": "policies"}
+PLURALS = {
+    "authority": "authorities",
+    "approval": "approvals",
+    "ip_entry": "ip-entries",
+    "policy": "policies",
+    "query": "queries",
+}
 SINGLE = frozenset({"audit", "ip_authorization", "module", "node", "server", "session", "settings"})
 COLLECTION = {"create": "POST", "generate": "POST", "list": "GET", "find": "GET"}
 ITEM = {"show": "GET", "change": "PATCH", "delete": "DELETE", "remove": "DELETE"}
