@@ -160,3 +160,10 @@ def test_tables() -> None:
     assert rendered(rows) == ["NAME   GROUPS  DISABLED", "alice  a, b    no", "b      -       yes"]
     assert rendered([]) == ["(none)"]
     assert rendered({"web": {"port": 1}}) == ["web.port: 1"]
+
+
+def test_rights_are_named() -> None:
+    told = parse(["key", "give", "payroll", "encrypt,decrypt", "--user", "alice"])
+    assert told.values == {"target": "payroll", "rights": ["encrypt", "decrypt"], "user": "alice"}
+    with pytest.raises(NotUnderstood, match="one of see, encrypt"):
+        parse(["key", "give", "payroll", "encrypt,everything"])

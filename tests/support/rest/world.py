@@ -91,12 +91,12 @@ def _people(admin: Rest, second: Rest, known: dict[str, list[dict[str, Any]]]) -
     for name in ("crew", "gone", *left):
         admin.told("POST", "/groups", {"name": name})
     for name in left:
-        admin.told("PUT", f"/groups/{name}/members/user-show")
+        admin.told("POST", "/users", {"name": name, "groups": [name]})
     known["group.create"] = [{"body": {"name": "created"}}]
     known["group.show"] = [{"path": {"name": "crew"}}]
     known["group.delete"] = [{"path": {"name": "gone"}}]
     known["group.add_member"] = [{"path": {"group": "crew", "user": "user-show"}}]
-    known["group.remove_member"] = [{"path": {"group": name, "user": "user-show"}} for name in left]
+    known["group.remove_member"] = [{"path": {"group": name, "user": name}} for name in left]
     for name in ("show", "change", "setpassword", "delete"):
         admin.told("POST", "/administrators", {"name": f"admin{name}", "password": FIRST})
     known["administrator.create"] = [{"body": {"name": "admincreate", "password": FIRST, "access": ["users_groups"]}}]

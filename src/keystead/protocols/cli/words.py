@@ -97,7 +97,7 @@ def _one(field: Field, word: str) -> Any:
         return word.lower() in YES
     if choices and word not in choices:
         raise NotUnderstood(f"{_title(field)} is one of {', '.join(choices)}")
-    return _OF_KIND.get(field.type, _any)(field, word)
+    return word if field.flags is not None else _OF_KIND.get(field.type, _any)(field, word)
 
 
 def _number(field: Field, word: str) -> int | datetime:
