@@ -34,7 +34,7 @@ SUGGESTED = {
 }
 """Fields that name something that exists -> its noun; other names can be typed all the same (KS-UI-026)."""
 FREE_PLACES_COUNT = 3
-_KEEP = "keep"
+KEEP = "keep"
 _YES, _NO = "yes", "no"
 
 
@@ -151,7 +151,7 @@ def _kind(field: Field) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 def _offered(field: Field) -> tuple[str, tuple[tuple[str, str], ...]] | None:
     """Return what can be chosen, None where something is typed."""
-    kept = ((_KEEP, "leave as it is"),) if field.nullable else ()
+    kept = ((KEEP, "leave as it is"),) if field.nullable else ()
     if field.flags is not None:
         names = [str(one.name).lower() for one in field.flags.possible]
         return "choices", tuple((name, name.replace("_", " ")) for name in names)
@@ -201,7 +201,7 @@ def _values(field: Field, current: Mapping[str, Any], posted: Posted | None) -> 
     if field.flags is not None:
         return tuple(str(one.name).lower() for one in field.flags.possible if one & (held or 0))
     if held is None:
-        return (_KEEP,) if field.nullable and _kind(field)[0] == "choice" else ()
+        return (KEEP,) if field.nullable and _kind(field)[0] == "choice" else ()
     if isinstance(held, bool):
         return (_YES if held else _NO,)
     if is_moment(field):
@@ -265,7 +265,7 @@ def _password(field: Field, word: str) -> Any:
 def _chosen(field: Field, word: str, options: Mapping[str, str]) -> Any:
     if word not in options:
         raise ValueError("Choose among what is offered.")
-    if word == _KEEP and field.nullable:
+    if word == KEEP and field.nullable:
         return _ABSENT
     return word == _YES if field.type is bool else word
 

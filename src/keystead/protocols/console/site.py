@@ -44,6 +44,11 @@ TITLES = {
 }
 
 
+NEW_KEYS = frozenset({"key.clone", "key.generate", "key.import", "key_version.create"})
+BACK_UP = "Back up now: a key that is in no backup cannot be recovered when this node is lost."
+"""What is said after one of these (KS-KEY-053)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the pages tell of the node that no operation does.
@@ -152,7 +157,10 @@ def form_of(request: Request) -> dict[str, list[str]]:
 def done(declaration_name: str) -> str:
     """Return the sentence that says what was done, "" for anything that is not the name of an operation."""
     found = next((one for one in REGISTRY.values() if one.name == declaration_name), None)
-    return "" if found is None else f"Done: {words(found.name.replace('.', ': ')).lower()}."
+    if found is None:
+        return ""
+    told = f"Done: {words(found.name.replace('.', ': ')).lower()}."
+    return f"{told} {BACK_UP}" if found.name in NEW_KEYS else told
 
 
 def said(error: KeysteadError) -> str:
