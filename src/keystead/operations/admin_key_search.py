@@ -134,9 +134,10 @@ def find_keys(call: Call, request: FindKeys) -> FoundKeys:
     steps = _WALKS[request.order]
     if not _is_for_index(walk):
         return _page(walk, steps(walk), KEYS_LOOKED_AT_COUNT_MAX)
-    page = _page(walk, steps(walk), request.limit_count + FIRST_LOOKS_COUNT)  # enough where many keys match
-    if len(page.keys) == request.limit_count or not page.next:
-        return page
+    if not request.name_part:
+        page = _page(walk, steps(walk), request.limit_count + FIRST_LOOKS_COUNT)  # enough where many keys match
+        if len(page.keys) == request.limit_count or not page.next:
+            return page
     few = _few(walk)
     return _page(walk, steps(walk) if few is None else _along(walk, few), KEYS_LOOKED_AT_COUNT_MAX)
 

@@ -18,7 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from keystead.core.errors import Invalid, KeysteadError, NotFound, Unauthenticated, WrongState
 from keystead.gate.forms import Field, fields_of
 from keystead.protocols.console import forms
-from keystead.protocols.console.catalogue import MAKING, Noun, Verb, by_path, nouns, verb_of
+from keystead.protocols.console.catalogue import MAKING, Noun, Verb, by_path, verb_of
 from keystead.protocols.console.filters import filter_inputs, first_count
 from keystead.protocols.console.listing import (
     ALL,
@@ -34,9 +34,8 @@ from keystead.protocols.console.listing import (
 from keystead.protocols.console.long_lists import is_long, long_list, long_view_of, nothing
 from keystead.protocols.console.several import ITEMS_COUNT_MAX
 from keystead.protocols.console.site import Site, caller_of, done, form_of, said
+from keystead.protocols.console.suggestions import Suggestions
 from keystead.protocols.rest.problems import status_of
-
-SUGGESTIONS_COUNT_MAX = 1_000
 
 
 class DrawnPages:
@@ -48,6 +47,7 @@ class DrawnPages:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._suggestions = Suggestions(site)
 
     async def overview(self, request: Request) -> Response:
         """Show a noun: its list, or the one thing there is."""
@@ -74,7 +74,7 @@ class DrawnPages:
             first_count=first_count(noun.list, given, wrong),
             wrong=wrong.get("", "Look at the fields that are marked." if wrong else ""),
             at_once_count=ITEMS_COUNT_MAX,
-            suggestions=await self._suggestions(request, drawn),
+            suggestions=await self._suggestions.of(request, drawn),
             verbs=self._open(request, noun.of_all),
             ending=next(iter(self._open(request, (noun.ending,) if noun.ending else ())), None),
             message=done(request.query_params.get("done", "")),
@@ -144,6 +144,10 @@ class DrawnPages:
         posted = form_of(request)
         name = posted.get("item", [""])[0]
         current = await self._of_form(request, noun, verb, name)
+        again = forms.ticked(verb.asked, posted, current)
+        if again is not None:
+            form_of(request)[forms.LED] = again.get(forms.LED, [""])
+            return await self._form_page(request, (noun, verb, name), forms.inputs(verb.asked, current, again))
         plain, wrong = forms.read(verb.asked, posted, current)
         drawn = forms.with_errors(forms.inputs(verb.asked, current, posted), wrong)
         if wrong:
@@ -217,8 +221,9 @@ class DrawnPages:
             verb=verb,
             name=name,
             inputs=drawn,
-            suggestions=await self._suggestions(request, drawn),
+            suggestions=await self._suggestions.of(request, drawn),
             wrong=wrong,
+            led=form_of(request).get(forms.LED, [""])[0],
             back=_item_path(noun, name) if name else noun.path,
         )
 
@@ -240,17 +245,6 @@ class DrawnPages:
         told, _ = narrowed(fields, given_in(request.query_params, fields))
         rows, _ = await listed(self._site, request, noun, told)
         return next((row for row in rows if row[noun.key] == name), None)
-
-    async def _suggestions(self, request: Request, drawn: list[forms.Input]) -> dict[str, list[str]]:
-        """Return the names that fields offer, by noun."""
-        found = {}
-        access = caller_of(request).principal.access
-        for name in {one.suggests for one in drawn if one.suggests}:
-            noun = nouns().get(name)
-            if noun is not None and noun.list is not None and noun.is_open(access):
-                rows = await self._site.ask(request, noun.list, {})
-                found[name] = [str(row[noun.key]) for row in rows[:SUGGESTIONS_COUNT_MAX]]
-        return found
 
     def _open(self, request: Request, verbs: tuple[Verb, ...]) -> list[Verb]:
         access = caller_of(request).principal.access

@@ -26,7 +26,7 @@ from keystead.protocols.rest.entrance import Caller, Entrance
 from keystead.settings import web
 
 FOLDER = Path(__file__).parent
-_FILES = {name: (FOLDER / "static" / name).read_bytes() for name in ("console.css", "icon.svg")}
+_FILES = {name: (FOLDER / "static" / name).read_bytes() for name in ("console.css", "console.js", "icon.svg")}
 PATHS = {name: f"/static/{hashlib.sha256(held).hexdigest()[:16]}-{name}" for name, held in _FILES.items()}
 """File -> where it is found: under its digest, so that browsers may keep it."""
 STATIC_FILES = {PATHS[name]: held for name, held in _FILES.items()}
