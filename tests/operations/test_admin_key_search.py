@@ -71,7 +71,7 @@ def found(node: Node, **wanted: Any) -> list[str]:
 def test_every_page_leads_back_to_the_one_before_it(
     node: Node, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch, few: int, wanted: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(admin_key_search, "KEYS_SORTED_COUNT_MAX", few)
+    monkeypatch.setattr(admin_key_search, "KEYS_OF_ALL_SORTED_COUNT_MAX", few)
     monkeypatch.setattr(admin_key_search, "FIRST_LOOKS_COUNT", 0)
     for order, reverse in product(KeyOrder, (False, True)):
         lead_back(node, FindKeys(**wanted, order=order, reverse=reverse, limit_count=2))

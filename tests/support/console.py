@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import ssl
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -11,6 +12,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 VOID = {"br", "hr", "img", "input", "link", "meta"}
 COOKIE = "__Host-keystead"
+OWN_SCRIPT = re.compile(r"/static/[0-9a-f]{16}-console\.js")
 
 
 @dataclass
@@ -34,7 +36,7 @@ class Form:
 
 
 class _Reader(HTMLParser):
-    """Reads a page and holds it to what every page keeps: closed tags, no scripts, no styles, labels for inputs."""
+    """Reads a page and holds it to what every page keeps: closed tags, labels for inputs, no script but ours."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -56,7 +58,8 @@ class _Reader(HTMLParser):
         given = {name: value or "" for name, value in attrs}
         if tag not in VOID:
             self.open.append(tag)
-        if tag in ("script", "style", "iframe", "object", "embed") or any(
+        is_own = tag == "script" and OWN_SCRIPT.fullmatch(given.get("src", "")) and given.keys() == {"src", "defer"}
+        if (tag in ("script", "style", "iframe", "object", "embed") and not is_own) or any(
             name == "style" or name.startswith("on") for name in given
         ):
             self.faults.append(f"<{tag} {given}>")

@@ -7,6 +7,7 @@ Source: design.md section 4.
 """
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -245,6 +246,9 @@ async def _serve(config: NodeConfig, before: Mapping[str, int], parent_pid: int,
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     ports = await process.start(before)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)  # going through everything in memory would hold up whoever asks meanwhile
     os.write(ready, json.dumps(ports).encode() + b"\n")
     os.close(ready)
     await stopping.wait()

@@ -34,8 +34,8 @@ from keystead.operations.key_details import KeySummary, names_of, summary_of
 from keystead.storage.store import EVERYWHERE, LOCATE_COUNT_MAX, Match, Query, Scan
 
 KEYS_FOUND_COUNT_MAX = 1000
-KEYS_LOOKED_AT_COUNT_MAX = 1_000
-KEYS_SORTED_COUNT_MAX = 250
+KEYS_LOOKED_AT_COUNT_MAX = 700
+KEYS_SORTED_COUNT_MAX, KEYS_OF_ALL_SORTED_COUNT_MAX = 250, 100
 OWNERS_AT_ONCE_COUNT = 64
 SCANNED_AT_ONCE_COUNT, SCANNED_PER_LOOK_COUNT = 1_000, 10
 CURSOR_CHARACTERS_MAX = 256
@@ -134,9 +134,10 @@ def find_keys(call: Call, request: FindKeys) -> FoundKeys:
     steps = _WALKS[request.order]
     if not _is_for_index(walk):
         return _page(walk, steps(walk), KEYS_LOOKED_AT_COUNT_MAX)
-    page = _page(walk, steps(walk), request.limit_count + FIRST_LOOKS_COUNT)  # enough where many keys match
-    if len(page.keys) == request.limit_count or not page.next:
-        return page
+    if not request.name_part:
+        page = _page(walk, steps(walk), request.limit_count + FIRST_LOOKS_COUNT)  # enough where many keys match
+        if len(page.keys) == request.limit_count or not page.next:
+            return page
     few = _few(walk)
     return _page(walk, steps(walk) if few is None else _along(walk, few), KEYS_LOOKED_AT_COUNT_MAX)
 
@@ -218,11 +219,13 @@ def _contains(name: str, part: str) -> bool:
 def _few(walk: _Walk) -> list[ManagedObject] | None:
     """Return all that the index leaves, None when these are many."""
     request, desk = walk.request, walk.call.desk
+    scopes = _scopes(request)
+    most = KEYS_OF_ALL_SORTED_COUNT_MAX if scopes == EVERYWHERE else KEYS_SORTED_COUNT_MAX
     try:
-        ids = desk.locate(walk.query._replace(scopes=_scopes(request), limit_count=KEYS_SORTED_COUNT_MAX + 1))
+        ids = desk.locate(walk.query._replace(scopes=scopes, limit_count=most + 1))
     except TooLarge:
         return None
-    if len(ids) > KEYS_SORTED_COUNT_MAX:
+    if len(ids) > most:
         return None
     loaded = [desk.get(object_id) for object_id in ids]
     return [one.record for one in loaded if one is not None and isinstance(one.record, ManagedObject)]

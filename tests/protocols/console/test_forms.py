@@ -361,3 +361,61 @@ def test_several_are_deleted_at_once_after_a_page_that_asks(admin: Browser, watc
     assert admin.get("/administrators/several?item=admin").status == 404  # wants the name again, each by itself
     page = admin.request("POST", "/users/several", b"item=bulk2")
     assert (page.status, admin.get("/users/show/bulk2").status) == (403, 200)
+
+
+@pytest.mark.row("KS-ADM-009")
+def test_buttons_tick_all_or_none_without_a_script(admin: Browser) -> None:
+    path = "/administrators/do/create"
+    form = form_at(admin, path)
+    every = form.options["access"]
+    typed = [("name", "ticker"), ("full_name", "Tick Tock")]
+    token = [("form-token", dict(form.values)["form-token"])]
+    page = admin.post(path, [*token, *typed, ("tick", "access:all")])
+    check(page)
+    again = page.form(path)
+    assert [value for name, value in again.values if name == "access"] == every
+    assert dict(again.values)["full_name"] == "Tick Tock"
+    assert admin.get("/administrators/show/ticker").status == 404  # nothing was carried out
+    page = admin.post(path, [*again.values, ("tick", "access:none")])
+    assert not [value for name, value in page.form(path).values if name == "access"]
+    assert admin.post(path, [*token, ("tick", "nonsense:all")]).status == 422
+
+
+@pytest.mark.row("KS-ADM-007")
+def test_high_access_ticks_everything_and_single_ones_may_be_unticked(admin: Browser, node: DevNode) -> None:
+    path = "/administrators/do/create"
+    form = form_at(admin, path)
+    page = admin.send(form, name="chief", password=FIRST, access=["high_access"])
+    assert page.status == 200
+    check(page)
+    assert "Passwords have to be typed anew" in page.text
+    again = page.form(path)
+    ticked = [value for name, value in again.values if name == "access"]
+    assert ticked == form.options["access"]
+    assert admin.get("/administrators/show/chief").status == 404
+    kept = [one for one in ticked if one not in ("all", "snmp")]
+    made = admin.send(again, password=FIRST, access=kept)
+    assert made.url == "/administrators/show/chief?done=administrator.create", made.text
+    assert "high_access" in made.text
+    assert "snmp" not in made.text
+    edit = "/administrators/do/change"
+    changed = admin.send(form_at(admin, f"{edit}?item=chief"), access=["high_access"])  # it was there before
+    assert changed.url.startswith("/administrators/show/chief?done")
+    assert "keys_policies" not in changed.text
+    admin.send(form_at(admin, "/administrators/do/delete?item=chief"), confirm="chief")
+
+
+@pytest.mark.row("KS-USR-010")
+def test_passwords_of_users_are_eight_asterisks(admin: Browser) -> None:
+    page = admin.get("/users")
+    assert page.html.count("<td>********</td>") == page.html.count('<th scope="row">') > 0
+
+
+@pytest.mark.row("KS-UI-005")
+def test_home_has_the_newest_actions_and_leads_to_all_of_them(admin: Browser) -> None:
+    create_user(admin, "newsworthy")
+    audited(admin, "user newsworthy created")
+    home = admin.get("/")
+    assert "Recent Actions" in home.text
+    assert "user newsworthy created" in home.text
+    assert "/audit" in home.links

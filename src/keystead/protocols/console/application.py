@@ -107,7 +107,10 @@ def _routes(site: Site) -> list[Route]:
     ]
 
 
+_KINDS = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+
+
 async def _static(request: Request) -> Response:
     path = request.url.path
-    kind = "text/css" if path.endswith(".css") else "image/svg+xml"
+    kind = _KINDS[path.rpartition(".")[2]]
     return Response(STATIC_FILES[path], media_type=kind, headers={"cache-control": "max-age=31536000, immutable"})

@@ -67,6 +67,8 @@ ABOUT = {
 }
 NOT_ASKED = {"certificate.revoke": ("certificate",)}
 """Fields that are another way to name the item, which the page has named already."""
+COLUMNS = {"key": ("name", "names", "owner", "kind", "algorithm", "state", "created_us", "changed_us", "length_bits")}
+"""Columns of lists that do not stand as the operation has them."""
 PLURAL_TITLES = {
     "Authorization policy": "Authorization policies",
     "Certificate authority": "Certificate authorities",
@@ -201,13 +203,15 @@ class Noun:
 
     @property
     def columns(self) -> tuple[Field, ...]:
-        """Fields of the list's items."""
-        return () if self.list is None else fields_of(self.list.route.item)
+        """Fields of the list's items, in the order of the list's columns."""
+        fields = () if self.list is None else fields_of(self.list.route.item)
+        first = COLUMNS.get(self.name, ())
+        return tuple(sorted(fields, key=lambda field: first.index(field.name) if field.name in first else len(first)))
 
     @property
     def key(self) -> str:
         """Field of the list that names an item."""
-        return self.columns[0].name if self.columns else ""
+        return "" if self.list is None else fields_of(self.list.route.item)[0].name
 
     @property
     def of_all(self) -> tuple[Verb, ...]:

@@ -18,12 +18,24 @@ from starlette.responses import RedirectResponse, Response
 from keystead.core.errors import Invalid, KeysteadError, NotFound, Unauthenticated, WrongState
 from keystead.gate.forms import Field, fields_of
 from keystead.protocols.console import forms
-from keystead.protocols.console.catalogue import Noun, Verb, by_path, nouns, verb_of
-from keystead.protocols.console.listing import ALL, PER_PAGE_COUNTS, cut, listed, own_fields, view_of
+from keystead.protocols.console.catalogue import MAKING, Noun, Verb, by_path, verb_of
+from keystead.protocols.console.filters import filter_inputs, first_count
+from keystead.protocols.console.listing import (
+    ALL,
+    PER_PAGE_COUNTS,
+    Shown,
+    cut,
+    given_in,
+    listed,
+    narrowed,
+    own_fields,
+    view_of,
+)
+from keystead.protocols.console.long_lists import is_long, long_list, long_view_of, nothing
+from keystead.protocols.console.several import ITEMS_COUNT_MAX
 from keystead.protocols.console.site import Site, caller_of, done, form_of, said
+from keystead.protocols.console.suggestions import Suggestions
 from keystead.protocols.rest.problems import status_of
-
-SUGGESTIONS_COUNT_MAX = 1_000
 
 
 class DrawnPages:
@@ -35,6 +47,7 @@ class DrawnPages:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._suggestions = Suggestions(site)
 
     async def overview(self, request: Request) -> Response:
         """Show a noun: its list, or the one thing there is."""
@@ -42,23 +55,50 @@ class DrawnPages:
         if noun.list is None:
             return await self._single(request, noun)
         await self._site.check(request, noun.list.route.declaration)
-        view = view_of(request.query_params, noun.columns, own_fields(noun.list))
-        found, is_cut = await listed(self._site, request, noun, view)
-        drawn = forms.inputs(own_fields(noun.list), {}, {name: [value] for name, value in view.given})
+        fields = own_fields(noun.list)
+        given = given_in(request.query_params, fields)
+        shown, wrong = await self._shown(request, noun, given)
+        drawn = filter_inputs(noun.list, given)
+        place = forms.field_of_error(drawn, wrong.get("", ""))
+        if place:
+            wrong[place] = wrong.pop("")
         return self._site.page(
             request,
             "list.html",
+            422 if wrong else 200,
             title=noun.plural,
             noun=noun,
-            cut=cut(noun.columns, found, view, is_cut=is_cut),
+            cut=shown,
             per_page=(*map(str, PER_PAGE_COUNTS), ALL),
-            narrowing=drawn,
-            suggestions=await self._suggestions(request, drawn),
+            narrowing=forms.with_errors(drawn, wrong),
+            first_count=first_count(noun.list, given, wrong),
+            wrong=wrong.get("", "Look at the fields that are marked." if wrong else ""),
+            at_once_count=ITEMS_COUNT_MAX,
+            suggestions=await self._suggestions.of(request, drawn),
             verbs=self._open(request, noun.of_all),
             ending=next(iter(self._open(request, (noun.ending,) if noun.ending else ())), None),
             message=done(request.query_params.get("done", "")),
             link=_link,
         )
+
+    async def _shown(
+        self, request: Request, noun: Noun, given: tuple[tuple[str, str], ...]
+    ) -> tuple[Shown, dict[str, str]]:
+        """Return the page of a list, and what is wrong by field, "" = of none in particular."""
+        if noun.list is None:
+            raise HTTPException(404)
+        fields = own_fields(noun.list)
+        told, wrong = narrowed(fields, given)
+        if is_long(noun.list):
+            view = long_view_of(request.query_params, noun.list, given)
+            if wrong:
+                return nothing(noun, view), wrong
+            try:
+                return await long_list(self._site, request, noun, view, told), {}
+            except Invalid as error:
+                return nothing(noun, view), {"": said(error)}
+        found, is_cut = ([], False) if wrong else await listed(self._site, request, noun, told)
+        return cut(noun, found, view_of(request.query_params, noun.columns, fields), is_cut=is_cut), wrong
 
     async def item(self, request: Request) -> Response:
         """Show one thing, read-only."""
@@ -104,6 +144,10 @@ class DrawnPages:
         posted = form_of(request)
         name = posted.get("item", [""])[0]
         current = await self._of_form(request, noun, verb, name)
+        again = forms.ticked(verb.asked, posted, current)
+        if again is not None:
+            form_of(request)[forms.LED] = again.get(forms.LED, [""])
+            return await self._form_page(request, (noun, verb, name), forms.inputs(verb.asked, current, again))
         plain, wrong = forms.read(verb.asked, posted, current)
         drawn = forms.with_errors(forms.inputs(verb.asked, current, posted), wrong)
         if wrong:
@@ -121,7 +165,8 @@ class DrawnPages:
 
     def _after(self, request: Request, noun: Noun, verb: Verb, what: tuple[str, Any]) -> Response:
         name, answer = what
-        if verb.shows_secret or _is_for_reading(noun, verb):
+        made = _made(noun, verb, answer) if not name else ""
+        if verb.shows_secret or (not made and _is_for_reading(noun, verb)):
             fields, value = _answer(verb, answer)
             back = _item_path(noun, name) if name else noun.path
             return self._site.page(
@@ -134,9 +179,8 @@ class DrawnPages:
                 back=back,
             )
         query = urlencode({"done": verb.route.declaration.name})
-        made = answer.get(noun.key) if isinstance(answer, dict) and not name else name
-        is_there = isinstance(made, str) and made and not verb.ends_item and noun.list is not None
-        return RedirectResponse(f"{_item_path(noun, str(made)) if is_there else noun.path}?{query}", 303)
+        there = "" if verb.ends_item or noun.list is None else made or name
+        return RedirectResponse(f"{_item_path(noun, there) if there else noun.path}?{query}", 303)
 
     async def _single(self, request: Request, noun: Noun) -> Response:
         current = {}
@@ -177,8 +221,9 @@ class DrawnPages:
             verb=verb,
             name=name,
             inputs=drawn,
-            suggestions=await self._suggestions(request, drawn),
+            suggestions=await self._suggestions.of(request, drawn),
             wrong=wrong,
+            led=form_of(request).get(forms.LED, [""])[0],
             back=_item_path(noun, name) if name else noun.path,
         )
 
@@ -196,20 +241,10 @@ class DrawnPages:
             return found
         if noun.list is None:
             return None
-        view = view_of(request.query_params, noun.columns, own_fields(noun.list))
-        rows, _ = await listed(self._site, request, noun, view)
+        fields = own_fields(noun.list)
+        told, _ = narrowed(fields, given_in(request.query_params, fields))
+        rows, _ = await listed(self._site, request, noun, told)
         return next((row for row in rows if row[noun.key] == name), None)
-
-    async def _suggestions(self, request: Request, drawn: list[forms.Input]) -> dict[str, list[str]]:
-        """Return the names that fields offer, by noun."""
-        found = {}
-        access = caller_of(request).principal.access
-        for name in {one.suggests for one in drawn if one.suggests}:
-            noun = nouns().get(name)
-            if noun is not None and noun.list is not None and noun.is_open(access):
-                rows = await self._site.ask(request, noun.list, {})
-                found[name] = [str(row[noun.key]) for row in rows[:SUGGESTIONS_COUNT_MAX]]
-        return found
 
     def _open(self, request: Request, verbs: tuple[Verb, ...]) -> list[Verb]:
         access = caller_of(request).principal.access
@@ -234,6 +269,16 @@ def _answer(verb: Verb, found: Any) -> tuple[tuple[Field, ...], Any]:
     answer = verb.route.answer
     has_fields = isinstance(answer, type) and answer not in (str, bool, int)
     return (fields_of(answer) if has_fields else ()), found
+
+
+def _made(noun: Noun, verb: Verb, answer: Any) -> str:
+    """Return the item that an answer tells of, by itself or as its first part, "" = none."""
+    if noun.list is None or not isinstance(answer, dict):
+        return ""
+    if verb.name in MAKING and (parts := [one for one in _answer(verb, answer)[0] if one.type is noun.list.route.item]):
+        answer = answer[parts[0].name]
+    found = answer.get(noun.key)
+    return found if isinstance(found, str) else ""
 
 
 def _is_for_reading(noun: Noun, verb: Verb) -> bool:

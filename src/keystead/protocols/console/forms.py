@@ -34,7 +34,12 @@ SUGGESTED = {
 }
 """Fields that name something that exists -> its noun; other names can be typed all the same (KS-UI-026)."""
 FREE_PLACES_COUNT = 3
-_KEEP = "keep"
+LONG_COUNT = 6
+LEADER = "high_access"
+"""Choice that ticks every other one; single ones may be unticked before saving (KS-ADM-007)."""
+TICK, LED = "tick", "led"
+"""Button that ticks all or none of some choices (KS-ADM-009); field that says that the leader has ticked them."""
+KEEP = "keep"
 _YES, _NO = "yes", "no"
 
 
@@ -69,6 +74,16 @@ class Input:
     error: str = ""
 
     @property
+    def is_long(self) -> bool:
+        """Whether there are so many choices that buttons tick all or none of them."""
+        return self.kind == "choices" and len(self.options) >= LONG_COUNT
+
+    @property
+    def leader(self) -> str:
+        """The choice that stands for all others, "" = none does."""
+        return LEADER if self.kind == "choices" and any(value == LEADER for value, _ in self.options) else ""
+
+    @property
     def value(self) -> str:
         """The first value."""
         return self.values[0] if self.values else ""
@@ -100,6 +115,22 @@ def read(
         if found is not _ABSENT:
             plain[field.name] = found
     return plain, wrong
+
+
+def ticked(fields: tuple[Field, ...], posted: Posted, current: Mapping[str, Any]) -> Posted | None:
+    """Return the form after a button that ticks choices, or a leader that was ticked; None = it is ready as it is."""
+    drawn = {one.name: one for one in inputs(fields, current, posted) if one.is_long or one.leader}
+    name, _, word = posted.get(TICK, [""])[-1].partition(":")
+    if name in drawn:
+        is_all = word == "all"
+        return {**posted, name: [value for value, _ in drawn[name].options if is_all], LED: ["1" if is_all else ""]}
+    before = {one.name: one.values for one in inputs(fields, current)}
+    for one in drawn.values():
+        every = [value for value, _ in one.options]
+        is_new = one.leader in one.values and one.leader not in before[one.name]
+        if one.leader and is_new and posted.get(LED, [""]) == [""] and not {*every} <= {*one.values}:
+            return {**posted, one.name: every, LED: ["1"]}
+    return None
 
 
 def with_errors(drawn: list[Input], wrong: Mapping[str, str]) -> list[Input]:
@@ -151,7 +182,7 @@ def _kind(field: Field) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 def _offered(field: Field) -> tuple[str, tuple[tuple[str, str], ...]] | None:
     """Return what can be chosen, None where something is typed."""
-    kept = ((_KEEP, "leave as it is"),) if field.nullable else ()
+    kept = ((KEEP, "leave as it is"),) if field.nullable else ()
     if field.flags is not None:
         names = [str(one.name).lower() for one in field.flags.possible]
         return "choices", tuple((name, name.replace("_", " ")) for name in names)
@@ -201,7 +232,7 @@ def _values(field: Field, current: Mapping[str, Any], posted: Posted | None) -> 
     if field.flags is not None:
         return tuple(str(one.name).lower() for one in field.flags.possible if one & (held or 0))
     if held is None:
-        return (_KEEP,) if field.nullable and _kind(field)[0] == "choice" else ()
+        return (KEEP,) if field.nullable and _kind(field)[0] == "choice" else ()
     if isinstance(held, bool):
         return (_YES if held else _NO,)
     if is_moment(field):
@@ -265,7 +296,7 @@ def _password(field: Field, word: str) -> Any:
 def _chosen(field: Field, word: str, options: Mapping[str, str]) -> Any:
     if word not in options:
         raise ValueError("Choose among what is offered.")
-    if word == _KEEP and field.nullable:
+    if word == KEEP and field.nullable:
         return _ABSENT
     return word == _YES if field.type is bool else word
 

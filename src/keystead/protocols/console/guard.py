@@ -31,8 +31,8 @@ LOG_IN, ENDED, PASSWORD, LOG_OUT, STATIC = "/log-in", "/ended", "/password", "/l
 PUBLIC = frozenset({LOG_IN, ENDED})
 HEADERS = {
     "content-security-policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
     ),
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",

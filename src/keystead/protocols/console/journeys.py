@@ -16,8 +16,8 @@ from keystead.gate.forms import Field, fields_of
 from keystead.operations.certificates import IssueClientCertificate
 from keystead.operations.users import CreateUser
 from keystead.protocols.console import forms
-from keystead.protocols.console.catalogue import nouns
-from keystead.protocols.console.site import Site, caller_of, form_of, said
+from keystead.protocols.console.site import Site, form_of, said
+from keystead.protocols.console.suggestions import Suggestions
 from keystead.protocols.local.wire import declaration_of
 from keystead.protocols.rest.problems import status_of
 
@@ -43,6 +43,7 @@ class NewClient:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._suggestions = Suggestions(site)
 
     async def form(self, request: Request) -> Response:
         """Show the form."""
@@ -85,19 +86,13 @@ class NewClient:
         return True
 
     async def _form(self, request: Request, drawn: list[forms.Input], wrong: str = "", status: int = 200) -> Response:
-        access = caller_of(request).principal.access
-        found: dict[str, list[str]] = {}
-        for name in ("user", "group"):
-            noun = nouns()[name]
-            if noun.list is not None and noun.is_open(access):
-                found[name] = [str(row["name"]) for row in await self._site.ask(request, noun.list, {})]
         return self._site.page(
             request,
             "new_client.html",
             status,
             title=TITLE,
             inputs=drawn,
-            suggestions=found,
+            suggestions=await self._suggestions.of(request, drawn),
             wrong=wrong,
             tab="Security",
         )

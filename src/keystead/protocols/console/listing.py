@@ -5,7 +5,7 @@ Source: requirement KS-UI-023.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from keystead.gate.forms import Field
 from keystead.protocols.console.catalogue import Noun, Verb
-from keystead.protocols.console.forms import read
+from keystead.protocols.console.forms import KEEP, read
 from keystead.protocols.console.site import Site
 from keystead.protocols.console.values import sort_key, text_of
 from keystead.protocols.rest.pages import PLACES, place_of
@@ -25,7 +25,7 @@ PER_PAGE_COUNT = 25
 ALL = "all"
 FILTER_CHARACTERS_MAX = 200
 PAGE_NUMBER_MAX = 10_000
-_TAKEN = frozenset({"sort", "down", "filter", "per", "page", "done"})
+_TAKEN = frozenset({"sort", "down", "filter", "per", "page", "done", "order", "reverse", "back", "placed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,40 +68,88 @@ class View:
         return replace(self, page=page)
 
 
+class Head(NamedTuple):
+    """Title of a column.
+
+    Attributes:
+        field: Of the items.
+        link: Where a click leads; "" = it is not sorted by.
+        sorted: "ascending", "descending" or "".
+    """
+
+    field: Field
+    link: str
+    sorted: str
+
+
+class PageLink(NamedTuple):
+    """A link to another page of a list.
+
+    Attributes:
+        label: For people.
+        query: The part of the address after the path.
+        rel: What it is to this one, "" = nothing special.
+    """
+
+    label: str
+    query: str
+    rel: str = ""
+
+
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """A page of a list.
+class Shown:
+    """A page of a list as its template wants it.
 
     Attributes:
         rows: Of this page.
-        count: All that fit the filter.
-        whole_count: All that were listed.
-        pages: How many there are, at least 1.
-        view: With the page that is shown.
-        is_cut: There are more than are listed here.
+        heads: Titles of the columns.
+        per: Items per page, as the address has it.
+        hidden: What a new filter keeps of the address.
+        links: To other pages.
+        counted: How many items there are, as far as it is known.
+        place: Which page this is, "" = pages have no numbers.
+        filter: What every item contains; None = this is not offered.
+        given: Fields of the operation that lists, as they stand in the address.
+        note: Why columns are not sorted by, "" = all are.
+        is_short: There may be more, although the page is not full.
     """
 
     rows: list[Mapping[str, Any]]
-    count: int
-    whole_count: int
-    pages: int
-    view: View
-    is_cut: bool
+    heads: tuple[Head, ...]
+    per: str
+    hidden: tuple[tuple[str, str], ...]
+    links: tuple[PageLink, ...]
+    counted: str
+    place: str = ""
+    filter: str | None = None
+    given: tuple[tuple[str, str], ...] = ()
+    note: str = ""
+    is_short: bool = False
 
 
 def view_of(query: QueryParams, columns: tuple[Field, ...], fields: tuple[Field, ...]) -> View:
     """Return what the address says, anything strange in it left out."""
     names = {field.name for field in columns}
-    per = query.get("per", "")
     page = query.get("page", "1")
     return View(
         query.get("sort", "") if query.get("sort") in names else "",
         query.get("down") == "1",
         query.get("filter", "")[:FILTER_CHARACTERS_MAX],
-        per if per in (*map(str, PER_PAGE_COUNTS), ALL) else str(PER_PAGE_COUNT),
+        per_of(query),
         min(int(page), PAGE_NUMBER_MAX) if page.isascii() and page.isdigit() and len(page) < 9 and int(page) else 1,
-        tuple((field.name, query[field.name]) for field in fields if query.get(field.name)),
+        given_in(query, fields),
     )
+
+
+def per_of(query: QueryParams) -> str:
+    """Return how many items a page has."""
+    per = query.get("per", "")
+    return per if per in (*map(str, PER_PAGE_COUNTS), ALL) else str(PER_PAGE_COUNT)
+
+
+def given_in(query: QueryParams, fields: tuple[Field, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the fields of the operation that lists which the address has."""
+    return tuple((field.name, query[field.name]) for field in fields if query.get(field.name) not in (None, "", KEEP))
 
 
 def own_fields(verb: Verb) -> tuple[Field, ...]:
@@ -109,7 +157,18 @@ def own_fields(verb: Verb) -> tuple[Field, ...]:
     return tuple(field for field in verb.fields if field.name not in (*PLACES, *_TAKEN))
 
 
-async def listed(site: Site, request: Request, noun: Noun, view: View) -> tuple[list[Mapping[str, Any]], bool]:
+def narrowed(fields: tuple[Field, ...], given: tuple[tuple[str, str], ...]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what to tell the operation that lists, and what is wrong by field; a hyphen stands for an empty text."""
+    posted = {name: [value] for name, value in given}
+    asked = tuple(field for field in fields if field.name in posted)
+    empty = {field.name: "" for field in asked if field.nullable and field.type is str and posted[field.name] == ["-"]}
+    told, wrong = read(tuple(field for field in asked if field.name not in empty), posted, {})
+    return {**told, **empty}, wrong
+
+
+async def listed(
+    site: Site, request: Request, noun: Noun, told: Mapping[str, Any]
+) -> tuple[list[Mapping[str, Any]], bool]:
     """Return everything there is, at most LISTED_COUNT_MAX, and whether there is more.
 
     Raises:
@@ -117,10 +176,6 @@ async def listed(site: Site, request: Request, noun: Noun, view: View) -> tuple[
     """
     verb = noun.list
     if verb is None:
-        return [], False
-    posted = {name: [value] for name, value in view.given}
-    told, wrong = read(tuple(field for field in own_fields(verb) if field.name in posted), posted, {})
-    if wrong:
         return [], False
     if verb.route.has_pages:
         return await _page_by_page(site, request, verb, told)
@@ -150,17 +205,41 @@ async def _page_by_page(
     return found[:LISTED_COUNT_MAX], True
 
 
-def cut(columns: tuple[Field, ...], found: list[Mapping[str, Any]], view: View, *, is_cut: bool) -> Cut:
+def cut(noun: Noun, found: list[Mapping[str, Any]], view: View, *, is_cut: bool) -> Shown:
     """Return the page that is to be seen."""
     wanted = view.filter.casefold()
-    rows = [row for row in found if not wanted or _contains(columns, row, wanted)]
+    rows = [row for row in found if not wanted or _contains(noun.columns, row, wanted)]
     if view.sort:
         rows.sort(key=lambda row: sort_key(row[view.sort]), reverse=view.down)
     per = STEP_COUNT if view.per == ALL else int(view.per)
     pages = max(1, -(-len(rows) // per))
-    page = min(view.page, pages)
-    shown = rows[(page - 1) * per : page * per]
-    return Cut(shown, len(rows), len(found), pages, view.at(page), is_cut)
+    view = view.at(min(view.page, pages))
+    counted = f"{len(rows):,}" + (f" of {len(found):,}" if len(rows) != len(found) else "")
+    return Shown(
+        rows[(view.page - 1) * per : view.page * per],
+        _heads(noun, view),
+        view.per,
+        (("sort", view.sort), *((("down", "1"),) if view.down else ())) if view.sort else (),
+        _links(view, pages),
+        counted + (" and more: narrow the list down" if is_cut else ""),
+        f"Page {view.page} of {pages}" if pages > 1 else "",
+        view.filter,
+        view.given,
+    )
+
+
+def _heads(noun: Noun, view: View) -> tuple[Head, ...]:
+    way = "descending" if view.down else "ascending"
+    return tuple(
+        Head(field, noun.path + view.sorted_by(field.name).query, way if field.name == view.sort else "")
+        for field in noun.columns
+    )
+
+
+def _links(view: View, pages: int) -> tuple[PageLink, ...]:
+    before = (PageLink("First", view.at(1).query), PageLink("Back", view.at(view.page - 1).query, "prev"))
+    beyond = (PageLink("On", view.at(view.page + 1).query, "next"), PageLink("Last", view.at(pages).query))
+    return (*(before if view.page > 1 else ()), *(beyond if view.page < pages else ()))
 
 
 def _contains(columns: tuple[Field, ...], row: Mapping[str, Any], wanted: str) -> bool:

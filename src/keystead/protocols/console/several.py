@@ -2,7 +2,7 @@
 
 Law: each item is an operation of its own, so that one that is refused keeps no other from its end.
 
-Source: requirements KS-UI-023, 024.
+Source: requirements KS-UI-023, 024; KS-KEY-043 to 045.
 """
 
 from starlette.exceptions import HTTPException
@@ -14,6 +14,13 @@ from keystead.protocols.console.catalogue import Noun, Verb, by_path
 from keystead.protocols.console.site import Site, form_of, said
 
 ITEMS_COUNT_MAX = 50
+CONFIRM = "confirm"
+"""Field that repeats an item's name, which the page that asks stands for."""
+ADVICE = {
+    "key": "What these keys protect is lost with them. Where other nodes that hold the same keys are far away, bring"
+    " each of them in line by hand afterwards: many deletions that are passed on one by one take long."
+}
+"""What the page that asks says besides, by noun (KS-KEY-043, 045)."""
 
 
 class Several:
@@ -30,7 +37,8 @@ class Several:
         """Ask."""
         noun, verb = _ending(request)
         await self._site.check(request, verb.route.declaration)
-        items = _each_once(request.query_params.getlist("item"))
+        query = request.query_params
+        items = _each_once(query.getlist("on-page" if "whole-page" in query else "item"))
         return self._page(request, (noun, verb), items, _wrong(items))
 
     async def send(self, request: Request) -> Response:
@@ -43,7 +51,7 @@ class Several:
         told = []
         for item in items:
             try:
-                await self._site.ask(request, verb, {verb.item_field: item})
+                await self._site.ask(request, verb, {verb.item_field: item, **_confirmed(verb, item)})
             except Unauthenticated:
                 raise
             except KeysteadError as error:
@@ -51,12 +59,16 @@ class Several:
             else:
                 told.append((item, ""))
         title = f"{noun.plural}: {verb.title.lower()}"
-        return self._site.page(request, "several_done.html", title=title, noun=noun, told=told)
+        ended_count = sum(not why for _, why in told)
+        return self._site.page(
+            request, "several_done.html", title=title, noun=noun, verb=verb, told=told, ended_count=ended_count
+        )
 
     def _page(self, request: Request, what: tuple[Noun, Verb], items: list[str], wrong: str) -> Response:
         noun, verb = what
         title = f"{noun.plural}: {verb.title.lower()}"
         given = {"noun": noun, "verb": verb, "items": items[:ITEMS_COUNT_MAX], "wrong": wrong}
+        given["advice"] = ADVICE.get(noun.name, "")
         return self._site.page(request, "several.html", 422 if wrong else 200, title=title, **given)
 
 
@@ -65,6 +77,10 @@ def _ending(request: Request) -> tuple[Noun, Verb]:
     if noun is None or noun.ending is None:
         raise HTTPException(404)
     return noun, noun.ending
+
+
+def _confirmed(verb: Verb, item: str) -> dict[str, str]:
+    return {CONFIRM: item} if any(field.name == CONFIRM for field in verb.fields) else {}
 
 
 def _each_once(items: list[str]) -> list[str]:

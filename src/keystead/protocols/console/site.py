@@ -26,7 +26,7 @@ from keystead.protocols.rest.entrance import Caller, Entrance
 from keystead.settings import web
 
 FOLDER = Path(__file__).parent
-_FILES = {name: (FOLDER / "static" / name).read_bytes() for name in ("console.css", "icon.svg")}
+_FILES = {name: (FOLDER / "static" / name).read_bytes() for name in ("console.css", "console.js", "icon.svg")}
 PATHS = {name: f"/static/{hashlib.sha256(held).hexdigest()[:16]}-{name}" for name, held in _FILES.items()}
 """File -> where it is found: under its digest, so that browsers may keep it."""
 STATIC_FILES = {PATHS[name]: held for name, held in _FILES.items()}
@@ -42,6 +42,11 @@ TITLES = {
     500: "Mistake of the server",
     503: "Not available now",
 }
+
+
+NEW_KEYS = frozenset({"key.clone", "key.generate", "key.import", "key_version.create"})
+BACK_UP = "Back up now: a key that is in no backup cannot be recovered when this node is lost."
+"""What is said after one of these (KS-KEY-053)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,10 @@ def form_of(request: Request) -> dict[str, list[str]]:
 def done(declaration_name: str) -> str:
     """Return the sentence that says what was done, "" for anything that is not the name of an operation."""
     found = next((one for one in REGISTRY.values() if one.name == declaration_name), None)
-    return "" if found is None else f"Done: {words(found.name.replace('.', ': ')).lower()}."
+    if found is None:
+        return ""
+    told = f"Done: {words(found.name.replace('.', ': ')).lower()}."
+    return f"{told} {BACK_UP}" if found.name in NEW_KEYS else told
 
 
 def said(error: KeysteadError) -> str:

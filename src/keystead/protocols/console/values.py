@@ -32,6 +32,8 @@ def html_of(field: Field, value: Any) -> Markup:
     item = typing.get_args(field.type)[0] if typing.get_origin(field.type) is tuple else None
     if isinstance(item, type) and hasattr(item, "__dataclass_fields__") and value:
         return table(fields_of(item), value)
+    if isinstance(value, Mapping) and isinstance(field.type, type) and hasattr(field.type, "__dataclass_fields__"):
+        return _within(fields_of(field.type), value)
     return _html(value)
 
 
@@ -71,6 +73,14 @@ def table(fields: tuple[Field, ...], rows: list[Mapping[str, Any]]) -> Markup:
     return Markup('<div class="scroll"><table><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>').format(
         head, body
     )
+
+
+def _within(fields: tuple[Field, ...], held: Mapping[str, Any]) -> Markup:
+    """Return what a thing has that is a part of another one."""
+    pairs = Markup().join(
+        Markup("<dt>{}</dt><dd>{}</dd>").format(words(field.name), html_of(field, held[field.name])) for field in fields
+    )
+    return Markup('<dl class="details within">{}</dl>').format(pairs)
 
 
 def visible(text: str) -> Markup:
