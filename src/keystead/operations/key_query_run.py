@@ -7,7 +7,7 @@ Source: requirements KS-KEY-046, 047, 050; docs/adr/0018-searches-of-administrat
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from heapq import merge
@@ -37,31 +37,18 @@ class QueryOrder(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """What a column shows of a key.
-
-    Attributes:
-        column: Name of the column.
-        value: As text; "" = nothing. Times are UTC.
-    """
-
-    column: str
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
 class QueriedKey:
     """A key that a query found.
 
     Attributes:
         id: For ever.
         name: Unique; may be changed.
-        cells: What the columns of the query show, in their order.
+        cells: What each column of the query shows, in their order; times are UTC, "" = nothing.
     """
 
     id: str
     name: str
-    cells: tuple[Cell, ...]
+    cells: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +102,7 @@ def page_of(call: Call, run: Run) -> QueriedKeys:
         if record.realm == call.principal.realm and run.matcher.matches(record):
             if len(found) == run.limit_count:
                 return QueriedKeys(tuple(found), _cursor(run.order, place))
-            cells = tuple(Cell(column, cell(record, column, call.now_us)) for column in run.columns)
+            cells = {column: cell(record, column, call.now_us) for column in run.columns}
             found.append(QueriedKey(record.id, record.handle, cells))
         place = at
     return QueriedKeys(tuple(found), "")

@@ -57,6 +57,7 @@ def test_every_command_and_query_of_the_page_works(node: DevNode, admin: Rest, t
         assert "reason" not in (said[-1] or {}), (command, said[-1])
     applied, again, copied, saved, run, every, _, erased, defined, changed = said
     assert {one["name"] for one in applied["keys"]} == {one["name"] for one in again["items"]} == {"tape-1", "tape-2"}
+    assert list(again["items"][0]["cells"]) == ["name", "owner", "algorithm", "state", "created"]
     assert copied["text"] == "owner = storage1 and algorithm = AES"
     assert (saved["refers_to"], saved["columns"]) == (["storage1-aes"], ["name", "state", "x-site"])
     assert run["items"] == []
