@@ -116,7 +116,7 @@ def test_the_same_query_again_writes_nothing(node: Node) -> None:
 def test_the_query_of_all_keys_is_always_there(node: Node) -> None:
     assert run(node, "[All]") == ["bravo", "echo", "alpha", "delta"]
     (shown,) = node.ask(ADMINISTRATOR, ListQueries())
-    assert (shown.name, shown.text, shown.changed_us) == ("[All]", "all", 0)
+    assert (shown.name, shown.text, shown.changed_us) == ("[All]", "all", None)
     changed = node.ask(ADMINISTRATOR, ChangeQuery("[All]", columns=("id", "state")))
     assert (changed.name, changed.columns) == ("[All]", ("id", "state"))
     assert [one.name for one in node.ask(ADMINISTRATOR, ListQueries())] == ["[All]"]

@@ -34,12 +34,12 @@ class EraseSeveral:
 
     Attributes:
         keys: Ids of the keys, as a list or a query has shown them.
-        keys_count: How many these are, to confirm that all of them are meant.
+        how_many: How many these are, to confirm that all of them are meant.
         query: Query that has to find each of them still; "" = none.
     """
 
     keys: KeyIds
-    keys_count: Annotated[int, Number(1, ERASED_COUNT_MAX)]
+    how_many: Annotated[int, Number(1, ERASED_COUNT_MAX)]
     query: Annotated[str, Text(characters_max=64)] = ""
 
 
@@ -86,7 +86,7 @@ def erase_several(call: Call, request: EraseSeveral) -> Change:
         raise Invalid(f"name 1 to {ERASED_COUNT_MAX} keys, each once", "invalid.field")
     if any(len(key_id) > ID_CHARACTERS for key_id in request.keys):
         raise Invalid(f"the id of a key has {ID_CHARACTERS} characters", "invalid.field")
-    if request.keys_count != len(request.keys):
+    if request.how_many != len(request.keys):
         raise Invalid(
             f"these are {len(request.keys)} keys, and everything that they protect would be lost; confirm the number",
             "invalid.field",

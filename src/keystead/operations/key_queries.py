@@ -158,7 +158,7 @@ class KeyQuery:
         columns: What it shows of each key.
         refers_to: Saved queries that it needs.
         referred_by: Saved queries that need it.
-        changed_us: When it was last changed; 0 = never.
+        changed_us: When it was last changed; None = never.
     """
 
     name: str
@@ -167,7 +167,7 @@ class KeyQuery:
     columns: tuple[str, ...]
     refers_to: tuple[str, ...]
     referred_by: tuple[str, ...]
-    changed_us: int
+    changed_us: int | None
 
 
 @operation(CreateQuery, "query.create", "QueryCreate", administrator=Access.KEYS, answer=KeyQuery)
@@ -350,7 +350,7 @@ def _kept(call: Call, place: str) -> Record | None:
 
 def _all_keys(call: Call) -> Record:
     """Return the query of all keys; it is kept once somebody has changed its columns."""
-    fields = {"text": "all", "refers_to": [], "description": "all keys", "columns": list(USUAL), "changed_us": 0}
+    fields = {"text": "all", "refers_to": [], "description": "all keys", "columns": list(USUAL), "changed_us": None}
     record = Record(KIND_KEY_QUERY, new_id(call.now_us), ALL_KEYS, fields, call.principal.realm)
     return _kept(call, ALL_KEYS) or record
 

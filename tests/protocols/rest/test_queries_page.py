@@ -43,7 +43,7 @@ def test_every_command_and_query_of_the_page_works(node: DevNode, admin: Rest, t
             doomed = found(admin, "name = tape-2")
             assert doomed == ["tape-2"]
             key = admin.told("GET", "/keys/tape-2")["key"]["id"]
-            (tmp_path / "doomed.json").write_text(json.dumps({"keys": [key], "keys_count": 1}))
+            (tmp_path / "doomed.json").write_text(json.dumps({"keys": [key], "how_many": 1}))
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=tmp_path,
