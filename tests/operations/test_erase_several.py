@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from keystead.core.errors import Invalid, NotFound
+from keystead.operations import erase_several
 from keystead.operations.admin_keys import EraseKey, Move, SetKeyState
 from keystead.operations.admin_keys_made import GenerateKey
 from keystead.operations.approvals import Approve
 from keystead.operations.erase_several import ERASED_COUNT_MAX, ErasedKeys, EraseSeveral
-from keystead.operations.key_queries import CreateQuery, RunQuery
+from keystead.operations.key_queries import ApplyQuery, CreateQuery, RunQuery
+from keystead.operations.key_versions import CreateVersion
 from keystead.operations.users import CreateUser
 from tests.operations.test_logins import leaves_in
 from tests.support.administrators import add, require, wait
@@ -97,6 +99,24 @@ def test_both_halves_of_a_pair_go_together(node: Node, keys: list[str]) -> None:
     other = node.ask(ADMINISTRATOR, GenerateKey("other", "EC-P256", "alice"))
     node.ask(ADMINISTRATOR, CreateQuery("private", "kind = private-key"))
     assert erased(node, other.public_id, other.key.id, query="private").failed == ()
+
+
+def test_a_key_goes_with_all_its_versions_and_never_by_an_older_one(
+    node: Node, keys: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = [node.ask(ADMINISTRATOR, GenerateKey(f"v{n}", owner="alice", versioned=True)).key.id for n in range(2)]
+    newest = [node.ask(ADMINISTRATOR, CreateVersion(f"v{n}")).id for n in range(2)]
+    monkeypatch.setattr(erase_several, "VERSIONS_ERASED_COUNT_MAX", 3)
+    told = erased(node, *newest, older[0], keys[0])
+    assert told.erased == (newest[0], keys[0])
+    assert [(one.id, one.reason) for one in told.failed] == [
+        (newest[1], "too_large.request"),
+        (older[0], "wrong_state.object"),
+    ]
+    assert node.objects.get(older[0]) is None
+    assert node.record(newest[0]).material is None
+    page = node.ask(ADMINISTRATOR, ApplyQuery("versioned = yes", ("name", "versioned", "state")))
+    assert [dict(key.cells) for key in page.keys] == [{"name": "v1", "versioned": "yes", "state": ""}]
 
 
 @pytest.mark.row("KS-KEY-043")

@@ -83,7 +83,10 @@ def _make(node: Node, number: int) -> None:
         a_key(node, active=number % 2 == 0, Name=name_value(f"Tape Ω {number}"))
         return
     site = (f"x-site={'north' if number % 3 else 'south'}",) if number % 4 else ()
-    request = GenerateKey(f"key{number:02}", ALGORITHMS[number % 5], owner, attributes=site, active=number % 7 != 0)
+    versioned = number % 10 == 8 and number < 50
+    active = number % 7 != 0 or versioned
+    name, algorithm = f"key{number:02}", ALGORITHMS[number % 5]
+    request = GenerateKey(name, algorithm, owner, attributes=site, active=active, versioned=versioned)
     key = node.ask(ADMINISTRATOR, request).key.id
     if number % 5 == 0:
         record = node.record(key)
@@ -204,6 +207,8 @@ def _of_field(field: str, record: ManagedObject, now_us: int) -> list[Any]:
         "compromised": [dates.compromise_us],
         "destroyed": [dates.destroy_us],
     }
+    if field == "versioned":
+        return ["no" if record.versioning is None else "yes"]
     if field in told:
         return [one for one in told[field] if one is not None]
     return ["yes" if getattr(record.protection, field) else "no"]

@@ -103,6 +103,7 @@ FIELDS: dict[str, FieldRule] = {
     "exportable": FieldRule(Sort.FLAG, "clients may export it", _YES),
     "sensitive": FieldRule(Sort.FLAG, "it leaves only wrapped by another key", _YES),
     "extractable": FieldRule(Sort.FLAG, "it may leave at all", _YES),
+    "versioned": FieldRule(Sort.FLAG, "it has versions", _YES),
     "created": FieldRule(Sort.MOMENT, "when it came here"),
     "changed": FieldRule(Sort.MOMENT, "when it was last changed"),
     "activation": FieldRule(Sort.MOMENT, "from then on it is active", unset=True),

@@ -298,6 +298,11 @@ def _of_usage(condition: Condition, _now_us: int) -> Holds:
     return lambda record: bool(record.shape.usage_mask & use)
 
 
+def _of_versions(condition: Condition, _now_us: int) -> Holds:
+    wanted = condition.value == "yes"
+    return lambda record: (record.versioning is not None) is wanted
+
+
 def _of_flag(condition: Condition, _now_us: int) -> Holds:
     name, wanted = condition.field, condition.value == "yes"
     return lambda record: getattr(record.protection, name) is wanted
@@ -313,6 +318,7 @@ _OTHERS: dict[str, Callable[[Condition, int], Holds]] = {
     "exportable": _of_flag,
     "sensitive": _of_flag,
     "extractable": _of_flag,
+    "versioned": _of_versions,
 }
 
 

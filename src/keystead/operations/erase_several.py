@@ -12,9 +12,11 @@ from typing import Annotated
 
 from keystead.core.approvals import Approval
 from keystead.core.changes import Change, Put
-from keystead.core.errors import Invalid, KeysteadError, NotFound, Refused, Tampered, WrongState
+from keystead.core.errors import Invalid, KeysteadError, NotFound, Refused, Tampered, TooLarge, WrongState
 from keystead.core.fields import Items, Number, Text
+from keystead.core.key_versions import VERSIONS_PER_KEY_COUNT_MAX
 from keystead.core.permission import Access, Right
+from keystead.core.records import ManagedObject
 from keystead.gate.call import Call
 from keystead.gate.operation import operation
 from keystead.operations.admin_keys import erasure
@@ -22,6 +24,7 @@ from keystead.operations.key_queries import matcher_of
 from keystead.storage.store import as_object
 
 ERASED_COUNT_MAX = 50
+VERSIONS_ERASED_COUNT_MAX = VERSIONS_PER_KEY_COUNT_MAX
 ID_CHARACTERS = 36
 KeyIds = Annotated[tuple[str, ...], Items(ERASED_COUNT_MAX), Text(characters_max=ID_CHARACTERS)]
 
@@ -95,15 +98,17 @@ def erase_several(call: Call, request: EraseSeveral) -> Change:
     puts: dict[str, Put] = {}
     purges: dict[tuple[str, str], tuple[str, str, int]] = {}
     failed: list[NotErased] = []
+    versions_count = 0
     for key_id in request.keys:
         try:
             if key_id in puts or ("object", key_id) in purges:
                 continue  # it went with the other half of its pair
             record = as_object(call.another(key_id, Right.DELETE))
+            versions_count += _versions_count(record, versions_count)
             if matcher is not None and not matcher.matches(record):
                 raise WrongState(f"{request.query} does not find it any more")
             change = erasure(call, record)
-        except (Invalid, NotFound, Refused, Tampered, WrongState) as error:
+        except (Invalid, NotFound, Refused, Tampered, TooLarge, WrongState) as error:
             failed.append(_failure(key_id, error))
             continue
         puts |= {put.record.id: put for put in change.puts}
@@ -111,6 +116,21 @@ def erase_several(call: Call, request: EraseSeveral) -> Change:
     return _outcome(
         request, tuple(puts.values()), tuple(purges.values()), tuple(one for one in failed if one.id not in puts)
     )
+
+
+def _versions_count(record: ManagedObject, before_count: int) -> int:
+    """Return how many versions go with a key.
+
+    Raises:
+        WrongState: it is an older version. TooLarge: these would be too many with those before.
+    """
+    if record.versioning is None:
+        return 0
+    if not record.versioning.is_default:
+        raise WrongState("this is an older version; name the key by its newest one")
+    if before_count + record.versioning.number > VERSIONS_ERASED_COUNT_MAX:
+        raise TooLarge("too many versions at once; erase this key in a request of its own", "too_large.request")
+    return record.versioning.number
 
 
 def _failure(key_id: str, error: KeysteadError) -> NotErased:
