@@ -36,7 +36,7 @@ def states(node: Node, keys: list[str]) -> list[str]:
     return [node.record(key).state(node.clock.us).name for key in keys]
 
 
-@pytest.mark.row("KS-KEY-043", "KS-KEY-050")
+@pytest.mark.row("KS-KEY-043")
 def test_the_keys_of_a_page_are_erased_at_once(node: Node, keys: list[str]) -> None:
     node.ask(ADMINISTRATOR, CreateQuery("some", "name = k0 or name = k1 or name = k2"))
     page = node.ask(ADMINISTRATOR, RunQuery("some", limit_count=ERASED_COUNT_MAX))

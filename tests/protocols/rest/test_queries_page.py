@@ -26,7 +26,7 @@ def found(admin: Rest, text: str) -> list[str]:
     return [one["name"] for one in admin.told("PUT", "/unnamed-query", {"text": text, "order": "name"})["keys"]]
 
 
-@pytest.mark.row("KS-KEY-046", "KS-KEY-048", "KS-KEY-050")
+@pytest.mark.row("KS-KEY-046", "KS-KEY-048")
 def test_every_command_and_query_of_the_page_works(node: DevNode, admin: Rest, tmp_path: Path) -> None:
     missing = [name for name in ("curl", "jq") if shutil.which(name) is None]
     if missing:
