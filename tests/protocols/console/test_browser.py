@@ -79,7 +79,7 @@ def test_from_the_first_login_to_a_clients_certificate(
     user = f"{scheme}-client"
     viewport = {"width": size[0], "height": size[1]}
     with open_browser(
-        color_scheme=scheme, viewport=viewport, accept_downloads=True, java_script_enabled=True
+        color_scheme=scheme, viewport=viewport, accept_downloads=True, java_script_enabled=scheme == "light"
     ) as context:
         page = context.new_page()
         complaints: list[str] = []

@@ -16,6 +16,7 @@ from keystead.gate.forms import fields_of
 from keystead.protocols.console import forms
 from keystead.protocols.console.catalogue import nouns, words
 from keystead.protocols.console.guard import own_path
+from keystead.protocols.console.home_pages import requests_of
 from keystead.protocols.console.plot import plot
 from keystead.protocols.console.values import html_of, visible
 
@@ -164,3 +165,18 @@ def test_names_of_the_code_become_words() -> None:
     assert not [
         verb.about for noun in nouns().values() for verb in noun.verbs if "`" in verb.about or "KS-" in verb.about
     ]
+
+
+def test_requests_of_clients_are_drawn_with_a_text_beside_them() -> None:
+    def sample(origin: str, operation: str, value: int) -> dict[str, object]:
+        return {"labels": [["process", "keys"], ["origin", origin], ["operation", operation]], "value": value}
+
+    samples = [sample("client", f"op{number}", number) for number in range(1, 9)]
+    samples += [sample("local", "user.create", 50), sample("client", "op8", 2), sample("client", "<b>", 100)]
+    drawn = requests_of([{"name": "keystead_requests_total", "samples": samples}])
+    assert drawn is not None
+    assert "Requests of clients since the start: 138 in all" in drawn
+    assert "&lt;b&gt; 100, op8 10, op7 7, op6 6, op5 5, op4 4, others 6" in drawn
+    assert "user.create" not in drawn
+    assert "<b>" not in drawn
+    assert requests_of([]) is None

@@ -198,3 +198,18 @@ def test_everything_that_is_declared_has_a_place_in_a_tab() -> None:
 def test_who_may_not_see_a_list_is_not_led_there(watcher: Browser) -> None:
     assert "/keys" not in watcher.get("/security").links
     assert watcher.get("/keys").status == 403
+
+
+@pytest.mark.row("KS-UI-018")
+def test_authorization_policies_stand_under_security(admin: Browser) -> None:
+    page = admin.get("/security")
+    assert "Authorization policies" in page.text
+    policies = admin.get(next(link for link in page.links if "polic" in link))
+    assert policies.status == 200
+    check(policies)
+
+
+def test_nothing_is_left_for_the_last_place_of_the_tree(admin: Browser) -> None:
+    text = admin.get("/device").text
+    assert "Multiple credentials" in text
+    assert "Password management" in text

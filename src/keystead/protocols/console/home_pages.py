@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -17,13 +18,15 @@ from keystead.core.errors import KeysteadError, Unauthenticated
 from keystead.gate.forms import fields_of
 from keystead.operations.audit import LISTED_COUNT_MAX, AuditLine
 from keystead.protocols.console.catalogue import nouns
-from keystead.protocols.console.plot import HOUR_US, HOURS_COUNT, plot
+from keystead.protocols.console.plot import HOUR_US, HOURS_COUNT, bars, plot
 from keystead.protocols.console.site import Site, caller_of, done, form_of
 
 RECENT_COUNT = 10
 PLOTTED_STEPS_COUNT_MAX = 4
 AUDIT_PER_PAGE_COUNT = 50
 NUMBER_DIGITS_MAX = 15
+PLOTTED_OPERATIONS_COUNT = 6
+CLIENTS_ORIGIN = "client"
 UNLOCKED = "The security module is unlocked."
 LOCKED = "The security module is locked: keys cannot be used until its crypto user logs in."
 
@@ -44,6 +47,7 @@ class HomePages:
         now_us = self._site.asker.gate.clock.now_us()
         lines, is_whole = await self._day(request, now_us)
         recent = lines[:RECENT_COUNT] or (await self._site.ask(request, "audit.show", {"limit": RECENT_COUNT}))["lines"]
+        families = await self._known(request, "node.measure", {}) or []
         counts = Counter((now_us - line["at_us"]) // HOUR_US for line in lines)
         return self._site.page(
             request,
@@ -51,7 +55,8 @@ class HomePages:
             title="Home",
             tab="Home",
             security=await self._security(request) if wants["security_summary"] else None,
-            system=await self._system(request),
+            system=self._system(families),
+            requests=requests_of(families),
             recent=recent,
             fields={field.name: field for field in fields_of(AuditLine)},
             plot=plot(
@@ -135,10 +140,9 @@ class HomePages:
             found.append((False, "Passwords may be shorter than 12 characters.", "/settings/passwords"))
         return found
 
-    async def _system(self, request: Request) -> list[tuple[str, str]]:
+    def _system(self, families: list[dict[str, Any]]) -> list[tuple[str, str]]:
         facts = self._site.facts
         now = datetime.now().astimezone()
-        families = await self._known(request, "node.measure", {}) or []
         found = [
             ("Product", "keystead"),
             ("Node ID", facts.node_id),
@@ -163,6 +167,24 @@ class HomePages:
             raise
         except KeysteadError:
             return None
+
+
+def requests_of(families: list[dict[str, Any]]) -> Markup | None:
+    """Return a plot of what clients have asked for, most first, None before there was anything."""
+    counted: Counter[str] = Counter()
+    for family in families:
+        for sample in family["samples"] if family["name"] == "keystead_requests_total" else ():
+            labels = dict(sample["labels"])
+            if labels["origin"] == CLIENTS_ORIGIN:
+                counted[labels["operation"]] += int(sample["value"])
+    if not counted:
+        return None
+    shown = counted.most_common(PLOTTED_OPERATIONS_COUNT)
+    others_count = counted.total() - sum(count for _, count in shown)
+    return bars(
+        f"Requests of clients since the start: {counted.total():,} in all",
+        [*shown, *([("others", others_count)] if others_count else [])],
+    )
 
 
 def duration(seconds: float) -> str:

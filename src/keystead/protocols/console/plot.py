@@ -1,4 +1,4 @@
-"""A small plot, drawn as SVG on the server. Pure.
+"""Small plots, drawn as SVG on the server. Pure.
 
 Source: requirement KS-UI-005; WAI-ARIA Graphics Module (an image has a title and a table beside it).
 """
@@ -16,6 +16,11 @@ _SVG = Markup(
     '<title id="plot-title">{}</title>{}<line class="axis" x1="0" y1="{}" x2="{}" y2="{}"></line></svg>'
 )
 _BAR = Markup('<rect x="{}" y="{}" width="{}" height="{}" rx="2"><title>{}</title></rect>')
+_BARS = Markup(
+    '<svg class="plot" viewBox="0 0 {} {}" role="img" aria-labelledby="bars-title bars-list">'
+    '<title id="bars-title">{}</title><desc id="bars-list">{}</desc>{}</svg>'
+)
+_ROW, _NAMED = 22, 150
 _TEXT = Markup('<text x="{}" y="{}" class="{}">{}</text>')
 
 
@@ -39,3 +44,22 @@ def plot(counts: list[int], now: datetime) -> Markup:
     drawn += _TEXT.format(2, 10, "most", f"{most:,} an hour at most")
     title = f"Audited actions per hour of the last day: {sum(counts):,} in all"
     return _SVG.format(WIDTH, HEIGHT, title, drawn, _BOTTOM, WIDTH, _BOTTOM)
+
+
+def bars(title: str, counts: list[tuple[str, int]]) -> Markup:
+    """Return one bar for each name, with its number behind it.
+
+    Args:
+        title: What is counted.
+        counts: In the order in which they are drawn.
+    """
+    most = max([*(count for _, count in counts), 1])
+    drawn = Markup()
+    for place, (name, count) in enumerate(counts):
+        top = place * _ROW
+        length = max(2.0, round((WIDTH - _NAMED - 70) * count / most, 1))
+        drawn += _TEXT.format(_NAMED - 8, top + 15, "hour", name)
+        drawn += _BAR.format(_NAMED, top + 4, length, _ROW - 8, f"{name}: {count:,}")
+        drawn += _TEXT.format(_NAMED + length + 6, top + 15, "count", f"{count:,}")
+    told = ", ".join(f"{name} {count:,}" for name, count in counts)
+    return _BARS.format(WIDTH, max(1, len(counts)) * _ROW, title, told, drawn)

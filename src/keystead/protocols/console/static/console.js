@@ -41,8 +41,26 @@ for (const form of all("form[data-choose]")) {
   place.replaceChildren(every);
 }
 
-/* What is wrong comes first. */
-all("[aria-invalid=true]").find((field) => field.matches("input, select, textarea"))?.focus();
+/* What is wrong comes first, unless the page says what does. */
+if (!document.querySelector("[autofocus]")) all("[aria-invalid=true]").find((field) => field.matches("input, select, textarea"))?.focus();
+
+/* A page that nobody uses is put away, after a word of warning. */
+const idleS = Number(document.body.dataset.idleS ?? 0);
+let isPutAway = false;
+if (idleS > 0) {
+  const warnedS = Math.min(60, idleS / 2);
+  setTimeout(() => {
+    const told = document.createElement("p");
+    told.className = "warning";
+    told.setAttribute("role", "alert");
+    told.textContent = `Nobody has done anything on this page for a while. It is put away in ${Math.round(warnedS)} seconds unless you send it or open another one.`;
+    document.querySelector("main").prepend(told);
+  }, (idleS - warnedS) * 1000);
+  setTimeout(() => {
+    isPutAway = true;
+    location.replace("/ended");
+  }, (idleS + 5) * 1000);
+}
 
 /* A form that was changed is not left by mistake, and is sent once. */
 for (const form of all("main form[method=post]")) {
@@ -58,7 +76,7 @@ for (const form of all("main form[method=post]")) {
     form.setAttribute("aria-busy", "true");
   });
   window.addEventListener("beforeunload", (event) => {
-    if (changed && !sent) event.preventDefault();
+    if (changed && !sent && !isPutAway) event.preventDefault();
   });
   window.addEventListener("pageshow", () => {
     sent = false;
