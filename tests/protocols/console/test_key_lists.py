@@ -163,10 +163,12 @@ def test_a_page_of_keys_is_erased_at_once_after_a_page_that_asks(vault: Browser)
     asked = vault.get(f"/keys/several?whole-page=1&item=x&{_query(form.values, 'on-page')}")
     check(asked)
     assert "bring each of them in line by hand" in asked.text
+    assert "doomed0 doomed1 doomed2" in asked.text  # not only by their ids
     assert len([value for name, value in asked.form("/keys/several").values if name == "item"]) == 3
     assert len(names(vault.get("/keys?name_part=doomed"))) == 3
     done = vault.send(asked.form("/keys/several"))
     assert "3 of 3 done" in done.text
+    assert "doomed1 done" in done.text
     emptied = vault.get("/keys?name_part=doomed&per=50")
     assert not names(emptied)
     assert "There is nothing here" in emptied.text

@@ -7,7 +7,7 @@ import pytest
 
 from keystead.node.folder import read_config, unix_address
 from keystead.protocols.local.client import ask
-from tests.protocols.console.conftest import password_of, visitor
+from tests.protocols.console.conftest import audited, password_of, visitor
 from tests.support.console import Browser, Page
 from tests.support.dev_node import DevNode
 
@@ -91,3 +91,16 @@ def test_a_strange_address_shows_the_list_all_the_same(crowded: Browser, query: 
     page = crowded.get(f"/users?{query}")
     assert page.status == 200
     assert not page.faults
+
+
+def test_the_audit_log_is_gone_through_from_either_end(crowded: Browser) -> None:
+    audited(crowded, f"user u{COUNT - 1:04} created")
+    page = crowded.get("/audit")
+    assert "Newer" not in page.text
+    oldest = crowded.get("/audit?before=50")
+    assert f'href="{oldest.url}">Oldest</a>' in page.html
+    assert "Older" not in oldest.text
+    newer = crowded.get("/audit?before=100")
+    assert 'rel="prev" href="/audit?before=100"' in oldest.html
+    assert 'rel="next" href="/audit?before=50&amp;' in newer.html
+    assert "Oldest" not in crowded.get("/audit?user=root").text

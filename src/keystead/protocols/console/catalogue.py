@@ -68,7 +68,7 @@ ABOUT = {
 }
 NOT_ASKED = {"certificate.revoke": ("certificate",)}
 """Fields that are another way to name the item, which the page has named already."""
-COLUMNS = {"key": ("name", "names", "owner", "kind", "algorithm", "state", "created_us", "changed_us", "length_bits")}
+COLUMNS = {"key": ("name", "owner", "algorithm", "state", "created_us", "names", "kind", "changed_us", "length_bits")}
 """Columns of lists that do not stand as the operation has them."""
 PLURAL_TITLES = {
     "Authorization policy": "Authorization policies",

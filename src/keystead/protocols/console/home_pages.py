@@ -104,6 +104,8 @@ class HomePages:
             state=state,
             given=given,
             is_newest=not is_number,
+            newer=_newer(fields["before"], state["size"]) if not any(given.values()) else None,
+            oldest=AUDIT_PER_PAGE_COUNT,
             fields={field.name: field for field in fields_of(AuditLine)},
             verbs=verbs,
         )
@@ -167,6 +169,11 @@ class HomePages:
             raise
         except KeysteadError:
             return None
+
+
+def _newer(before: int, size: int) -> int | None:
+    """Return before which entry the page of newer ones begins; None = there are none."""
+    return min(before + AUDIT_PER_PAGE_COUNT, size) if 0 <= before < size else None
 
 
 def requests_of(families: list[dict[str, Any]]) -> Markup | None:

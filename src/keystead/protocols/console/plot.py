@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 HOURS_COUNT = 24
 HOUR_US = 3_600_000_000
-WIDTH, HEIGHT, BAR = 480, 120, 16
+WIDTH, HEIGHT, BAR = 340, 120, 10
 _TOP, _BOTTOM = 14, 100
 _SVG = Markup(
     '<svg class="plot" viewBox="0 0 {} {}" role="img" aria-labelledby="plot-title">'
@@ -20,7 +20,7 @@ _BARS = Markup(
     '<svg class="plot" viewBox="0 0 {} {}" role="img" aria-labelledby="bars-title bars-list">'
     '<title id="bars-title">{}</title><desc id="bars-list">{}</desc>{}</svg>'
 )
-_ROW, _NAMED = 22, 150
+_ROW, _NAMED = 22, 120
 _TEXT = Markup('<text x="{}" y="{}" class="{}">{}</text>')
 
 
@@ -57,7 +57,7 @@ def bars(title: str, counts: list[tuple[str, int]]) -> Markup:
     drawn = Markup()
     for place, (name, count) in enumerate(counts):
         top = place * _ROW
-        length = max(2.0, round((WIDTH - _NAMED - 70) * count / most, 1))
+        length = max(2.0, round((WIDTH - _NAMED - 60) * count / most, 1))
         drawn += _TEXT.format(_NAMED - 8, top + 15, "hour", name)
         drawn += _BAR.format(_NAMED, top + 4, length, _ROW - 8, f"{name}: {count:,}")
         drawn += _TEXT.format(_NAMED + length + 6, top + 15, "count", f"{count:,}")

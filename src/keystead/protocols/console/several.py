@@ -5,11 +5,15 @@ Law: each item is an operation of its own, so that one that is refused keeps no 
 Source: requirements KS-UI-023, 024; KS-KEY-043 to 045.
 """
 
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from keystead.core.errors import KeysteadError, Unauthenticated
+from keystead.core.errors import Invalid, KeysteadError, NotFound, Unauthenticated
 from keystead.protocols.console.catalogue import Noun, Verb, by_path
 from keystead.protocols.console.site import Site, form_of, said
 
@@ -39,7 +43,7 @@ class Several:
         await self._site.check(request, verb.route.declaration)
         query = request.query_params
         items = _each_once(query.getlist("on-page" if "whole-page" in query else "item"))
-        return self._page(request, (noun, verb), items, _wrong(items))
+        return await self._page(request, (noun, verb), items, _wrong(items))
 
     async def send(self, request: Request) -> Response:
         """End the items one after the other, and show what came of each."""
@@ -47,7 +51,8 @@ class Several:
         await self._site.check(request, verb.route.declaration)
         items = _each_once(form_of(request).get("item", []))
         if _wrong(items):
-            return self._page(request, (noun, verb), items, _wrong(items))
+            return await self._page(request, (noun, verb), items, _wrong(items))
+        names = await self._names(request, noun, items)
         told = []
         for item in items:
             try:
@@ -55,19 +60,31 @@ class Several:
             except Unauthenticated:
                 raise
             except KeysteadError as error:
-                told.append((item, said(error)))
+                told.append((names[item], said(error)))
             else:
-                told.append((item, ""))
+                told.append((names[item], ""))
         title = f"{noun.plural}: {verb.title.lower()}"
         ended_count = sum(not why for _, why in told)
         return self._site.page(
             request, "several_done.html", title=title, noun=noun, verb=verb, told=told, ended_count=ended_count
         )
 
-    def _page(self, request: Request, what: tuple[Noun, Verb], items: list[str], wrong: str) -> Response:
+    async def _names(self, request: Request, noun: Noun, items: list[str]) -> dict[str, str]:
+        """Return what people call the items, which may be named by an id in addresses."""
+        names = {item: item for item in items}
+        if noun.show is None or noun.columns[0].name == noun.key:
+            return names
+        for item in items:
+            with suppress(NotFound, Invalid):
+                told = await self._site.ask(request, noun.show, {noun.show.item_field: item})
+                names[item] = _called(told, noun.columns[0].name, item)
+        return names
+
+    async def _page(self, request: Request, what: tuple[Noun, Verb], items: list[str], wrong: str) -> Response:
         noun, verb = what
         title = f"{noun.plural}: {verb.title.lower()}"
         given = {"noun": noun, "verb": verb, "items": items[:ITEMS_COUNT_MAX], "wrong": wrong}
+        given["names"] = await self._names(request, noun, items[:ITEMS_COUNT_MAX])
         given["advice"] = ADVICE.get(noun.name, "")
         return self._site.page(request, "several.html", 422 if wrong else 200, title=title, **given)
 
@@ -77,6 +94,12 @@ def _ending(request: Request) -> tuple[Noun, Verb]:
     if noun is None or noun.ending is None:
         raise HTTPException(404)
     return noun, noun.ending
+
+
+def _called(told: Mapping[str, Any], field: str, item: str) -> str:
+    """Return a field of an answer, or of a part of it."""
+    parts = [told, *(part for part in told.values() if isinstance(part, Mapping))]
+    return next((str(part[field]) for part in parts if part.get(field)), item)
 
 
 def _confirmed(verb: Verb, item: str) -> dict[str, str]:
