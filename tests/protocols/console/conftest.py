@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import keystead.operations.all  # noqa: F401  # what pages are drawn of
 from tests.support.console import Browser
 from tests.support.dev_node import DevNode
 

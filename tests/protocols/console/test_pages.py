@@ -62,7 +62,7 @@ def test_a_page_is_shown_and_sound(admin: Browser, path: str) -> None:
 def test_a_form_says_all_there_is_to_say(admin: Browser, verb: Verb) -> None:
     page = admin.get(form_path(verb))
     if page.status == 404:  # things that the node does not have: the form is not, either
-        assert verb.noun in ("approval", "certificate", "group", "key", "policy")
+        assert verb.noun in ("approval", "certificate", "group", "key", "key_attribute", "policy", "query")
         return
     assert page.status == 200
     check(page)

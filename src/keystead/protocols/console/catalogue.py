@@ -20,7 +20,7 @@ from keystead.settings.section import Section
 
 BY_HAND = frozenset({"audit.show", "preferences.change", "preferences.show", "settings.change", "settings.read"})
 """Operations whose pages are not drawn from their declarations."""
-MAKING = frozenset({"create", "install", "issue", "generate", "import", "install_list"})
+MAKING = frozenset({"create", "define", "install", "issue", "generate", "import", "install_list"})
 TITLES = {
     "api_token": "API token",
     "authority": "Certificate authority",
@@ -348,7 +348,7 @@ def _verb(noun: str, key: str, route: Route) -> Verb:
 
 
 def _item_field(key: str, route: Route) -> str:
-    if not key:
+    if not key or route.declaration.name.split(".")[1] in MAKING:
         return ""
     if route.in_path:
         return route.in_path[0].name

@@ -10,6 +10,7 @@ import typing
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -19,12 +20,15 @@ from keystead.protocols.console.catalogue import words
 from keystead.protocols.rest.models import moment_unit
 
 LINE_CHARACTERS = 96
+VISIBLE_KEPT_COUNT_MAX = 4_096
 _UNITS = {"_us": 1_000_000, "_s": 1}
 _NONE = Markup('<span class="none">–</span>')
 
 
 def html_of(field: Field, value: Any) -> Markup:
     """Return the HTML of a field's value."""
+    if type(value) is str and "\n" not in value and value:
+        return visible(value)
     if field.flags is not None:
         return _listed([str(one.name).lower().replace("_", " ") for one in field.flags.possible if one & value])
     if value is not None and is_moment(field):
@@ -40,7 +44,8 @@ def html_of(field: Field, value: Any) -> Markup:
 def when(field: Field, value: int, zone: str = "") -> Markup:
     """Return the HTML of a moment; the zone may be said elsewhere."""
     at = moment(field, value)
-    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), f"{at:%Y-%m-%d %H:%M:%S}{zone}")
+    shown = at.isoformat(" ", "seconds")[:19]
+    return Markup(f'<time datetime="{at.isoformat()}">{shown}{escape(zone)}</time>')  # noqa: S704  # digits of ours
 
 
 def text_of(field: Field, value: Any) -> str:
@@ -83,6 +88,7 @@ def _within(fields: tuple[Field, ...], held: Mapping[str, Any]) -> Markup:
     return Markup('<dl class="details within">{}</dl>').format(pairs)
 
 
+@lru_cache(VISIBLE_KEPT_COUNT_MAX)
 def visible(text: str) -> Markup:
     """Return text whose direction stays its own, with what cannot be seen made visible.
 
