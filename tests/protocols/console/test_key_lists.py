@@ -21,16 +21,18 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """The administrator of a node with many keys."""
     node = DevNode(tmp_path_factory.mktemp("vault"), ("key_server.allow_global_keys=true",), web=True)
     node.start()
-    address = unix_address(read_config(node.data).local_socket)
-    for number in range(COUNT):
-        algorithm = "AES-128" if number == 7 else "AES-256"
-        site = (f"x-site=s{number % 10}",)
-        name, owner = f"k{number * 7 % COUNT:04}", OWNERS[number % 3]
-        ask(address, "key.generate", name=name, algorithm=algorithm, owner=owner, attributes=site)
-    browser = visitor(node)
-    browser.log_in("admin", password_of(node))
-    yield browser
-    node.stop()
+    try:
+        address = unix_address(read_config(node.data).local_socket)
+        for number in range(COUNT):
+            algorithm = "AES-128" if number == 7 else "AES-256"
+            site = (f"x-site=s{number % 10}",)
+            name, owner = f"k{number * 7 % COUNT:04}", OWNERS[number % 3]
+            ask(address, "key.generate", name=name, algorithm=algorithm, owner=owner, attributes=site)
+        browser = visitor(node)
+        browser.log_in("admin", password_of(node))
+        yield browser
+    finally:
+        node.stop()
 
 
 ALL = [f"k{number:04}" for number in range(COUNT)]
