@@ -51,7 +51,7 @@ def two(tmp_path: Path, store: AnyStore) -> Iterator[tuple[Node, Node]]:
 @pytest.mark.row("KS-KEY-018")
 def test_a_state_that_another_process_sets_counts_at_once(two: tuple[Node, Node]) -> None:
     one, other = two
-    first = one.ask(ADMINISTRATOR, ListVersions("tape"))[0].id
+    first = one.ask(ADMINISTRATOR, ListVersions("tape")).versions[0].id
     assert other.reason(ALICE, Encrypt(b"data", first, GCM)) is None
     one.ask(ADMINISTRATOR, CreateVersion("tape"))
     for state, outcome in ((VersionState.RETIRED, "wrong_state.object"), (VersionState.ACTIVE, None)) * 3:
@@ -66,7 +66,7 @@ def test_versions_of_two_processes_are_numbered_one_after_the_other(two: tuple[N
     for _ in range(3):
         first = one.ask(ADMINISTRATOR, CreateVersion("tape")).version
         assert other.ask(ADMINISTRATOR, CreateVersion("tape")).version == first + 1
-    listed = one.ask(ADMINISTRATOR, ListVersions("tape"))
+    listed = one.ask(ADMINISTRATOR, ListVersions("tape")).versions
     assert [version.version for version in listed] == [7, 6, 5, 4, 3, 2, 1]
     assert len({one.ask(ALICE, Get(version.id)).block.material.reveal() for version in listed}) == 7
 
@@ -75,7 +75,7 @@ def test_a_version_that_was_decided_on_an_old_key_is_decided_anew(two: tuple[Nod
     """The other process makes a version between this one's look and its commit: neither is lost."""
     one, other = two
     other.objects.refresh()
-    other.objects.get(one.ask(ADMINISTRATOR, ListVersions("tape"))[0].id)
+    other.objects.get(one.ask(ADMINISTRATOR, ListVersions("tape")).versions[0].id)
     one.ask(ADMINISTRATOR, CreateVersion("tape"))
     made: list[list[Reply]] = []
 
@@ -90,7 +90,7 @@ def test_a_store_with_versions_verifies_and_names_what_was_taken(two: tuple[Node
         one.ask(ADMINISTRATOR, CreateVersion("tape"))
     report = verify_store(store)
     assert not report.findings
-    gone = one.ask(ADMINISTRATOR, ListVersions("tape"))[2]
+    gone = one.ask(ADMINISTRATOR, ListVersions("tape")).versions[2]
     record = one.objects.reader.record(KIND_KEY_VERSION, gone.id)
     assert record is not None
     one.purge(KIND_KEY_VERSION, gone.id, record.record.revision)
@@ -105,7 +105,7 @@ def test_a_version_whose_record_names_another_key_shows_no_foreign_bytes(two: tu
     one.ask(ADMINISTRATOR, CreateVersion("tape"))
     one.ask(ADMINISTRATOR, GenerateKey("other", owner="alice", exportable=True, versioned=True))
     one.ask(ADMINISTRATOR, CreateVersion("other"))
-    mine, others = (one.ask(ADMINISTRATOR, ListVersions(name))[1].id for name in ("tape", "other"))
+    mine, others = (one.ask(ADMINISTRATOR, ListVersions(name)).versions[1].id for name in ("tape", "other"))
     foreign, own = (one.objects.reader.record(KIND_KEY_VERSION, each) for each in (others, mine))
     assert foreign is not None
     assert own is not None
@@ -142,7 +142,7 @@ def test_many_at_once_make_versions_and_none_is_lost(node: DevNode) -> None:
         numbers = [number for made in pool.map(making, range(THREADS_COUNT)) for number in made]
         assert reader.result() >= 1
     assert sorted(numbers) == list(range(2, THREADS_COUNT * EACH_COUNT + 2))
-    listed = at_door(node, "key_version.list", target=name, limit_count=1000)
+    listed = at_door(node, "key_version.list", target=name, limit_count=1000)["versions"]
     assert [one["version"] for one in listed] == list(range(THREADS_COUNT * EACH_COUNT + 1, 0, -1))
     with Session(node.port, node.client("bob")) as session:
         for one in listed[:3]:

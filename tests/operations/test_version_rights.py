@@ -85,7 +85,7 @@ def test_a_member_may_do_what_grant_and_state_allow(node: Node, older: str, name
 @pytest.mark.parametrize("name", MATRIX)
 def test_for_everybody_else_the_version_does_not_exist(node: Node, older: str, name: str) -> None:
     node.ask(ALICE, GrantKey("tape", "staff", int(Right.ENCRYPT | Right.DECRYPT | Right.EXPORT)))
-    key = node.record(node.ask(ALICE, ListVersions("tape"))[0].id).versioning
+    key = node.record(node.ask(ALICE, ListVersions("tape")).versions[0].id).versioning
     assert key is not None
     for state in VersionState:
         node.ask(ADMINISTRATOR, SetVersionState("tape", 1, state))

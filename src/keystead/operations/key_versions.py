@@ -47,6 +47,7 @@ from keystead.operations.version_records import (
 from keystead.settings.keys import KeyOptions
 
 VERSIONS_LISTED_COUNT_MAX = 1_000
+DIGITS_MAX = 4
 VersionNumber = Annotated[int, Number(1, VERSIONS_PER_KEY_COUNT_MAX)]
 _CHANGED = (Target(Right.MODIFY, by_name=True),)
 
@@ -72,12 +73,12 @@ class ListVersions:
 
     Attributes:
         target: Name of the key, or id of one of its versions.
-        offset: How many to leave out at the beginning.
+        after: `next` of the page before; "" = from the newest on.
         limit_count: At most so many.
     """
 
     target: KeyPlace
-    offset: Annotated[int, Number(0, VERSIONS_PER_KEY_COUNT_MAX)] = 0
+    after: Annotated[str, Text(r"[0-9]{0,4}", 4)] = ""
     limit_count: Annotated[int, Number(1, VERSIONS_LISTED_COUNT_MAX)] = 100
 
 
@@ -119,6 +120,19 @@ class KeyVersion:
     created_us: int
     changed_us: int
     default_iv: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyVersions:
+    """One page.
+
+    Attributes:
+        versions: Newest first.
+        next: Where the next page begins, "" = this was the last.
+    """
+
+    versions: tuple[KeyVersion, ...]
+    next: str
 
 
 def _id_of(version: KeyVersion) -> str:
@@ -202,18 +216,20 @@ def _brought(key: ManagedObject, request: CreateVersion) -> Secret:
     targets=(Target(Right.SEE, by_name=True),),
     route="GET /keys/{target}/versions",
 )
-def list_versions(call: Call, request: ListVersions) -> tuple[KeyVersion, ...]:
+def list_versions(call: Call, request: ListVersions) -> KeyVersions:
     """Return one page."""
     key = call.target
     versioning = versioning_of(key)
-    if not 0 <= request.offset <= VERSIONS_PER_KEY_COUNT_MAX:
-        raise Invalid("leave out at most 4,000 versions", "invalid.field")
+    if request.after and not (request.after.isascii() and request.after.isdigit() and len(request.after) <= DIGITS_MAX):
+        raise Invalid("go on with `next` of the page before", "invalid.field")
     if not 1 <= request.limit_count <= VERSIONS_LISTED_COUNT_MAX:
         raise Invalid(f"ask for 1 to {VERSIONS_LISTED_COUNT_MAX} versions", "invalid.field")
-    found = [] if request.offset else [_default_of(key)]
-    below = versioning.number - max(0, request.offset - 1)
+    below = int(request.after) if request.after else versioning.number + 1
+    found = [_default_of(key)] if below > versioning.number else []
+    below = min(below, versioning.number)
     found += [_older_of(key, one) for one in older_versions(call, key, below, request.limit_count - len(found))]
-    return tuple(found)
+    last = found[-1].version if found else 1
+    return KeyVersions(tuple(found), str(last) if last > 1 else "")
 
 
 @operation(

@@ -43,7 +43,8 @@ def test_a_new_version_is_what_requests_without_a_number_mean(alice: Client) -> 
         assert (opened.data, opened.text("KeyVersion")) == (plain, number)
     assert crypto(alice, "DECRYPT", name, second.data, IV=second.text("IV")).data == b"two"
     assert crypto(alice, "DECRYPT", name, first.data, IV=first.text("IV")).data != b"one"
-    told = [alice.ask("KeyInfo", KeyName=name, **more).text("KeyVersionNumber") for more in ({}, {"KeyVersion": "1"})]
+    numbers: list[dict[str, Any]] = [{}, {"KeyVersion": "1"}]
+    told = [alice.ask("KeyInfo", KeyName=name, **more).text("KeyVersionNumber") for more in numbers]
     assert told == ["2", "1"]
     exported = [alice.ask("KeyExport", KeyName=name, KeyVersion=number).text("KeyData") for number in ("1", "2")]
     assert alice.ask("KeyExport", KeyName=name).text("KeyData") == exported[1] != exported[0]
@@ -56,7 +57,7 @@ def test_information_shows_versions(alice: Client, node: DevNode) -> None:
         assert alice.ask("KeyVersionGen", KeyName=name).ok
     at_door(node, "key_version.set_state", target=name, version=2, state="restricted")
     at_door(node, "key_version.set_state", target=name, version=1, state="retired")
-    told = alice.ask("KeyInfo", KeyName=name, Maximum="3", Offset="1")
+    told = alice.ask("KeyInfo", KeyName=name, Maximum="3", Below="4")
     assert told.get("State") is None
     counts = [told.text(f"Num{word}Versions") for word in ("Key", "Active", "Restricted", "Retired")]
     assert (told.text("Versioned"), counts) == ("true", ["4", "2", "1", "1"])
@@ -160,7 +161,8 @@ def test_a_deleted_key_takes_its_versions_along(alice: Client) -> None:
     name = versioned(alice, Deletable=FLAG)
     assert alice.ask("KeyVersionGen", KeyName=name).ok
     assert alice.ask("KeyDel", KeyName=name).ok
-    assert [alice.ask("KeyExport", KeyName=name, **more).number for more in ({}, {"KeyVersion": "1"})] == [UNKNOWN] * 2
+    numbers: list[dict[str, Any]] = [{}, {"KeyVersion": "1"}]
+    assert [alice.ask("KeyExport", KeyName=name, **more).number for more in numbers] == [UNKNOWN] * 2
     assert alice.ask("KeyGen", KeyName=name, Algorithm="AES").ok
 
 

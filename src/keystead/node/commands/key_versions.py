@@ -23,17 +23,16 @@ def version_create(words: argparse.Namespace) -> int:
 
 def version_list(words: argparse.Namespace) -> int:
     """Print versions, newest first."""
-    offset, left_count = 0, words.limit
+    after, left_count = "", words.limit
     while left_count > 0:
         count = min(left_count, PAGE_COUNT)
-        page = ask_node(words, "key_version.list", target=words.key, offset=offset, limit_count=count)
-        for version in page:
+        page = ask_node(words, "key_version.list", target=words.key, after=after, limit_count=count)
+        for version in page["versions"]:
             print(_line(version))
-        if len(page) < count:
+        after, left_count = page["next"], left_count - count
+        if not after:
             return 0
-        offset, left_count = offset + count, left_count - count
-    if ask_node(words, "key_version.list", target=words.key, offset=offset, limit_count=1):
-        print("There are more; ask for them with --limit.", file=sys.stderr)
+    print("There are more; ask for them with --limit.", file=sys.stderr)
     return 0
 
 

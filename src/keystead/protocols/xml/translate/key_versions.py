@@ -133,8 +133,8 @@ VERSION = Field(
     KEY_VERSION, number(1, VERSIONS_PER_KEY_COUNT_MAX), Mark.OURS, about="absent: the default version, the newest"
 )
 VERSIONS_PAGE = (
-    Field("Offset", number(0, VERSIONS_PER_KEY_COUNT_MAX), Mark.OURS, about="how many versions to leave out"),
     Field("Maximum", number(1, VERSIONS_LISTED_COUNT_MAX), Mark.OURS, about="lists at most so many versions"),
+    Field("Below", number(2, VERSIONS_PER_KEY_COUNT_MAX), Mark.OURS, about="of them, those of lower numbers"),
 )
 VERSION_INFO = (
     Field("KeyVersionNumber", None, Mark.WITNESSED, about="of a versioned key: which version this tells of"),
