@@ -21,7 +21,7 @@ from keystead.operations.admin_keys import ChangeKey, EraseKey, Move, RenameKey,
 from keystead.operations.admin_keys_made import GenerateKey, ImportKey, KeyEncoding
 from keystead.operations.derivations import DeriveKey
 from keystead.operations.grants import GiveRights, SetKeyFlags, SetOwner
-from keystead.operations.key_versions import CreateVersion, KeyVersion, ListVersions, SetVersionState
+from keystead.operations.key_versions import CreateVersion, ImportVersion, KeyVersion, ListVersions, SetVersionState
 from keystead.operations.macs import Mac, MacVerify
 from keystead.operations.replacements import Rekey
 from keystead.operations.requests import (
@@ -268,13 +268,13 @@ def test_bytes_of_an_imported_key_are_imported(node: Node) -> None:
     planted = [bytes([number]) * 32 for number in (1, 2)]
     first = Secret(b64encode(planted[0]))
     node.ask(ADMINISTRATOR, ImportKey(first, "brought", "AES-256", owner="alice", exportable=True, versioned=True))
-    made = node.ask(ADMINISTRATOR, CreateVersion("brought", Secret(planted[1].hex().encode()), HEXADECIMAL))
+    made = node.ask(ADMINISTRATOR, ImportVersion("brought", Secret(planted[1].hex().encode()), HEXADECIMAL))
     assert bytes_of(node, made.id) == planted[1]
     assert bytes_of(node, node.ask(ADMINISTRATOR, ListVersions("brought")).versions[1].id) == planted[0]
     for wrong in (b"00" * 16, b"zz" * 32, b""):
-        assert node.reason(ADMINISTRATOR, CreateVersion("brought", Secret(wrong), HEXADECIMAL)) == "invalid.key"
+        assert node.reason(ADMINISTRATOR, ImportVersion("brought", Secret(wrong), HEXADECIMAL)) == "invalid.key"
     of_alice(node)
-    assert node.reason(ADMINISTRATOR, CreateVersion("tape", Secret(b"00" * 32), HEXADECIMAL)) == "invalid.key"
+    assert node.reason(ADMINISTRATOR, ImportVersion("tape", Secret(b"00" * 32), HEXADECIMAL)) == "invalid.key"
     assert node.reason(ADMINISTRATOR, CreateVersion("brought")) is None  # made here after all
 
 

@@ -58,12 +58,23 @@ class CreateVersion:
 
     Attributes:
         target: Name of the key, or id of one of its versions.
-        material: Bytes of the version, of a key that was imported; None = made here at random.
+    """
+
+    target: KeyPlace
+
+
+@dataclass(frozen=True, slots=True)
+class ImportVersion:
+    """Take the next version of a versioned key that was imported; it becomes the default one as one made here does.
+
+    Attributes:
+        target: Name of the key, or id of one of its versions.
+        material: Bytes of the version as text; as long as those of the key.
         encoding: How they are written.
     """
 
     target: KeyPlace
-    material: Annotated[Secret, Text(characters_max=IMPORT_BYTES_MAX, example=EXAMPLE_KEY)] | None = None
+    material: Annotated[Secret, Text(characters_max=IMPORT_BYTES_MAX, example=EXAMPLE_KEY)]
     encoding: KeyEncoding = KeyEncoding.BASE64
 
 
@@ -139,6 +150,10 @@ def _id_of(version: KeyVersion) -> str:
     return version.id
 
 
+def _logged(version: KeyVersion) -> str:
+    return f"{version.key} version {version.version}"
+
+
 @operation(
     CreateVersion,
     "key_version.create",
@@ -149,19 +164,50 @@ def _id_of(version: KeyVersion) -> str:
     configuration=True,
     material=True,
     places=_id_of,
-    detail=lambda version: f"{version.key} version {version.version}",
+    detail=_logged,
     route="POST /keys/{target}/versions",
     answer=KeyVersion,
     approval=Approval.CHANGE_KEYS,
 )
-def create_version(call: Call, request: CreateVersion) -> Change:
+def create_version(call: Call, _request: CreateVersion) -> Change:
     """Make the version, and give it what the default one before it had."""
+    versioning_of(call.target)
+    return _next_version(call, key_bytes(call, call.target.shape), made_here=True)
+
+
+@operation(
+    ImportVersion,
+    "key_version.import",
+    "KeyVersionImport",
+    user=Right.MODIFY,
+    administrator=Access.KEYS,
+    targets=_CHANGED,
+    configuration=True,
+    material=True,
+    places=_id_of,
+    detail=_logged,
+    route="POST /keys/{target}/imported-versions",
+    answer=KeyVersion,
+    approval=Approval.CHANGE_KEYS,
+)
+def import_version(call: Call, request: ImportVersion) -> Change:
+    """Keep the version, and give it what the default one before it had."""
+    versioning_of(call.target)
+    return _next_version(call, _brought(call.target, request), made_here=False)
+
+
+def _next_version(call: Call, secret: Secret, *, made_here: bool) -> Change:
+    """Return the change that makes a version and the default one of it.
+
+    Raises:
+        WrongState: there are as many versions, or active ones, as there may be.
+        Refused: the algorithm is outdated, and legacy algorithms are switched off.
+    """
     old = call.target
     before = versioning_of(old)
     check_room(before.number)
     check_active(before.active_count, call.desk.objects.section(KeyOptions).active_versions_max)
     new_key_rule(old.shape.algorithm, old.shape.length_bits, call.switches)
-    secret = key_bytes(call, old.shape) if request.material is None else _brought(old, request)
     version_id = new_id(call.now_us)
     sealed = sealed_as(call, version_id, secret)
     new = old._replace(
@@ -172,7 +218,7 @@ def create_version(call: Call, request: CreateVersion) -> Change:
         protection=old.protection._replace(fresh=True),
         material=reference_to(sealed),
         digest=kept_digest(old.object_type, secret),
-        original_creation_us=call.now_us if request.material is None else None,
+        original_creation_us=call.now_us if made_here else None,
         revision=0,
         versioning=_next(before, default_iv(old.shape.algorithm)),
     )
@@ -183,7 +229,7 @@ def create_version(call: Call, request: CreateVersion) -> Change:
         Put(as_older(old, call.now_us), call.targets[0].material),
         Put(family._replace(fields={**family.fields, DEFAULT: version_id})),
     )
-    how = "made" if request.material is None else "imported"
+    how = "made" if made_here else "imported"
     detail = f"version {before.number + 1} of {old.handle} {how}: {version_id}"
     return Change(puts, _default_of(new), ((KIND_OBJECT, old.id, old.revision + 1),), detail)
 
@@ -192,15 +238,15 @@ def _next(before: Versioning, iv: bytes) -> Versioning:
     return before.moved(None, VersionState.ACTIVE)._replace(number=before.number + 1, iv=iv)
 
 
-def _brought(key: ManagedObject, request: CreateVersion) -> Secret:
+def _brought(key: ManagedObject, request: ImportVersion) -> Secret:
     """Return the bytes that were brought.
 
     Raises:
         Invalid: the key was made here, or they are not of its algorithm and length.
     """
     if key.attributes.first(RNG) is not None:
-        raise Invalid("the key was made here, and so are its versions; leave the bytes out", "invalid.key")
-    if request.material is None or not 0 < len(request.material) <= IMPORT_BYTES_MAX:
+        raise Invalid("the key was made here, and so are its versions", "invalid.key")
+    if not 0 < len(request.material) <= IMPORT_BYTES_MAX:
         raise Invalid(f"the text of a key has 1 to {IMPORT_BYTES_MAX} bytes", "invalid.key")
     shape = key.shape
     sort = KeySort(shape.algorithm, shape.length_bits)

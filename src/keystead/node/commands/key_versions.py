@@ -15,8 +15,12 @@ from keystead.node.commands.local import ask_node
 
 def version_create(words: argparse.Namespace) -> int:
     """Make the next version of a key."""
-    told = {} if words.file is None else {"material": text_of(words.file), "encoding": words.encoding}
-    print(_line(ask_node(words, "key_version.create", target=words.key, **told)))
+    if words.file is None:
+        made = ask_node(words, "key_version.create", target=words.key)
+    else:
+        told = {"material": text_of(words.file), "encoding": words.encoding}
+        made = ask_node(words, "key_version.import", target=words.key, **told)
+    print(_line(made))
     remind()
     return 0
 
