@@ -14,9 +14,10 @@ from keystead.core.permission import EVERY_ACCESS, Access, Right
 from keystead.core.secret import Secret
 from keystead.gate.operation import REGISTRY
 from keystead.operations.admin_keys_made import GenerateKey
-from keystead.operations.grants import GrantKey
+from keystead.operations.grants import GiveRights, GrantKey
 from keystead.operations.key_versions import CreateVersion, ImportVersion, ListVersions, SetVersionState
-from keystead.operations.requests import AddAttribute, Get
+from keystead.operations.policies import CreatePolicy
+from keystead.operations.requests import AddAttribute, CipherParameters, Encrypt, Get
 from keystead.operations.users import CreateUser
 from tests.operations.test_authorization import MATRIX
 from tests.support.builders import ADMINISTRATOR, ALICE, BOB, GLOBAL, PERMISSIVE, Node, a_node, a_user
@@ -121,3 +122,21 @@ def test_administrators_use_no_versions(node: Node, older: str, name: str) -> No
     for state in VersionState:
         node.ask(ADMINISTRATOR, SetVersionState("tape", 1, state))
         assert outcome(node, ADMINISTRATOR, MATRIX[name].request(older)) == "refused"
+
+
+def test_a_policy_counts_all_versions_as_one_key(node: Node, older: str) -> None:
+    node.ask(ADMINISTRATOR, CreatePolicy("office", 3))
+    node.ask(ADMINISTRATOR, GiveRights("tape", int(Right.ENCRYPT), "staff", policy="office"))
+    newest = node.ask(ALICE, ListVersions("tape")).versions[0].id
+    node.ask(ADMINISTRATOR, SetVersionState("tape", 1, VersionState.RESTRICTED))
+    encrypting = [Encrypt(b"data", key, CipherParameters(mode=9, random_iv=True)) for key in (older, newest)]
+    assert outcome(node, MEMBER, encrypting[0]) == "state"  # and counts for nothing
+    node.ask(ADMINISTRATOR, SetVersionState("tape", 1, VersionState.ACTIVE))
+    assert [node.reason(MEMBER, one) for one in (*encrypting, *encrypting)] == [None] * 3 + ["refused.policy_rate"]
+    node.ask(ADMINISTRATOR, CreateVersion("tape"))
+    latest = Encrypt(b"data", "", CipherParameters(mode=9, random_iv=True))._replace(
+        target=node.ask(ALICE, ListVersions("tape")).versions[0].id
+    )
+    assert [node.reason(MEMBER, one) for one in (latest, *encrypting)] == ["refused.policy_rate"] * 3
+    assert node.reason(MEMBER, Get(older)) == "refused.permission"
+    assert node.reason(BOB, encrypting[0]) == "not_found.item"
