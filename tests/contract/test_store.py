@@ -10,7 +10,15 @@ from keystead.core.changes import Change, Put, SealedMaterial, Transaction
 from keystead.core.errors import Conflict, Exists, Internal, Invalid, KeysteadError, TooLarge
 from keystead.core.lifecycle import Dates
 from keystead.core.permission import Right
-from keystead.core.records import KIND_AUTHORITY, KIND_USER, KeyShape, ManagedObject, Protection, Record
+from keystead.core.records import (
+    KIND_AUTHORITY,
+    KIND_KEY_VERSION,
+    KIND_USER,
+    KeyShape,
+    ManagedObject,
+    Protection,
+    Record,
+)
 from keystead.storage.store import (
     CHANGES_COUNT_MAX,
     LOCATE_COUNT_MAX,
@@ -212,6 +220,29 @@ def test_a_purged_record_is_gone_and_its_handle_free(reader: Reader, writer: Wri
     assert reader.object(object_id(1)) is None
     assert numbers(reader.locate(query())) == [2]
     assert reader.locate(query(equal("Name", kmip_name("n")))) == []
+
+
+def test_a_change_passes_a_handle_and_material_on_and_removes_what_had_them(reader: Reader, writer: Writer) -> None:
+    """As a new version of a key does: everything in one change, or nothing."""
+    put(writer, with_material(new_object(1, attributes=attributes(Name="n")), 1))
+    old = loaded_object(reader, 1)
+    kept = Record(KIND_KEY_VERSION, old.id, "family.9999", {"number": 1}, old.realm, None, old.material)
+    new = with_material(new_object(2, handle=old.handle, attributes=old.attributes), 2)
+    puts = (Put(old._replace(handle="away")), new, Put(kept, material(1)))
+
+    def passing(revision: int) -> Transaction:
+        purges = (("object", old.id, revision),)
+        return Transaction(bytes(16), "user:alice", "-", NOW_US, (("key_version.create", Change(puts, None, purges)),))
+
+    assert outcome_classes(writer.commit([passing(old.revision)])) == [Conflict]
+    assert loaded_object(reader, 1) == old
+    assert outcome_classes(writer.commit([passing(old.revision + 1), passing(old.revision + 1)])) == [None, Conflict]
+    assert reader.object(old.id) is None
+    found, version = reader.by_handle("root", "object", old.handle), reader.record(KIND_KEY_VERSION, old.id)
+    assert found is not None
+    assert version is not None
+    assert (found.record.id, found.material, version.material) == (object_id(2), material(2), material(1))
+    assert numbers(reader.locate(query(equal("Name", kmip_name("n"))))) == [2]
 
 
 def test_what_cannot_be_stored_is_refused_without_harm_to_others(reader: Reader, writer: Writer) -> None:

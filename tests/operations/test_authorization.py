@@ -16,6 +16,7 @@ from keystead.core.attributes import text
 from keystead.core.errors import NotFound
 from keystead.core.permission import EVERY_ACCESS, Access, Principal, Right, Switches
 from keystead.core.policies import DAYS
+from keystead.core.secret import Secret
 from keystead.core.structures import name_value
 from keystead.gate.operation import REGISTRY
 from keystead.operations.admin_keys import ChangeKey, EraseKey, Move, RenameKey, SetKeyState, ShowKey
@@ -25,7 +26,7 @@ from keystead.operations.grants import GiveRights, GrantKey, ListGrants, SetKeyF
 from keystead.operations.key_changes import ModifyKey
 from keystead.operations.key_clones import CloneKey
 from keystead.operations.key_pairs import CreateKeyPair, Wishes
-from keystead.operations.key_versions import CreateVersion, ListVersions
+from keystead.operations.key_versions import CreateVersion, ImportVersion, ListVersions
 from keystead.operations.macs import Mac, MacVerify
 from keystead.operations.pieces import (
     DecryptPiece,
@@ -121,6 +122,7 @@ MATRIX = {
     "key.modify": Row(Right.MODIFY, lambda key: ModifyKey(key, deletable=False)),
     "key.clone": Row(Right.MODIFY, lambda key: CloneKey(key, "clone")),
     "key_version.create": Row(Right.MODIFY, CreateVersion),
+    "key_version.import": Row(Right.MODIFY, lambda key: ImportVersion(key, Secret(bytes(32)))),
     "key_version.list": Row(Right.SEE, ListVersions),
 }
 PAST_THE_SWITCH = {None, "wrong_state.object", "refused.usage_mask", "invalid.object_type"}
@@ -128,7 +130,7 @@ OF_TWO_KEYS = {"key.get_wrapped"}  # tests/operations/test_wrapping.py
 GRANTS = [Right.SEE, Right.ENCRYPT, Right.DECRYPT, Right.EXPORT, Right.DERIVE]
 # What may be granted on an AES key; MAC keys have a test of their own.
 OF_GRANTS = ("key.grant", "key.give", "key.take", "key.grants")
-OF_ADMINISTRATORS_TOO = (*OF_GRANTS, "key.clone", "key_version.create", "key_version.list")
+OF_ADMINISTRATORS_TOO = (*OF_GRANTS, "key.clone", "key_version.create", "key_version.import", "key_version.list")
 
 EVERY_ROW = pytest.mark.parametrize("name", MATRIX)
 
@@ -307,7 +309,12 @@ FOR_ADMINISTRATORS: dict[str, Callable[[str], Any]] = {
     "key.clone": lambda key: CloneKey(key, "clone"),
 }
 OF_PAIRS = {"key.public_key"}
-OF_VERSIONS = {"key_version.create", "key_version.list", "key_version.set_state"}  # test_version_rights.py
+OF_VERSIONS = {
+    "key_version.create",
+    "key_version.import",
+    "key_version.list",
+    "key_version.set_state",
+}  # test_version_rights.py
 
 
 def test_the_table_has_every_operation_of_administrators_on_objects() -> None:

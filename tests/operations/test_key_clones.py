@@ -95,7 +95,7 @@ def test_a_clone_of_a_versioned_key_has_all_of_its_versions(node: Node) -> None:
     node.ask(ADMINISTRATOR, SetVersionState("tape", 2, VersionState.RESTRICTED))
     assert node.reason(ADMINISTRATOR, CloneKey("tape", "copy", versioned=True)) == "invalid.field"
     node.ask(ADMINISTRATOR, CloneKey("tape", "copy"))
-    ours, theirs = (node.ask(ADMINISTRATOR, ListVersions(name)) for name in ("tape", "copy"))
+    ours, theirs = (node.ask(ADMINISTRATOR, ListVersions(name)).versions for name in ("tape", "copy"))
     assert [(one.version, one.state, one.default_iv, one.is_default) for one in theirs] == [
         (one.version, one.state, one.default_iv, one.is_default) for one in ours
     ]
@@ -104,7 +104,7 @@ def test_a_clone_of_a_versioned_key_has_all_of_its_versions(node: Node) -> None:
         if one.state is VersionState.ACTIVE:
             assert bytes_of(node, one.id) == bytes_of(node, other.id)
     node.ask(ADMINISTRATOR, EraseKey("tape", "tape"))
-    assert [one.version for one in node.ask(ADMINISTRATOR, ListVersions("copy"))] == [4, 3, 2, 1]
+    assert [one.version for one in node.ask(ADMINISTRATOR, ListVersions("copy")).versions] == [4, 3, 2, 1]
     assert node.ask(ADMINISTRATOR, CreateVersion("copy")).version == 5
 
 

@@ -21,7 +21,7 @@ from keystead.operations.admin_keys import ChangeKey, EraseKey, Move, RenameKey,
 from keystead.operations.admin_keys_made import GenerateKey, ImportKey, KeyEncoding
 from keystead.operations.derivations import DeriveKey
 from keystead.operations.grants import GiveRights, SetKeyFlags, SetOwner
-from keystead.operations.key_versions import CreateVersion, KeyVersion, ListVersions, SetVersionState
+from keystead.operations.key_versions import CreateVersion, ImportVersion, KeyVersion, ListVersions, SetVersionState
 from keystead.operations.macs import Mac, MacVerify
 from keystead.operations.replacements import Rekey
 from keystead.operations.requests import (
@@ -69,7 +69,7 @@ def next_version(node: Node, key: str = "tape") -> str:
 
 
 def versions(node: Node, key: str = "tape") -> list[KeyVersion]:
-    return list(node.ask(ADMINISTRATOR, ListVersions(key, limit_count=1000)))
+    return list(node.ask(ADMINISTRATOR, ListVersions(key, limit_count=1000)).versions)
 
 
 def bytes_of(node: Node, key: str) -> bytes:
@@ -240,7 +240,7 @@ def test_owners_make_versions_where_clients_may_configure(node: Node) -> None:
     of_alice(node)
     made = node.ask(ALICE, CreateVersion("tape"))
     assert (made.version, made.is_default) == (2, True)
-    assert [one.version for one in node.ask(ALICE, ListVersions("tape"))] == [2, 1]
+    assert [one.version for one in node.ask(ALICE, ListVersions("tape")).versions] == [2, 1]
     assert [node.reason(BOB, one) for one in (CreateVersion("tape"), ListVersions("tape"))] == ["not_found.item"] * 2
 
 
@@ -268,13 +268,13 @@ def test_bytes_of_an_imported_key_are_imported(node: Node) -> None:
     planted = [bytes([number]) * 32 for number in (1, 2)]
     first = Secret(b64encode(planted[0]))
     node.ask(ADMINISTRATOR, ImportKey(first, "brought", "AES-256", owner="alice", exportable=True, versioned=True))
-    made = node.ask(ADMINISTRATOR, CreateVersion("brought", Secret(planted[1].hex().encode()), HEXADECIMAL))
+    made = node.ask(ADMINISTRATOR, ImportVersion("brought", Secret(planted[1].hex().encode()), HEXADECIMAL))
     assert bytes_of(node, made.id) == planted[1]
-    assert bytes_of(node, node.ask(ADMINISTRATOR, ListVersions("brought"))[1].id) == planted[0]
+    assert bytes_of(node, node.ask(ADMINISTRATOR, ListVersions("brought")).versions[1].id) == planted[0]
     for wrong in (b"00" * 16, b"zz" * 32, b""):
-        assert node.reason(ADMINISTRATOR, CreateVersion("brought", Secret(wrong), HEXADECIMAL)) == "invalid.key"
+        assert node.reason(ADMINISTRATOR, ImportVersion("brought", Secret(wrong), HEXADECIMAL)) == "invalid.key"
     of_alice(node)
-    assert node.reason(ADMINISTRATOR, CreateVersion("tape", Secret(b"00" * 32), HEXADECIMAL)) == "invalid.key"
+    assert node.reason(ADMINISTRATOR, ImportVersion("tape", Secret(b"00" * 32), HEXADECIMAL)) == "invalid.key"
     assert node.reason(ADMINISTRATOR, CreateVersion("brought")) is None  # made here after all
 
 
@@ -359,11 +359,19 @@ def test_versions_are_listed_page_by_page(node: Node) -> None:
     for _ in range(6):
         next_version(node)
         next_version(node, "other")
-    pages = [node.ask(ADMINISTRATOR, ListVersions("tape", offset, 3)) for offset in (0, 3, 6, 7, 4000)]
-    assert [[one.version for one in page] for page in pages] == [[7, 6, 5], [4, 3, 2], [1], [], []]
-    assert {one.key for page in pages for one in page} == {"tape"}
-    assert node.reason(ADMINISTRATOR, ListVersions("tape", 0, 1001)) == "invalid.field"
-    assert node.reason(ADMINISTRATOR, ListVersions("tape", -1)) == "invalid.field"
+    found, after = [], ""
+    while True:
+        page = node.ask(ADMINISTRATOR, ListVersions("tape", after, 3))
+        found.append([one.version for one in page.versions])
+        assert {one.key for one in page.versions} == {"tape"}
+        after = page.next
+        if not after:
+            break
+    assert found == [[7, 6, 5], [4, 3, 2], [1]]
+    for place, numbers in (("1", []), ("0", []), ("9999", [7, 6, 5]), ("7", [6, 5, 4])):
+        assert [one.version for one in node.ask(ADMINISTRATOR, ListVersions("tape", place, 3)).versions] == numbers
+    for wrong in (ListVersions("tape", "", 1001), ListVersions("tape", "-1"), ListVersions("tape", "²")):
+        assert node.reason(ADMINISTRATOR, wrong) == "invalid.field"
 
 
 def test_a_version_that_was_used_is_used_anew_after_its_state_changed(node: Node) -> None:

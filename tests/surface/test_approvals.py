@@ -29,6 +29,7 @@ BOUND: dict[str, Approval] = {
     "key.set_state": Approval.CHANGE_KEYS,
     "key.take": Approval.CHANGE_KEYS,
     "key_version.create": Approval.CHANGE_KEYS,
+    "key_version.import": Approval.CHANGE_KEYS,
     "key_version.set_state": Approval.CHANGE_KEYS,
     # KS-MC-005
     "group.add_member": Approval.CHANGE_USERS,

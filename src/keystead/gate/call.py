@@ -391,7 +391,7 @@ def _authorised(call: Call, object_id: str, right: int, destroyed: bool) -> Load
     loaded = desk.at_hand.get(object_id) or desk.get(object_id)
     held = 0 if loaded is None else rights_on(call.principal, loaded.record, call.switches)
     if loaded is None or not held:
-        return older_version(desk, call.principal, call.switches, object_id, right)
+        return older_version(call, object_id, right)
     if right & ~held:
         pass_by_policy(call, loaded.record, right & ~held)
     record: Any = loaded.record

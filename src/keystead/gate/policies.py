@@ -184,7 +184,8 @@ def pass_by_policy(call: "Call", record: Any, right: int) -> None:
     try:
         if not pairs:
             raise Refused(_NEVER, "refused.permission")
-        policies_of(call).use(call, record.id, pairs)
+        counted = record.id if record.versioning is None else record.versioning.family  # all versions are one key
+        policies_of(call).use(call, counted, pairs)
     except Refused as refused:
         refused.target = record.id
         raise

@@ -6,34 +6,42 @@ names what is no object comes here. What is made here is never stored.
 Source: requirements KS-KEY-012, 019, 056; docs/adr/0075.
 """
 
-from keystead.core.authorize import rights_on
-from keystead.core.errors import NotFound, Refused
+from typing import TYPE_CHECKING
+
+from keystead.core.authorize import policies_on, rights_on
+from keystead.core.errors import NotFound
 from keystead.core.key_versions import Versioning, VersionState, check_use, dates_of
-from keystead.core.permission import Principal, Switches
 from keystead.core.records import KIND_KEY_VERSION, KIND_OBJECT, ManagedObject, Record
 from keystead.gate.desk import Desk
+from keystead.gate.policies import pass_by_policy
 from keystead.storage.sealed import key_of
 from keystead.storage.store import Loaded, as_object
+
+if TYPE_CHECKING:
+    from keystead.gate.call import Call
 
 VIEWS_COUNT_MAX = 10_000
 FAMILY, NUMBER, DEFAULT = "family", "number", "default"
 
 
-def older_version(desk: Desk, principal: Principal, switches: Switches, object_id: str, right: int) -> Loaded:
+def older_version(call: "Call", object_id: str, right: int) -> Loaded:
     """Return the older version of a key that has this id, authorised as its key is.
 
     Raises:
         NotFound: nothing of this id may be seen. Refused: the asker lacks the right. WrongState: as `check_use`.
     """
-    view = view_of(desk, object_id)
-    held = 0 if view is None else rights_on(principal, view.record, switches)
+    principal = call.principal
+    view = view_of(call.desk, object_id)
+    held = 0 if view is None else rights_on(principal, view.record, call.switches)
     if view is None or not held:
         raise NotFound("no such object among those you may use", "not_found.item")
-    if right & ~held:
-        raise Refused("you may not do this with the object; ask its owner for a grant", "refused.permission")
-    versioning = as_object(view).versioning
+    missing, versioning = right & ~held, as_object(view).versioning
+    if missing and not policies_on(principal, view.record, missing):
+        pass_by_policy(call, view.record, missing)
     if versioning is not None:
         check_use(versioning, right)
+    if missing:
+        pass_by_policy(call, view.record, missing)  # last, as it counts
     return view
 
 

@@ -47,6 +47,7 @@ from keystead.operations.version_records import (
 from keystead.settings.keys import KeyOptions
 
 VERSIONS_LISTED_COUNT_MAX = 1_000
+DIGITS_MAX = 4
 VersionNumber = Annotated[int, Number(1, VERSIONS_PER_KEY_COUNT_MAX)]
 _CHANGED = (Target(Right.MODIFY, by_name=True),)
 
@@ -57,12 +58,23 @@ class CreateVersion:
 
     Attributes:
         target: Name of the key, or id of one of its versions.
-        material: Bytes of the version, of a key that was imported; None = made here at random.
+    """
+
+    target: KeyPlace
+
+
+@dataclass(frozen=True, slots=True)
+class ImportVersion:
+    """Take the next version of a versioned key that was imported; it becomes the default one as one made here does.
+
+    Attributes:
+        target: Name of the key, or id of one of its versions.
+        material: Bytes of the version as text; as long as those of the key.
         encoding: How they are written.
     """
 
     target: KeyPlace
-    material: Annotated[Secret, Text(characters_max=IMPORT_BYTES_MAX, example=EXAMPLE_KEY)] | None = None
+    material: Annotated[Secret, Text(characters_max=IMPORT_BYTES_MAX, example=EXAMPLE_KEY)]
     encoding: KeyEncoding = KeyEncoding.BASE64
 
 
@@ -72,12 +84,12 @@ class ListVersions:
 
     Attributes:
         target: Name of the key, or id of one of its versions.
-        offset: How many to leave out at the beginning.
+        after: `next` of the page before; "" = from the newest on.
         limit_count: At most so many.
     """
 
     target: KeyPlace
-    offset: Annotated[int, Number(0, VERSIONS_PER_KEY_COUNT_MAX)] = 0
+    after: Annotated[str, Text(r"[0-9]{0,4}", 4)] = ""
     limit_count: Annotated[int, Number(1, VERSIONS_LISTED_COUNT_MAX)] = 100
 
 
@@ -121,8 +133,25 @@ class KeyVersion:
     default_iv: str
 
 
+@dataclass(frozen=True, slots=True)
+class KeyVersions:
+    """One page.
+
+    Attributes:
+        versions: Newest first.
+        next: Where the next page begins, "" = this was the last.
+    """
+
+    versions: tuple[KeyVersion, ...]
+    next: str
+
+
 def _id_of(version: KeyVersion) -> str:
     return version.id
+
+
+def _logged(version: KeyVersion) -> str:
+    return f"{version.key} version {version.version}"
 
 
 @operation(
@@ -135,19 +164,50 @@ def _id_of(version: KeyVersion) -> str:
     configuration=True,
     material=True,
     places=_id_of,
-    detail=lambda version: f"{version.key} version {version.version}",
+    detail=_logged,
     route="POST /keys/{target}/versions",
     answer=KeyVersion,
     approval=Approval.CHANGE_KEYS,
 )
-def create_version(call: Call, request: CreateVersion) -> Change:
+def create_version(call: Call, _request: CreateVersion) -> Change:
     """Make the version, and give it what the default one before it had."""
+    versioning_of(call.target)
+    return _next_version(call, key_bytes(call, call.target.shape), made_here=True)
+
+
+@operation(
+    ImportVersion,
+    "key_version.import",
+    "KeyVersionImport",
+    user=Right.MODIFY,
+    administrator=Access.KEYS,
+    targets=_CHANGED,
+    configuration=True,
+    material=True,
+    places=_id_of,
+    detail=_logged,
+    route="POST /keys/{target}/imported-versions",
+    answer=KeyVersion,
+    approval=Approval.CHANGE_KEYS,
+)
+def import_version(call: Call, request: ImportVersion) -> Change:
+    """Keep the version, and give it what the default one before it had."""
+    versioning_of(call.target)
+    return _next_version(call, _brought(call.target, request), made_here=False)
+
+
+def _next_version(call: Call, secret: Secret, *, made_here: bool) -> Change:
+    """Return the change that makes a version and the default one of it.
+
+    Raises:
+        WrongState: there are as many versions, or active ones, as there may be.
+        Refused: the algorithm is outdated, and legacy algorithms are switched off.
+    """
     old = call.target
     before = versioning_of(old)
     check_room(before.number)
     check_active(before.active_count, call.desk.objects.section(KeyOptions).active_versions_max)
     new_key_rule(old.shape.algorithm, old.shape.length_bits, call.switches)
-    secret = key_bytes(call, old.shape) if request.material is None else _brought(old, request)
     version_id = new_id(call.now_us)
     sealed = sealed_as(call, version_id, secret)
     new = old._replace(
@@ -158,7 +218,7 @@ def create_version(call: Call, request: CreateVersion) -> Change:
         protection=old.protection._replace(fresh=True),
         material=reference_to(sealed),
         digest=kept_digest(old.object_type, secret),
-        original_creation_us=call.now_us if request.material is None else None,
+        original_creation_us=call.now_us if made_here else None,
         revision=0,
         versioning=_next(before, default_iv(old.shape.algorithm)),
     )
@@ -169,7 +229,7 @@ def create_version(call: Call, request: CreateVersion) -> Change:
         Put(as_older(old, call.now_us), call.targets[0].material),
         Put(family._replace(fields={**family.fields, DEFAULT: version_id})),
     )
-    how = "made" if request.material is None else "imported"
+    how = "made" if made_here else "imported"
     detail = f"version {before.number + 1} of {old.handle} {how}: {version_id}"
     return Change(puts, _default_of(new), ((KIND_OBJECT, old.id, old.revision + 1),), detail)
 
@@ -178,15 +238,15 @@ def _next(before: Versioning, iv: bytes) -> Versioning:
     return before.moved(None, VersionState.ACTIVE)._replace(number=before.number + 1, iv=iv)
 
 
-def _brought(key: ManagedObject, request: CreateVersion) -> Secret:
+def _brought(key: ManagedObject, request: ImportVersion) -> Secret:
     """Return the bytes that were brought.
 
     Raises:
         Invalid: the key was made here, or they are not of its algorithm and length.
     """
     if key.attributes.first(RNG) is not None:
-        raise Invalid("the key was made here, and so are its versions; leave the bytes out", "invalid.key")
-    if request.material is None or not 0 < len(request.material) <= IMPORT_BYTES_MAX:
+        raise Invalid("the key was made here, and so are its versions", "invalid.key")
+    if not 0 < len(request.material) <= IMPORT_BYTES_MAX:
         raise Invalid(f"the text of a key has 1 to {IMPORT_BYTES_MAX} bytes", "invalid.key")
     shape = key.shape
     sort = KeySort(shape.algorithm, shape.length_bits)
@@ -202,18 +262,20 @@ def _brought(key: ManagedObject, request: CreateVersion) -> Secret:
     targets=(Target(Right.SEE, by_name=True),),
     route="GET /keys/{target}/versions",
 )
-def list_versions(call: Call, request: ListVersions) -> tuple[KeyVersion, ...]:
+def list_versions(call: Call, request: ListVersions) -> KeyVersions:
     """Return one page."""
     key = call.target
     versioning = versioning_of(key)
-    if not 0 <= request.offset <= VERSIONS_PER_KEY_COUNT_MAX:
-        raise Invalid("leave out at most 4,000 versions", "invalid.field")
+    if request.after and not (request.after.isascii() and request.after.isdigit() and len(request.after) <= DIGITS_MAX):
+        raise Invalid("go on with `next` of the page before", "invalid.field")
     if not 1 <= request.limit_count <= VERSIONS_LISTED_COUNT_MAX:
         raise Invalid(f"ask for 1 to {VERSIONS_LISTED_COUNT_MAX} versions", "invalid.field")
-    found = [] if request.offset else [_default_of(key)]
-    below = versioning.number - max(0, request.offset - 1)
+    below = int(request.after) if request.after else versioning.number + 1
+    found = [_default_of(key)] if below > versioning.number else []
+    below = min(below, versioning.number)
     found += [_older_of(key, one) for one in older_versions(call, key, below, request.limit_count - len(found))]
-    return tuple(found)
+    last = found[-1].version if found else 1
+    return KeyVersions(tuple(found), str(last) if last > 1 else "")
 
 
 @operation(

@@ -15,25 +15,28 @@ from keystead.node.commands.local import ask_node
 
 def version_create(words: argparse.Namespace) -> int:
     """Make the next version of a key."""
-    told = {} if words.file is None else {"material": text_of(words.file), "encoding": words.encoding}
-    print(_line(ask_node(words, "key_version.create", target=words.key, **told)))
+    if words.file is None:
+        made = ask_node(words, "key_version.create", target=words.key)
+    else:
+        told = {"material": text_of(words.file), "encoding": words.encoding}
+        made = ask_node(words, "key_version.import", target=words.key, **told)
+    print(_line(made))
     remind()
     return 0
 
 
 def version_list(words: argparse.Namespace) -> int:
     """Print versions, newest first."""
-    offset, left_count = 0, words.limit
+    after, left_count = "", words.limit
     while left_count > 0:
         count = min(left_count, PAGE_COUNT)
-        page = ask_node(words, "key_version.list", target=words.key, offset=offset, limit_count=count)
-        for version in page:
+        page = ask_node(words, "key_version.list", target=words.key, after=after, limit_count=count)
+        for version in page["versions"]:
             print(_line(version))
-        if len(page) < count:
+        after, left_count = page["next"], left_count - count
+        if not after:
             return 0
-        offset, left_count = offset + count, left_count - count
-    if ask_node(words, "key_version.list", target=words.key, offset=offset, limit_count=1):
-        print("There are more; ask for them with --limit.", file=sys.stderr)
+    print("There are more; ask for them with --limit.", file=sys.stderr)
     return 0
 
 

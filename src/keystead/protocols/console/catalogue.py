@@ -88,7 +88,11 @@ TREE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Device", "Network", ("noun:ip_authorization", "noun:ip_entry")),
     ("Device", "Log viewer", ("noun:audit",)),
     ("Device", "Maintenance", ("noun:node", "section:store")),
-    ("Security", "Keys", ("noun:key", "noun:query", "noun:key_attribute", "noun:policy")),
+    (
+        "Security",
+        "Keys",
+        ("noun:key", "noun:key_version", "noun:query", "noun:key_attribute", "noun:policy", "section:keys"),
+    ),
     ("Security", "Certificates", ("noun:certificate",)),
     ("Security", "Local authentication", ("noun:user", "noun:group")),
     ("Security", "Authorities", ("noun:authority", "noun:trust_profile")),

@@ -16,7 +16,7 @@ from keystead.core.secret import Secret
 from keystead.operations.admin_keys_made import KeyEncoding
 from keystead.operations.key_changes import ModifyKey
 from keystead.operations.key_clones import CloneKey
-from keystead.operations.key_versions import VERSIONS_LISTED_COUNT_MAX, CreateVersion, KeyVersion
+from keystead.operations.key_versions import VERSIONS_LISTED_COUNT_MAX, CreateVersion, ImportVersion, KeyVersion
 from keystead.protocols.xml.translate.fields import FLAG, ID, KEY_NAME, RAW, Field, Kind, Mark, choice, number
 from keystead.protocols.xml.translate.work import KEY_VERSION, Answer, Asked, Row, Work, words
 from keystead.protocols.xml.wire.elements import Element, of
@@ -27,13 +27,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def _make_version(asked: Asked) -> Work:
     name, data = asked.values["KeyName"], asked.values.get("KeyData")
-    secret = None if data is None else Secret(data.strip().encode())
+    request: CreateVersion | ImportVersion = CreateVersion(name)
+    if data is not None:
+        request = ImportVersion(name, Secret(data.strip().encode()), KeyEncoding.HEXADECIMAL)
 
     def answer(results: list[Any]) -> Answer:
         made: KeyVersion = results[0]
         return Answer((words("KeyName", made.key), *_identity(made.version, made.id, made.default_iv)))
 
-    return Work((CreateVersion(name, secret, KeyEncoding.HEXADECIMAL),), answer, name)
+    return Work((request,), answer, name)
 
 
 def _make_modify(asked: Asked) -> Work:
@@ -133,8 +135,8 @@ VERSION = Field(
     KEY_VERSION, number(1, VERSIONS_PER_KEY_COUNT_MAX), Mark.OURS, about="absent: the default version, the newest"
 )
 VERSIONS_PAGE = (
-    Field("Offset", number(0, VERSIONS_PER_KEY_COUNT_MAX), Mark.OURS, about="how many versions to leave out"),
     Field("Maximum", number(1, VERSIONS_LISTED_COUNT_MAX), Mark.OURS, about="lists at most so many versions"),
+    Field("Below", number(2, VERSIONS_PER_KEY_COUNT_MAX), Mark.OURS, about="of them, those of lower numbers"),
 )
 VERSION_INFO = (
     Field("KeyVersionNumber", None, Mark.WITNESSED, about="of a versioned key: which version this tells of"),

@@ -179,10 +179,10 @@ def _make_info(asked: Asked) -> Work:
     request = GetAttributes(asked.version_target(asked.find(name)), ("State",))
     if "Maximum" not in asked.values:
         return Work((request,), lambda results: Answer(_told(results[0].record, asked.now_us)), name)
-    listing = ListVersions(name, asked.values.get("Offset", 0), asked.values["Maximum"])
+    listing = ListVersions(name, str(asked.values.get("Below", "")), asked.values["Maximum"])
 
     def answer(results: list[Any]) -> Answer:
-        return Answer((*_told(results[0].record, asked.now_us), *listed_versions(results[1])))
+        return Answer((*_told(results[0].record, asked.now_us), *listed_versions(results[1].versions)))
 
     return Work((request, listing), answer, name)
 
