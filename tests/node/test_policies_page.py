@@ -33,6 +33,7 @@ def test_every_command_of_the_page_works(own_node: DevNode) -> None:
         "  group backup: see, decrypt",
         "  group backup: encrypt, export under policy office",
     ]
+    assert said["key show"].splitlines()[-1] == "  group backup may: encrypt, export under policy office"
     assert said["policy change"] == "office  750 operations an hour  always\n"
     assert f"keys: key-{key}" in said["policy show"]
     assert said["key take"].splitlines()[1:] == ["  group backup: see, decrypt"]

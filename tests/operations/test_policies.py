@@ -80,7 +80,7 @@ def at(node: Node, moment: str) -> None:
 # -- policies themselves -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.row("KS-POL-001", "KS-POL-003")
+@pytest.mark.row("KS-POL-003")
 def test_policies_are_made_listed_shown_and_changed(node: Node) -> None:
     told = node.ask(ADMINISTRATOR, CreatePolicy("office", 500, ("tue 09:00-tue 17:00", "mon 09:00-mon 17:00")))
     assert told == KnownPolicy("office", 500, ("mon 09:00-mon 17:00", "tue 09:00-tue 17:00"))
@@ -194,6 +194,7 @@ def test_each_operation_is_never_always_or_under_a_policy(node: Node) -> None:
     assert node.record(key).grants == {}
 
 
+@pytest.mark.row("KS-POL-001")
 def test_a_grant_without_a_policy_is_stored_as_it_always_was(node: Node) -> None:
     key = a_key(node)
     node.ask(ADMINISTRATOR, GiveRights(key, ENCRYPT, "staff"))
@@ -273,6 +274,15 @@ def test_a_changed_limit_counts_at_once(node: Node, hours: Hours, changed: int, 
     assert outcomes(node, CAROL, key, left + 1) == [*[None] * left, RATE]
     node.ask(ADMINISTRATOR, ChangePolicy("office", 0))
     assert outcomes(node, CAROL, key, 1) == [None]
+
+
+@pytest.mark.row("KS-POL-016")
+def test_each_process_counts_for_itself(node: Node, hours: Hours) -> None:
+    key = a_narrowed_key(node, 2)
+    assert outcomes(node, CAROL, key, 3) == [None, None, RATE]
+    Hours(node)  # as on another node on the same store, or after a restart
+    assert outcomes(node, CAROL, key, 3) == [None, None, RATE]
+    assert hours.policies.count() == 1
 
 
 @pytest.mark.row("KS-POL-017")

@@ -205,4 +205,5 @@ def _print_details(shown: dict[str, Any]) -> None:
         print(f"  {one['name']}[{one['index']}]: {one['value']}")
     for one in shown["grants"]:
         whom = f"group {one['group']}" if one["group"] else f"user {one['user']}"
-        print(f"  {whom} may: {', '.join(one['rights'])}")
+        narrowed = f" under policy {one['policy']}" if one["policy"] else ""
+        print(f"  {whom} may: {', '.join(one['rights'])}{narrowed}")
