@@ -32,6 +32,8 @@ TITLES = {
     "ip_authorization": "IP authorization",
     "ip_entry": "IP authorization entry",
     "key.erase_several": "Erase several",
+    "key_use": "Use of keys",
+    "key_use.count": "Count uses",
     "key.give": "Give rights",
     "key.grant": "Set rights of a group",
     "key.grants": "Rights",
@@ -74,6 +76,7 @@ PLURAL_TITLES = {
     "Certificate authority": "Certificate authorities",
     "IP authorization entry": "IP authorization entries",
     "Key query": "Key queries",
+    "Use of keys": "Use of keys",
 }
 
 TREE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -83,7 +86,7 @@ TREE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Device", "Administrators", ("noun:administrator", "noun:api_token")),
     ("Device", "Remote administration", ("section:passwords", "section:sessions", "section:web")),
     ("Device", "Network", ("noun:ip_authorization", "noun:ip_entry")),
-    ("Device", "Log viewer", ("noun:audit",)),
+    ("Device", "Log viewer", ("noun:audit", "noun:key_use")),
     ("Device", "Maintenance", ("noun:node", "section:store")),
     ("Security", "Keys", ("noun:key", "noun:query", "noun:key_attribute", "noun:policy")),
     ("Security", "Certificates", ("noun:certificate",)),
