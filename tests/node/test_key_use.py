@@ -54,9 +54,9 @@ def test_every_command_of_the_page_works(used: DevNode) -> None:
 
 def test_the_doors_tell_the_same(used: DevNode) -> None:
     admin = administrator(used)
-    page = admin.told("GET", "/key-uses?key=payroll-2027&named=Get&limit=1")
+    page = admin.told("GET", "/key-uses?key=payroll-2027&operation=Get&limit=1")
     assert (page["items"][0]["user"], page["items"][0]["result"]) == ("alice", "success")
-    rest = admin.told("GET", f"/key-uses?key=payroll-2027&named=Get&cursor={page['next']}")["items"]
+    rest = admin.told("GET", f"/key-uses?key=payroll-2027&operation=Get&cursor={page['next']}")["items"]
     assert [use["key_name"] for use in rest] == ["payroll-2027"]
     counted = admin.told("GET", "/key-uses/count?by=user&per=day")["items"]
     assert {one["name"] for one in counted} >= {"alice"}

@@ -75,7 +75,7 @@ class ListKeyUse:
     Attributes:
         key: Id or name of the key; a name finds uses by the key's id too, and those by this name. "" = all.
         user: Name of the user; "" = all.
-        named: Request type as in the activity log, such as Get, Encrypt or KeyExport; "" = all.
+        operation: Request type as in the activity log, such as Get, Encrypt or KeyExport; "" = all.
         from_us: Then or later, UTC.
         until_us: Then or before, UTC.
         after: `next` of the page before, with everything else as it was; "" = from the newest on.
@@ -84,7 +84,7 @@ class ListKeyUse:
 
     key: KeyCalled = ""
     user: Asker = ""
-    named: RequestType = ""
+    operation: RequestType = ""
     from_us: int | None = None
     until_us: int | None = None
     after: str = ""
@@ -96,7 +96,7 @@ class KeyUse:
     """One request on a key.
 
     Attributes:
-        at_us: When it was answered, to the second.
+        at_us: When it was answered, to the second; None of a line that cannot be understood.
         key_name: What the key is called now; "" = it is not there any more.
         key: As in the log: its id, or the name that the client gave.
         user: Who; "-" = a client without a user.
@@ -108,7 +108,7 @@ class KeyUse:
         message: In words.
     """
 
-    at_us: int
+    at_us: int | None
     key_name: str
     key: str
     user: str
@@ -142,7 +142,7 @@ class CountKeyUse:
         by: All together, or keys or users apart.
         key: Id or name of the key; "" = all.
         user: Name of the user; "" = all.
-        named: Request type as in the activity log; "" = all.
+        operation: Request type as in the activity log; "" = all.
         from_us: Then or later, UTC.
         until_us: Then or before, UTC.
         after: `next` of the page before; what is counted there again has to be added. "" = from the newest on.
@@ -153,7 +153,7 @@ class CountKeyUse:
     by: Grouped = Grouped.ALL
     key: KeyCalled = ""
     user: Asker = ""
-    named: RequestType = ""
+    operation: RequestType = ""
     from_us: int | None = None
     until_us: int | None = None
     after: str = ""
@@ -246,7 +246,7 @@ def _wanted(call: Call, request: ListKeyUse | CountKeyUse) -> Wanted:
     if request.key:
         ids = _names(call, (request.key,))[request.key]
         keys = tuple(dict.fromkeys(word.encode() for word in (request.key, *ids) if word))
-    for word in (request.key, request.user, request.named):
+    for word in (request.key, request.user, request.operation):
         if len(word) > KEY_CHARACTERS_MAX or any(character.isspace() for character in word):
             raise Invalid("names have no spaces, and at most 255 characters", "invalid.field")
     moments = [request.from_us, request.until_us]
@@ -254,7 +254,7 @@ def _wanted(call: Call, request: ListKeyUse | CountKeyUse) -> Wanted:
         raise Invalid("ask for times in the years 1970 to 9999", "invalid.field")
     from_s = None if request.from_us is None else -(-request.from_us // US_PER_S)
     until_s = None if request.until_us is None else request.until_us // US_PER_S
-    return Wanted(keys, request.user.encode(), request.named.encode(), from_s, until_s)
+    return Wanted(keys, request.user.encode(), request.operation.encode(), from_s, until_s)
 
 
 def _names(call: Call, called: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -270,7 +270,7 @@ def _names(call: Call, called: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 def _use(line: ActivityLine | None, names: dict[str, tuple[str, str]]) -> KeyUse:
     if line is None:
-        return KeyUse(0, "", "", "", "", UNREADABLE, "", "", "", "a line of the log cannot be understood")
+        return KeyUse(None, "", "", "", "", UNREADABLE, "", "", "", "a line of the log cannot be understood")
     result = line.code if line.is_error else SUCCESS
     return KeyUse(
         line.at_s * US_PER_S,

@@ -68,7 +68,7 @@ def shown_use(use: dict[str, Any]) -> str:
 
 
 def _chosen(words: argparse.Namespace) -> dict[str, Any]:
-    chosen = {"key": words.key or "", "user": words.user or "", "named": words.operation or ""}
+    chosen = {"key": words.key or "", "user": words.user or "", "operation": words.operation or ""}
     return {**chosen, "from_us": moment_us(words.since), "until_us": moment_us(words.until)}
 
 
