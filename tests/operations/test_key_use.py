@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from keystead.core.key_versions import VersionState
 from keystead.core.permission import EVERY_ACCESS, Access, Principal
 from keystead.gate import log_reading
 from keystead.operations import key_use_scan
 from keystead.operations.admin_keys import EraseKey, RenameKey
+from keystead.operations.admin_keys_made import GenerateKey
 from keystead.operations.key_use import (
     ACTIVITY_LOG,
     MOMENT_US_MAX,
@@ -24,7 +26,10 @@ from keystead.operations.key_use import (
     Step,
     UseCount,
 )
+from keystead.operations.key_use_scan import NEEDLES_COUNT
+from keystead.operations.key_versions import CreateVersion, SetVersionState
 from keystead.operations.requests import Get, GetAttributes
+from keystead.operations.users import CreateUser
 from tests.support.builders import ADMINISTRATOR, ALICE, Node, a_key, a_user
 
 BOB = replace(a_user("bob"), common_name="bob's array", address="192.0.2.8")
@@ -110,6 +115,22 @@ def test_a_renamed_key_is_found_by_every_name_and_whole(read: Node) -> None:
     assert [use.operation for use in uses(read, ListKeyUse(key="payroll"))] == ["KeyExport"]
     together = counts(read, CountKeyUse(by=Grouped.KEY, per=Step.DAY))
     assert {one.key_name for one in together if one.name == key} == {"wages"}
+
+
+def test_a_versioned_key_is_found_with_all_its_versions_or_one_of_them(read: Node) -> None:
+    read.ask(ADMINISTRATOR, CreateUser("alice"))
+    made = read.ask(ADMINISTRATOR, GenerateKey(owner="alice", name="ledger", versioned=True, exportable=True))
+    ids = [made.key.id]
+    for number in range(1, NEEDLES_COUNT + 3):
+        read.ask(ALICE, Get(ids[-1]))
+        ids.append(read.ask(ADMINISTRATOR, CreateVersion("ledger")).id)
+        read.ask(ADMINISTRATOR, SetVersionState("ledger", number, VersionState.RETIRED))
+    assert [use.key for use in uses(read, ListKeyUse(key="ledger", operation="Get"))] == ids[-2::-1]
+    assert [use.key for use in uses(read, ListKeyUse(key=ids[-1], operation="Get"))] == ids[-2::-1]
+    assert [use.key for use in uses(read, ListKeyUse(key=ids[0], operation="Get"))] == ids[:1]
+    assert {use.key_name for use in uses(read, ListKeyUse(key=ids[0]))} == {"ledger"}
+    (day,) = [one for one in counts(read, CountKeyUse(by=Grouped.KEY, per=Step.DAY, operation="Get")) if one.name]
+    assert (day.name, day.key_name, day.uses_count) == (ids[-1], "ledger", len(ids) - 1)
 
 
 def test_a_key_that_is_gone_is_still_told_of(read: Node) -> None:

@@ -9,7 +9,7 @@ on; the files are read on another thread.
 Source: requirements KS-LOG-002, 012, 013, 027, 031; KS-ADM-021, 031; docs/adr/0079; chapter Log viewer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -23,6 +23,7 @@ from keystead.core.records import ManagedObject
 from keystead.gate.activity_lines import ActivityLine
 from keystead.gate.call import Call
 from keystead.gate.operation import operation
+from keystead.gate.versions import id_of_key, view_of
 from keystead.operations.key_use_scan import (
     KEY,
     USER,
@@ -35,6 +36,7 @@ from keystead.operations.key_use_scan import (
     list_lines,
     place_of,
 )
+from keystead.operations.version_records import older_versions
 
 ACTIVITY_LOG = "activity_log"
 """Service of the gate: path of the activity log."""
@@ -73,7 +75,8 @@ class ListKeyUse:
     """List uses of keys by clients, newest first; what administrators do with keys is in the audit log.
 
     Attributes:
-        key: Id or name of the key; a name finds uses by the key's id too, and those by this name. "" = all.
+        key: Name of the key, or its id, for the key with all its versions; id of an older version for that one alone.
+            "" = all.
         user: Name of the user; "" = all.
         operation: Request type as in the activity log, such as Get, Encrypt or KeyExport; "" = all.
         from_us: Then or later, UTC.
@@ -140,7 +143,7 @@ class CountKeyUse:
     Attributes:
         per: Hours or days.
         by: All together, or keys or users apart.
-        key: Id or name of the key; "" = all.
+        key: Name or id of the key, or id of an older version; "" = all.
         user: Name of the user; "" = all.
         operation: Request type as in the activity log; "" = all.
         from_us: Then or later, UTC.
@@ -242,10 +245,7 @@ def _check_limit(limit_count: int) -> None:
 
 def _wanted(call: Call, request: ListKeyUse | CountKeyUse) -> Wanted:
     """Return what is wanted, with every word by which the key may stand in the log."""
-    keys: tuple[bytes, ...] = ()
-    if request.key:
-        ids = _names(call, (request.key,))[request.key]
-        keys = tuple(dict.fromkeys(word.encode() for word in (request.key, *ids) if word))
+    keys = frozenset(word.encode() for word in _words(call, request.key)) if request.key else frozenset()
     for word in (request.key, request.user, request.operation):
         if len(word) > KEY_CHARACTERS_MAX or any(character.isspace() for character in word):
             raise Invalid("names have no spaces, and at most 255 characters", "invalid.field")
@@ -257,11 +257,27 @@ def _wanted(call: Call, request: ListKeyUse | CountKeyUse) -> Wanted:
     return Wanted(keys, request.user.encode(), request.operation.encode(), from_s, until_s)
 
 
+def _words(call: Call, key: str) -> Iterator[str]:
+    """Yield how a key stands in the log: as it is asked for, its id and name, and the ids of its older versions."""
+    yield key
+    desk = call.desk
+    if view_of(desk, key) is not None:  # one older version: it alone
+        return
+    loaded = desk.get(id_of_key(desk, key, call.principal.realm))
+    if loaded is None or not isinstance(loaded.record, ManagedObject):
+        return
+    record = loaded.record
+    yield from (record.id, record.handle)
+    if record.versioning is not None:
+        count = record.versioning.number
+        yield from (version.record.id for version in older_versions(call, record, count, count))
+
+
 def _names(call: Call, called: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Return how keys are called -> their id and present name; what is no key any more stands for itself."""
     desk, found = call.desk, {}
     for word in set(called):
-        key_id = desk.id_of(word, call.principal.realm)
+        key_id = id_of_key(desk, word, call.principal.realm)
         loaded = desk.get(key_id)
         is_there = loaded is not None and isinstance(loaded.record, ManagedObject)
         found[word] = (key_id, loaded.record.handle) if loaded is not None and is_there else (word, "")

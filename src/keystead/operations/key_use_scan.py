@@ -16,6 +16,7 @@ from keystead.core.errors import Invalid
 from keystead.gate.activity_lines import LINE, ActivityLine, hour_s, line_of, local_stamp
 from keystead.gate.log_reading import Block, Place, walk
 
+NEEDLES_COUNT = 8  # with more of them lines are taken apart sooner than found
 LOOKED_AT_BYTES_MAX = 8_388_608
 PLACE_CHARACTERS_MAX = 256
 SHIFT_S_MAX = 7_200  # by which summer time, or a clock that was set, may put lines out of order
@@ -30,14 +31,14 @@ class Wanted(NamedTuple):
     """Which lines are wanted; everything that is given must hold.
 
     Attributes:
-        keys: How the key may be called, in UTF-8 like user and title; () = any.
+        keys: How the key may be called, in UTF-8 like user and title; empty = any.
         user: Name; empty = anybody's.
         title: Request type; empty = all.
         from_s: Then or later; None = whenever.
         until_s: Then or before.
     """
 
-    keys: tuple[bytes, ...] = ()
+    keys: frozenset[bytes] = frozenset()
     user: bytes = b""
     title: bytes = b""
     from_s: int | None = None
@@ -49,8 +50,8 @@ class Wanted(NamedTuple):
         return self == Wanted()
 
     def needles(self) -> tuple[bytes, ...]:
-        """Return texts of which each wanted line has one, () = they have nothing in common."""
-        if self.keys:
+        """Return texts of which each wanted line has one; () = they have too little in common to look for it."""
+        if 0 < len(self.keys) <= NEEDLES_COUNT:
             return tuple(b" %b [" % key for key in self.keys)
         return (b"] %b " % self.user,) if self.user else (b" %b " % self.title,) if self.title else ()
 
