@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     _keys(verbs)
     _settings(verbs)
     _ip_authorization(verbs)
+    _key_use(verbs)
     _audit(verbs)
     return parser
 
@@ -423,6 +424,22 @@ def _ip_authorization(verbs: "argparse._SubParsersAction[argparse.ArgumentParser
         add.add_argument(f"--{service}", action="store_true", help="they may reach it")
         edit.add_argument(f"--{service}", choices=("yes", "no"))
     for verb in (show, change, add, edit, remove):
+        _data(verb)
+
+
+def _key_use(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    use = verbs.add_parser("key-use", help="who used a key").add_subparsers(dest="verb", required=True)
+    listing = _verb(use, "list", "print uses of keys by clients, newest last", "key_use:key_use_list")
+    count = _verb(use, "count", "count uses of keys by clients", "key_use:key_use_count")
+    count.add_argument("--per", choices=("hour", "day"), default="hour", help="of the node's time zone")
+    count.add_argument("--by", choices=("all", "key", "user"), default="all", help="what is counted apart")
+    for verb in (listing, count):
+        verb.add_argument("--key", metavar="KEY", help="name or id")
+        verb.add_argument("--user", metavar="NAME")
+        verb.add_argument("--operation", metavar="TYPE", help="as in the activity log, such as Get or Encrypt")
+        verb.add_argument("--since", metavar="TIME", help="from then on, UTC, as 2006-07-06T09:15:02")
+        verb.add_argument("--until", metavar="TIME", help="until then, UTC")
+        verb.add_argument("--last", type=int, default=100, metavar="N", help="so many at most; 100")
         _data(verb)
 
 

@@ -71,7 +71,7 @@ EXEMPT: dict[str, tuple[str, ...]] = {
         ),
         *("node.measure", "node.show", "server.query", "server.versions", "settings.read", "trust_profile.list"),
         *("policy.list", "policy.show"),
-        *("ip_authorization.show", "ip_entry.list"),
+        *("ip_authorization.show", "ip_entry.list", "key_use.count", "key_use.list"),
         *("key_attribute.list", "key_attribute.show", "query.list", "query.run", "query.show"),
         *("user.list", "user.show", "api_token.list", "expiring_certificate.list", "ssh.show", "preferences.show"),
     ),

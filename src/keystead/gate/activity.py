@@ -4,7 +4,7 @@ Format: `[yyyy-mm-dd hh:mm:ss] PRIORITY ip [common name] user request-id request
 `-` when empty, local time of completion.
 
 Law: no key material, password or PIN reaches a line (KS-LOG-032); text that a client chose is stripped of control
-characters, so that nobody writes lines of their own.
+characters, so that nobody writes lines of their own, and of what ends a field, so that it cannot pass for another one.
 
 Source: requirements KS-LOG-001, 012, 013, 030, 031.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from keystead.core.permission import Principal
-from keystead.gate.log_files import LogFile, asked_by, printable
+from keystead.gate.log_files import LogFile, asked_by, in_brackets, one_word, printable
 from keystead.gate.operation import REGISTRY
 
 if TYPE_CHECKING:
@@ -133,7 +133,9 @@ class ActivityLog:
         asked = self._asked_by.get(id(principal))
         if asked is None or asked[0] is not principal:
             asked = self._who(principal)
-        named = key if key.isprintable() else printable(key)
+        named = key if key.isprintable() and " " not in key else one_word(key)
+        if "]" in detail:
+            detail = in_brackets(detail)
         if failure is None:
             return f"{self._stamp} INFO {asked[1]} {number} {title} {named} [{detail}] 0 [Success]\n"
         reason, message = failure

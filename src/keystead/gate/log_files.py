@@ -21,6 +21,8 @@ class LogFile:
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.lost_count = 0
+        if _is_torn(path):
+            self.write(b"\n")
 
     def write(self, data: bytes) -> None:
         """Append whole lines."""
@@ -34,6 +36,26 @@ class LogFile:
         os.close(self._file)
 
 
+def _is_torn(path: Path) -> bool:
+    """Tell whether a file ends within a line, as a crash or a full disk may have left it."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        size_bytes = file.seek(0, os.SEEK_END)
+        file.seek(max(size_bytes - 1, 0))
+        return size_bytes > 0 and file.read(1) != b"\n"
+
+
+def one_word(text: str) -> str:
+    """Return text safe for a field that ends with a space."""
+    return printable(text).replace(" ", "?")
+
+
+def in_brackets(text: str) -> str:
+    """Return text safe for a field that stands in brackets."""
+    return printable(text).replace("[", "(").replace("]", ")")
+
+
 def printable(text: str) -> str:
     """Return text safe for one field of a log line: printable characters only, bounded length."""
     if text.isprintable() and len(text) <= TEXT_CHARACTERS_MAX:
@@ -43,4 +65,4 @@ def printable(text: str) -> str:
 
 def asked_by(principal: Principal) -> str:
     """Return the fields that tell who asked: address, common name, user."""
-    return f"{principal.address} [{printable(principal.common_name) or '-'}] {principal.name or '-'}"
+    return f"{principal.address} [{in_brackets(principal.common_name) or '-'}] {one_word(principal.name) or '-'}"

@@ -43,6 +43,7 @@ from keystead.operations.audit import AUDIT
 from keystead.operations.certificates import CLIENT_AUTHORITY
 from keystead.operations.credentials import GRANTS, Grants
 from keystead.operations.ip_authorization import Service, policy_of
+from keystead.operations.key_use import ACTIVITY_LOG
 from keystead.operations.running_time import CountRunning
 from keystead.operations.settings import OWN_SETTINGS
 from keystead.protocols.address_check import AddressCheck
@@ -86,6 +87,7 @@ class AdminProcess:
         self.gate.services[OWN_SETTINGS] = {n: own_section(parts.own, s) for n, s in SECTIONS.items() if s.own}
         self.auditing = Auditing(parts)
         self.gate.services[AUDIT] = self.auditing
+        self.gate.services[ACTIVITY_LOG] = parts.config.activity_log
         self.gate.services[APPROVAL_SEAL] = ApprovalSeal(parts.node_key)
         self.gate.services[GRANTS] = Grants()
         self.gate.workshop = self._workshop = ThreadWorkshop(loop)

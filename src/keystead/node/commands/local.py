@@ -20,7 +20,7 @@ from keystead.trust.role_tokens import RoleToken, unlock
 from keystead.trust.root import Role
 
 
-def ask_node(words: argparse.Namespace, operation: str, **fields: Any) -> Any:
+def ask_node(words: argparse.Namespace, operation: str, /, **fields: Any) -> Any:
     """Run an operation at the local door of the node that the words name; see `approvers.ask_approved`."""
     config = read_config(Path(words.data).absolute())
     return ask_approved(words, unix_address(config.local_socket), operation, fields)

@@ -32,6 +32,8 @@ TITLES = {
     "ip_authorization": "IP authorization",
     "ip_entry": "IP authorization entry",
     "key.erase_several": "Erase several",
+    "key_use": "Use of keys",
+    "key_use.count": "Count uses",
     "key.give": "Give rights",
     "key.grant": "Set rights of a group",
     "key.grants": "Rights",
@@ -75,6 +77,7 @@ PLURAL_TITLES = {
     "Certificate authority": "Certificate authorities",
     "IP authorization entry": "IP authorization entries",
     "Key query": "Key queries",
+    "Use of keys": "Use of keys",
 }
 
 TREE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -86,7 +89,7 @@ TREE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Device", "Multiple credentials", ("noun:approval", "noun:credential", "section:multiple_credentials")),
     ("Device", "Remote administration", ("section:sessions", "section:web", "section:ssh", "noun:ssh")),
     ("Device", "Network", ("noun:ip_authorization", "noun:ip_entry")),
-    ("Device", "Log viewer", ("noun:audit",)),
+    ("Device", "Log viewer", ("noun:audit", "noun:key_use")),
     ("Device", "Maintenance", ("noun:node", "section:store")),
     (
         "Security",
