@@ -93,6 +93,8 @@ def test_from_the_first_login_to_a_clients_certificate(
         picture(page, f"{scheme}-2-own-password")
         fill_in(page, current=FIRST, new=OWN, again=OWN)
         page.keyboard.press("Enter")
+        page.get_by_role("heading", name="First steps").wait_for()
+        page.get_by_role("link", name="Home", exact=True).first.click()
         page.get_by_role("heading", name="Security Summary").wait_for()
         picture(page, f"{scheme}-3-home")
         page.get_by_role("link", name="Security", exact=True).click()

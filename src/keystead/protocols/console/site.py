@@ -24,6 +24,7 @@ from keystead.protocols.console.catalogue import TABS, Verb, tab_of, tree, words
 from keystead.protocols.local.wire import declaration_of
 from keystead.protocols.rest.entrance import Caller, Entrance
 from keystead.settings import web
+from keystead.settings.approvals import MultipleCredentials
 
 FOLDER = Path(__file__).parent
 _FILES = {name: (FOLDER / "static" / name).read_bytes() for name in ("console.css", "console.js", "icon.svg")}
@@ -116,6 +117,22 @@ class Site:
         if declaration.administrator is not None and declaration.administrator & ~principal.access:
             await self.asker.run(principal, object.__new__(declaration.request))
 
+    async def waiting_count(self, caller: Caller) -> int:
+        """Return how many requests of others wait for somebody; 0 while nothing needs approvals.
+
+        Raises:
+            KeysteadError: why not.
+        """
+        if not self.needs_others or not caller.principal.access & Access.ANY:
+            return 0
+        counts = await self.asker.ask(caller.principal, declaration_of("approval.count"), {})
+        return int(counts["to_decide_count"])
+
+    @property
+    def needs_others(self) -> bool:
+        """Whether further administrators have to approve what is bound to approvals."""
+        return self.asker.gate.objects.section(MultipleCredentials).required
+
     def page(self, request: Request | Scope, template: str, status: int = 200, **given: Any) -> Response:
         """Return a page."""
         scope = request.scope if isinstance(request, Request) else request
@@ -133,6 +150,8 @@ class Site:
             tabs=TABS,
             menu=tree(tab, access) if tab in TABS and access else [],
             idle_s=idle_s,
+            needs_others=self.needs_others,
+            waiting_count=state.get("waiting_count", 0),
             **given,
         )
         return HTMLResponse(html, status, {"cache-control": "no-store"})
