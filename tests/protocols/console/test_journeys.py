@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import sync_playwright
 
 from tests.protocols.console.conftest import FIRST, OWN, password_of, settled, visitor
 from tests.protocols.console.test_forms import form_at
@@ -55,8 +57,6 @@ class Place:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     if shutil.which(PROGRAM) is None:
         skip_or_fail(f"{PROGRAM}, the browser that the console is tried with")
-    from playwright.sync_api import sync_playwright
-
     PICTURES.mkdir(parents=True, exist_ok=True)
     (PICTURES / "journeys.txt").unlink(missing_ok=True)
     node = DevNode(tmp_path_factory.mktemp("journeys"), web=True)
@@ -137,6 +137,7 @@ def test_first_login_to_first_key(place: Place, chief: Browser, way: Way, tmp_pa
 
 
 @each_way
+@pytest.mark.row("KS-UI-001", "KS-UI-024")
 def test_a_new_clients_certificate(place: Place, way: Way, tmp_path: Path) -> None:
     user = f"array-{way.name}"
     files = {}
@@ -159,15 +160,22 @@ def test_a_new_clients_certificate(place: Place, way: Way, tmp_path: Path) -> No
         for file in (f"{user}.key", f"{user}.pem", "ca.pem"):
             files[file] = tmp_path / file
             admin.download(f"Download {file}", files[file])
+        admin.unfold("admin")
+        admin.press("Log out")
+        admin.sees("You are logged out")
+        with pytest.raises(PlaywrightError, match="CACHE_MISS"):  # the page with the key was not kept
+            admin.page.go_back()
     with place.session(files, user) as session:
         session.ask(messages.locate())
 
 
 @each_way
-@pytest.mark.row("KS-KEY-021", "KS-KEY-022")
+@pytest.mark.row("KS-KEY-021", "KS-KEY-022", "KS-UI-018")
 def test_a_group_is_given_a_right(place: Place, chief: Browser, way: Way) -> None:
     group = f"readers-{way.name}"
+    policy = f"thousand-an-hour-{way.name}"
     chief.send(form_at(chief, "/users/do/set-groups?item=bob"), groups=[group])
+    chief.send(form_at(chief, "/policies/do/create"), name=policy, operations_per_hour="1000")
     with place.node.session("alice") as alice, place.node.session("bob") as bob:
         key = alice.identifier(messages.create(f"shared-{way.name}"))
         alice.ask(messages.activate(key))
@@ -180,15 +188,16 @@ def test_a_group_is_given_a_right(place: Place, chief: Browser, way: Way) -> Non
             admin.look("nobody-else")
             admin.type("Give a group a right", group)
             admin.press("Go on")
-            admin.choose("Encrypt", "Always")
+            admin.choose("Encrypt", policy)
             admin.choose("Decrypt", "Always")
             admin.look("rights")
             admin.press("Save")
             admin.sees("It counts for 1 user")
             admin.look("saved")
-            bob.ask(messages.encrypt_cbc(key, bytes(16)))
+            for _ in range(2):
+                bob.ask(messages.encrypt_cbc(key, bytes(16)))
             admin.click(f"Change what {group} may do")
-            assert admin.page.get_by_label("Encrypt", exact=True).input_value() == "always"
+            assert admin.page.get_by_label("Encrypt", exact=True).input_value() == f"policy:{policy}"
             for right in ("Encrypt", "Decrypt", "See that it is there"):
                 admin.choose(right, "Never")
             admin.press("Save")

@@ -103,9 +103,8 @@ def _approving(rows: list[Row], name: str, me: str, rule: Rule) -> list[Finding]
         )
     missing = rule.count - 1 - len(helpers)
     if missing > 0:
-        found.append(
-            Finding(True, f"This itself cannot be approved: {missing} more could have to do so than there are.")
-        )
+        text = f"This itself cannot be approved now: {missing} more administrators would be needed for that."
+        found.append(Finding(True, text))
     else:
         names = ", ".join(helpers)
         found.append(Finding(False, f"This itself needs {rule.count - 1} more: it waits for one of {names}."))
