@@ -19,9 +19,10 @@ from playwright.sync_api import sync_playwright
 
 from tests.protocols.console.conftest import FIRST, OWN, password_of, settled, visitor
 from tests.protocols.console.test_forms import form_at
+from tests.protocols.console.test_pages import check
 from tests.support.browser import PICTURES, PROGRAM
 from tests.support.components import skip_or_fail
-from tests.support.console import Browser
+from tests.support.console import Browser, Page
 from tests.support.dev_node import DevNode, keystead
 from tests.support.kmip import messages
 from tests.support.kmip.sessions import Client, Refused, Session
@@ -258,6 +259,25 @@ def check_that_nobody_approves_alone(chief: Browser, request: str) -> None:
     refused = chief.post("/approvals/do/approve", values)
     assert refused.status == 403
     assert "Nobody approves their own request." in refused.text
+
+
+@pytest.mark.row("KS-MC-008")
+def test_whoever_stands_beside_approves_at_once(chief: Browser, approvals: dict[str, Browser]) -> None:
+    def sent(path: str, name: str, password: str, **typed: str) -> Page:
+        values = [one for one in form_at(chief, path).filled(**typed) if not one[0].startswith("approver-")]
+        return chief.post(path, [*values, ("approver-name", name), ("approver-password", password)])
+
+    for name, password, status in (("paul", "Plant-this-word-77", 401), ("paul", "", 409), ("admin", OWN, 401)):
+        page = sent("/users/do/create", name, password, name="adam")
+        assert page.status == status, page.text
+        check(page)
+        assert "Plant-this-word-77" not in page.html
+        assert chief.get("/users/show/adam").status == 404
+    assert "adam" not in chief.get("/approvals").text
+    assert sent("/users/do/create", "paul", OWN, name="adam").url.startswith("/users/show/adam?done=")
+    made = sent("/new-key", "paul", OWN, name="beside", owner="brought-along")
+    assert made.url.startswith("/new-key/made?"), made.text
+    assert approvals["paul"].get("/users/show/brought-along").status == 200
 
 
 @each_way

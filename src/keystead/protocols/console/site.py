@@ -20,6 +20,7 @@ from keystead.core.permission import Access
 from keystead.gate.operation import REGISTRY, Declaration
 from keystead.protocols.asking import Asker
 from keystead.protocols.console import values
+from keystead.protocols.console.approvers import credentials_of
 from keystead.protocols.console.catalogue import TABS, Verb, tab_of, tree, words
 from keystead.protocols.local.wire import declaration_of
 from keystead.protocols.rest.entrance import Caller, Entrance
@@ -100,12 +101,15 @@ class Site:
     async def ask(self, request: Request, asked: Declaration | Verb | str, fields: Mapping[str, Any]) -> Any:
         """Run an operation for whoever sends the request and return its result as plain values.
 
+        Administrators who have typed name and password beside the form stand behind it, where it needs that.
+
         Raises:
             KeysteadError: why not.
         """
         declaration = asked.route.declaration if isinstance(asked, Verb) else asked
         found = declaration if isinstance(declaration, Declaration) else declaration_of(declaration)
-        return await self.asker.ask(caller_of(request).principal, found, fields)
+        beside = credentials_of(form_of(request)) if found.approval is not None else ()
+        return await self.asker.ask(caller_of(request).principal, found, fields, beside)
 
     async def check(self, request: Request, declaration: Declaration) -> None:
         """Have the gate refuse, and audit, what the caller may not ask for; a request without content is enough.
@@ -123,15 +127,16 @@ class Site:
         Raises:
             KeysteadError: why not.
         """
-        if not self.needs_others or not caller.principal.access & Access.ANY:
+        if not self.others_count or not caller.principal.access & Access.ANY:
             return 0
         counts = await self.asker.ask(caller.principal, declaration_of("approval.count"), {})
         return int(counts["to_decide_count"])
 
     @property
-    def needs_others(self) -> bool:
-        """Whether further administrators have to approve what is bound to approvals."""
-        return self.asker.gate.objects.section(MultipleCredentials).required
+    def others_count(self) -> int:
+        """How many further administrators have to approve what is bound to approvals."""
+        section = self.asker.gate.objects.section(MultipleCredentials)
+        return section.administrators_count - 1 if section.required else 0
 
     def page(self, request: Request | Scope, template: str, status: int = 200, **given: Any) -> Response:
         """Return a page."""
@@ -150,7 +155,7 @@ class Site:
             tabs=TABS,
             menu=tree(tab, access) if tab in TABS and access else [],
             idle_s=idle_s,
-            needs_others=self.needs_others,
+            others_count=self.others_count,
             waiting_count=state.get("waiting_count", 0),
             **given,
         )
