@@ -263,12 +263,12 @@ def check_that_nobody_approves_alone(chief: Browser, request: str) -> None:
 
 @pytest.mark.row("KS-MC-008")
 def test_whoever_stands_beside_approves_at_once(chief: Browser, approvals: dict[str, Browser]) -> None:
-    def sent(path: str, name: str, password: str, **typed: str) -> Page:
+    def sent(path: str, approver: str, password: str, **typed: str) -> Page:
         values = [one for one in form_at(chief, path).filled(**typed) if not one[0].startswith("approver-")]
-        return chief.post(path, [*values, ("approver-name", name), ("approver-password", password)])
+        return chief.post(path, [*values, ("approver-name", approver), ("approver-password", password)])
 
-    for name, password, status in (("paul", "Plant-this-word-77", 401), ("paul", "", 409), ("admin", OWN, 401)):
-        page = sent("/users/do/create", name, password, name="adam")
+    for approver, password, status in (("paul", "Plant-this-word-77", 401), ("paul", "", 409), ("admin", OWN, 401)):
+        page = sent("/users/do/create", approver, password, name="adam")
         assert page.status == status, page.text
         check(page)
         assert "Plant-this-word-77" not in page.html

@@ -20,8 +20,9 @@ from keystead.gate.forms import fields_of
 from keystead.operations.admin_keys_made import GenerateKey
 from keystead.operations.key_details import KeySummary
 from keystead.protocols.console import forms, waiting
-from keystead.protocols.console.journeys import made_user, names_of
+from keystead.protocols.console.journeys import made_user
 from keystead.protocols.console.site import Site, caller_of, form_of, said
+from keystead.protocols.console.suggestions import Suggestions
 from keystead.protocols.local.wire import declaration_of
 from keystead.protocols.rest.problems import status_of
 
@@ -58,6 +59,7 @@ class FirstPages:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._suggestions = Suggestions(site)
 
     async def steps(self, request: Request) -> Response:
         """Show the first steps, those that are done and those to come."""
@@ -134,7 +136,7 @@ class FirstPages:
             tab="Security",
             inputs=told[: len(FIELDS)],
             more=told[len(FIELDS) :],
-            suggestions=await names_of(self._site, request, ("user",)),
+            suggestions=await self._suggestions.of(request, drawn),
             wrong=wrong,
         )
 

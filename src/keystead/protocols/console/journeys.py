@@ -20,8 +20,8 @@ from keystead.gate.forms import Field, fields_of
 from keystead.operations.certificates import IssueClientCertificate
 from keystead.operations.users import CreateUser
 from keystead.protocols.console import forms
-from keystead.protocols.console.catalogue import nouns
 from keystead.protocols.console.site import Site, caller_of, form_of, said
+from keystead.protocols.console.suggestions import Suggestions
 from keystead.protocols.console.waiting import place_of
 from keystead.protocols.local.wire import declaration_of
 from keystead.protocols.rest.problems import status_of
@@ -55,6 +55,7 @@ class NewClient:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._suggestions = Suggestions(site)
 
     async def form(self, request: Request) -> Response:
         """Show the form."""
@@ -98,7 +99,7 @@ class NewClient:
             title=TITLE,
             inputs=told[: -len(MORE)],
             more=told[-len(MORE) :],
-            suggestions=await names_of(self._site, request, ("user", "group")),
+            suggestions=await self._suggestions.of(request, drawn),
             key=key,
             wrong=wrong,
             tab="Security",
@@ -158,14 +159,3 @@ async def made_user(site: Site, request: Request, user: str, groups: list[str] |
             raise Exists(f"the user {user} is there already: leave the groups empty, or choose another name") from None
         return False
     return True
-
-
-async def names_of(site: Site, request: Request, wanted: tuple[str, ...]) -> dict[str, list[str]]:
-    """Return the names that fields offer, by noun, as far as they may be seen."""
-    access = caller_of(request).principal.access
-    found: dict[str, list[str]] = {}
-    for name in wanted:
-        noun = nouns()[name]
-        if noun.list is not None and noun.is_open(access):
-            found[name] = [str(row["name"]) for row in await site.ask(request, noun.list, {})]
-    return found

@@ -22,8 +22,8 @@ from keystead.gate.forms import fields_of
 from keystead.operations.grants import GrantKey
 from keystead.protocols.console import forms, waiting
 from keystead.protocols.console.catalogue import nouns
-from keystead.protocols.console.journeys import names_of
 from keystead.protocols.console.site import Site, caller_of, form_of, said
+from keystead.protocols.console.suggestions import Suggestions
 from keystead.protocols.local.wire import declaration_of
 from keystead.protocols.rest.problems import status_of
 
@@ -60,6 +60,7 @@ class KeyRightsPages:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._suggestions = Suggestions(site)
 
     async def show(self, request: Request) -> Response:
         """Show who may do what; or, with a group, the form of what it may."""
@@ -116,7 +117,7 @@ class KeyRightsPages:
             rows=rows,
             rights=shown,
             words=WORDS,
-            suggestions=await names_of(self._site, request, ("group",)),
+            suggestions=await self._suggestions.of(request, forms.inputs((_GROUP,), {})),
             changed=changed if any(group == changed for group, _ in rows) else "",
             taken=changed if changed and not any(group == changed for group, _ in rows) else "",
             members=await self._members(request, changed) if changed else None,

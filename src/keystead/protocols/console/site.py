@@ -4,7 +4,7 @@ Source: requirements KS-UI-001 to 026; ASVS 5.0 chapter 3.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ _FILES = {name: (FOLDER / "static" / name).read_bytes() for name in ("console.cs
 PATHS = {name: f"/static/{hashlib.sha256(held).hexdigest()[:16]}-{name}" for name, held in _FILES.items()}
 """File -> where it is found: under its digest, so that browsers may keep it."""
 STATIC_FILES = {PATHS[name]: held for name, held in _FILES.items()}
+COUNTED_COUNT_MAX = 100
 TITLES = {
     401: "Not logged in",
     403: "Not permitted",
@@ -83,6 +84,8 @@ class Site:
         self.asker = asker
         self.entrance = entrance
         self.facts = facts
+        self._counted: dict[str, int] = {}
+        self._counted_at: Hashable = None
         self._environment = Environment(
             loader=FileSystemLoader(FOLDER / "templates"),
             autoescape=True,
@@ -122,15 +125,23 @@ class Site:
             await self.asker.run(principal, object.__new__(declaration.request))
 
     async def waiting_count(self, caller: Caller) -> int:
-        """Return how many requests of others wait for somebody; 0 while nothing needs approvals.
+        """Return how many requests of others wait for somebody, counted anew once anything has changed.
+
+        0 while nothing needs approvals.
 
         Raises:
             KeysteadError: why not.
         """
         if not self.others_count or not caller.principal.access & Access.ANY:
             return 0
-        counts = await self.asker.ask(caller.principal, declaration_of("approval.count"), {})
-        return int(counts["to_decide_count"])
+        version = self.asker.gate.objects.reader.data_version()
+        if version != self._counted_at or len(self._counted) >= COUNTED_COUNT_MAX:
+            self._counted, self._counted_at = {}, version
+        name = caller.principal.name
+        if name not in self._counted:
+            counts = await self.asker.ask(caller.principal, declaration_of("approval.count"), {})
+            self._counted[name] = int(counts["to_decide_count"])
+        return self._counted[name]
 
     @property
     def others_count(self) -> int:
