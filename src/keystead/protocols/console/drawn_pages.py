@@ -112,6 +112,8 @@ class DrawnPages:
         current = await self._current(request, noun, name)
         told = []
         for verb in self._open(request, noun.told_with_item):
+            if _is_without(verb, current):
+                continue
             with suppress(Invalid, WrongState, NotFound):  # not every thing has everything: a key without a public half
                 told.append((verb, await self._site.ask(request, verb, {verb.item_field: name})))
         if current is None and not told:
@@ -288,6 +290,12 @@ def _made(noun: Noun, verb: Verb, answer: Any) -> str:
         answer = answer[parts[0].name]
     found = answer.get(noun.key)
     return found if isinstance(found, str) else ""
+
+
+def _is_without(verb: Verb, current: Mapping[str, Any] | None) -> bool:
+    """Tell whether an item cannot have what a verb tells: asking would be a failure in the log of its uses."""
+    kind = str(((current or {}).get("key") or {}).get("kind", ""))
+    return verb.route.declaration.name == "key.public_key" and kind not in ("private-key", "public-key")
 
 
 def _called(current: Mapping[str, Any] | None, name: str) -> str:
