@@ -7,7 +7,6 @@ from keystead.trust.first_passwords import first_password
 from keystead.trust.passwords import is_word
 
 
-@pytest.mark.row("KS-PWD-005")
 @pytest.mark.parametrize("length_min", [0, 8, 23, 24, 100, 256])
 def test_every_rule_accepts_them(length_min: int) -> None:
     rules = Rules(length_min, lower=True, upper=True, digit=True, special=True, angle=False)

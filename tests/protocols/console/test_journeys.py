@@ -92,7 +92,7 @@ def approvals(chief: Browser, people: dict[str, Browser]) -> dict[str, Browser]:
 
 
 @each_way
-@pytest.mark.row("KS-UI-001", "KS-ADM-005", "KS-KEY-053")
+@pytest.mark.row("KS-UI-001", "KS-ADM-005")
 def test_first_login_to_first_key(place: Place, chief: Browser, way: Way, tmp_path: Path) -> None:
     name, key, user = f"olga{way.name}", f"payroll-{way.name}", f"storage-{way.name}"
     chief.send(form_at(chief, "/administrators/do/create"), name=name, password=FIRST, access=["all"])
@@ -171,7 +171,7 @@ def test_a_new_clients_certificate(place: Place, way: Way, tmp_path: Path) -> No
 
 
 @each_way
-@pytest.mark.row("KS-KEY-021", "KS-KEY-022", "KS-UI-018")
+@pytest.mark.row("KS-KEY-021", "KS-KEY-022")
 def test_a_group_is_given_a_right(place: Place, chief: Browser, way: Way) -> None:
     group = f"readers-{way.name}"
     policy = f"thousand-an-hour-{way.name}"
@@ -208,7 +208,7 @@ def test_a_group_is_given_a_right(place: Place, chief: Browser, way: Way) -> Non
 
 
 @each_way
-@pytest.mark.row("KS-MC-004", "KS-MC-008", "KS-UI-024")
+@pytest.mark.row("KS-UI-024")
 def test_a_key_is_destroyed_with_a_second_persons_approval(
     place: Place, chief: Browser, approvals: dict[str, Browser], way: Way
 ) -> None:
@@ -281,7 +281,6 @@ def test_whoever_stands_beside_approves_at_once(chief: Browser, approvals: dict[
 
 
 @each_way
-@pytest.mark.row("KS-MC-007", "KS-ADM-005")
 def test_an_administrator_is_lost(place: Place, approvals: dict[str, Browser], way: Way) -> None:
     name = f"lost{way.name}"
     lost = approvals[name]
