@@ -74,6 +74,7 @@ EXEMPT: dict[str, tuple[str, ...]] = {
         *("ip_authorization.show", "ip_entry.list", "key_use.count", "key_use.list"),
         *("key_attribute.list", "key_attribute.show", "query.list", "query.run", "query.show"),
         *("user.list", "user.show", "api_token.list", "expiring_certificate.list", "ssh.show", "preferences.show"),
+        "approval.count",
     ),
     "it only writes down what was typed wrong": ("command.fail",),
     "it is how approvals are given and taken back": (

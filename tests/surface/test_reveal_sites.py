@@ -83,6 +83,8 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     # The console: a session's token between the cookie and the table of sessions, and as the key of its forms' tokens.
     "protocols/console/guard.py": ("Guard._caller", "form_token"),
     "protocols/console/own_pages.py": ("OwnPages.log_in",),
+    # A password that was made for somebody who lost theirs: into the request, and onto the page that shows it once.
+    "protocols/console/officer_pages.py": ("OfficerPages._told", "OfficerPages.send"),
     # The server's own TLS key, through a memory file that OpenSSL reads.
     "node/opening.py": ("server_certificate",),
     # Tokens of administrators' sessions: kept as a digest, and told to whoever has logged in, once.

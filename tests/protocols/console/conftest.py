@@ -52,7 +52,7 @@ def settled(admin: Browser, node: DevNode, name: str, *access: str) -> Browser:
     page = browser.log_in(name, FIRST)
     assert page.url == "/password"
     page = browser.send(page.form("/password"), current=FIRST, new=OWN, again=OWN)
-    assert page.url.startswith("/?done="), page.text
+    assert page.url == "/first-steps?done=administrator.change_own_password", page.text
     return browser
 
 

@@ -61,7 +61,7 @@ def test_a_first_login_leads_to_an_own_password_and_nowhere_else(admin: Browser,
         for typed in (OWN, FIRST, "wrong-password-1"):
             assert typed not in page.html
     page = browser.send(browser.get("/password").form("/password"), current=FIRST, new=OWN, again=OWN)
-    assert page.url == "/?done=administrator.change_own_password"
+    assert page.url == "/first-steps?done=administrator.change_own_password"
     assert browser.get("/users").status == 200
     assert visitor(node).log_in("nina", FIRST).status == 401
 

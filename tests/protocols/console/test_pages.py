@@ -23,6 +23,7 @@ ITEMS = {
 }
 PAGES = [
     *("/", "/preferences", "/audit", PASSWORD, "/new-client", "/device", "/security"),
+    *("/first-steps", "/back-up", "/new-key", "/lost-administrator"),
     *(noun.path for noun in nouns().values()),
     *(f"/settings/{name}" for name in SECTIONS),
     *(f"/settings/{name}/edit" for name, section in SECTIONS.items() if not section.own),

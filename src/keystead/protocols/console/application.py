@@ -14,11 +14,17 @@ from starlette.routing import Route
 
 from keystead.core.errors import KeysteadError, Unauthenticated
 from keystead.protocols.asking import Asker
-from keystead.protocols.console import journeys
+from keystead.protocols.console import journeys, waiting
+from keystead.protocols.console.approval_pages import ApprovalPages
 from keystead.protocols.console.catalogue import TABS, tree
 from keystead.protocols.console.drawn_pages import DrawnPages
+from keystead.protocols.console.first_pages import BACK_UP, FIRST_STEPS, KEY_MADE, NEW_KEY, FirstPages
 from keystead.protocols.console.guard import ENDED, LOG_IN, LOG_OUT, PASSWORD, Guard
 from keystead.protocols.console.home_pages import HomePages
+from keystead.protocols.console.key_rights_pages import PATH as KEY_RIGHTS
+from keystead.protocols.console.key_rights_pages import KeyRightsPages
+from keystead.protocols.console.officer_pages import PATH as LOST
+from keystead.protocols.console.officer_pages import OfficerPages
 from keystead.protocols.console.own_pages import OwnPages
 from keystead.protocols.console.settings_pages import SettingsPages
 from keystead.protocols.console.several import Several
@@ -47,6 +53,8 @@ def application(asker: Asker, entrance: Entrance, facts: Facts) -> Guard:
     async def failed(request: Request, error: KeysteadError) -> Response:
         if isinstance(error, Unauthenticated):
             return RedirectResponse(f"{LOG_IN}?ended=1", 303)
+        if waiting.place_of(error):
+            return RedirectResponse(f"{waiting.place_of(error)}?asked=1", 303)
         return site.refusal(request, status_of(error), said(error))
 
     async def of_http(request: Request, error: Exception) -> Response:
@@ -60,7 +68,7 @@ def application(asker: Asker, entrance: Entrance, facts: Facts) -> Guard:
     handlers: dict[Any, Any] = {KeysteadError: failed, HTTPException: of_http, Exception: mistake}
     app = Starlette(routes=_routes(site), exception_handlers=handlers)
     app.router.redirect_slashes = False
-    return Guard(app, entrance, site.refusal)
+    return Guard(app, entrance, site.refusal, site.waiting_count)
 
 
 def _routes(site: Site) -> list[Route]:
@@ -71,7 +79,8 @@ def _routes(site: Site) -> list[Route]:
         SettingsPages(site),
         journeys.NewClient(site),
     )
-    several = Several(site)
+    several, approvals = Several(site), ApprovalPages(site)
+    first, rights, officer = FirstPages(site), KeyRightsPages(site), OfficerPages(site)
     get, post = ["GET"], ["POST"]
 
     async def tab(request: Request) -> Response:
@@ -94,10 +103,23 @@ def _routes(site: Site) -> list[Route]:
         *(Route(path, _static, methods=get) for path in STATIC_FILES),
         Route(journeys.PATH, client.form, methods=get),
         Route(journeys.PATH, client.send, methods=post),
+        Route(FIRST_STEPS, first.steps, methods=get),
+        Route(BACK_UP, first.back_up, methods=get),
+        Route(NEW_KEY, first.form, methods=get),
+        Route(NEW_KEY, first.send, methods=post),
+        Route(KEY_MADE, first.made, methods=get),
+        Route(KEY_RIGHTS, rights.show, methods=get),
+        Route(KEY_RIGHTS, rights.send, methods=post),
+        Route(LOST, officer.form, methods=get),
+        Route(LOST, officer.send, methods=post),
         Route("/settings/{section}", settings.show, methods=get),
         Route("/settings/{section}/edit", settings.form, methods=get),
         Route("/settings/{section}/edit", settings.send, methods=post),
         *(Route(f"/{one.lower()}", tab, methods=get) for one in TABS),
+        Route(waiting.PATH, approvals.inbox, methods=get),
+        Route(f"{waiting.PATH}/show/{{item}}", approvals.show, methods=get),
+        Route(f"{waiting.PATH}/do/{{verb}}", approvals.form, methods=get),
+        Route(f"{waiting.PATH}/do/{{verb}}", approvals.send, methods=post),
         Route("/{noun}", drawn.overview, methods=get),
         Route("/{noun}/several", several.form, methods=get),
         Route("/{noun}/several", several.send, methods=post),

@@ -18,7 +18,12 @@ from keystead.protocols.rest.routes import PLURALS, SINGLE, Route, routes
 from keystead.settings.all import SECTIONS
 from keystead.settings.section import Section
 
-BY_HAND = frozenset({"audit.show", "preferences.change", "preferences.show", "settings.change", "settings.read"})
+BY_HAND = frozenset(
+    {
+        *("approval.count", "audit.show", "preferences.change", "preferences.show"),
+        *("settings.change", "settings.read"),
+    }
+)
 """Operations whose pages are not drawn from their declarations."""
 MAKING = frozenset({"create", "define", "install", "issue", "generate", "import", "install_list"})
 TITLES = {

@@ -35,6 +35,8 @@ from keystead.protocols.console.long_lists import is_long, long_list, long_view_
 from keystead.protocols.console.several import ITEMS_COUNT_MAX
 from keystead.protocols.console.site import Site, caller_of, done, form_of, said
 from keystead.protocols.console.suggestions import Suggestions
+from keystead.protocols.console.waiting import called, place_of
+from keystead.protocols.console.ways import ways_of_item, ways_of_list
 from keystead.protocols.rest.problems import status_of
 
 
@@ -76,6 +78,7 @@ class DrawnPages:
             at_once_count=ITEMS_COUNT_MAX,
             suggestions=await self._suggestions.of(request, drawn),
             verbs=self._open(request, noun.of_all),
+            ways=ways_of_list(noun.name, caller_of(request).principal.access),
             ending=next(iter(self._open(request, (noun.ending,) if noun.ending else ())), None),
             message=done(request.query_params.get("done", "")),
             link=_link,
@@ -109,6 +112,8 @@ class DrawnPages:
         current = await self._current(request, noun, name)
         told = []
         for verb in self._open(request, noun.told_with_item):
+            if _is_without(verb, current):
+                continue
             with suppress(Invalid, WrongState, NotFound):  # not every thing has everything: a key without a public half
                 told.append((verb, await self._site.ask(request, verb, {verb.item_field: name})))
         if current is None and not told:
@@ -117,13 +122,15 @@ class DrawnPages:
         return self._site.page(
             request,
             "item.html",
-            title=f"{noun.title} {name}",
+            title=f"{noun.title} {_called(current, name)}",
             noun=noun,
             name=name,
+            called=_called(current, name),
             fields=noun.columns if noun.show is None else fields_of(noun.show.route.answer),
             current=current,
             told=[(verb, *_answer(verb, found)) for verb, found in told],
             verbs=verbs,
+            ways=ways_of_item(noun.name, name, caller_of(request).principal.access),
             form_of=lambda verb: _form_path(request, verb, name),
             message=done(request.query_params.get("done", "")),
         )
@@ -156,7 +163,7 @@ class DrawnPages:
         try:
             answer = await self._site.ask(request, verb, {**told, **plain})
         except KeysteadError as error:
-            if isinstance(error, Unauthenticated) and caller_of(request).session is None:
+            if place_of(error) or (isinstance(error, Unauthenticated) and caller_of(request).session is None):
                 raise
             place = forms.field_of_error(drawn, error.message)
             drawn = forms.with_errors(drawn, {place: said(error)} if place else {})
@@ -195,10 +202,12 @@ class DrawnPages:
             title=noun.title,
             noun=noun,
             name="",
+            called="",
             fields=fields,
             current=current,
             told=[],
             verbs=self._open(request, noun.verbs),
+            ways=[],
             form_of=lambda verb: verb.path,
             message=done(request.query_params.get("done", "")),
         )
@@ -212,14 +221,16 @@ class DrawnPages:
         status: int = 200,
     ) -> Response:
         noun, verb, name = what
+        named = _called(await self._current(request, noun, name), name) if noun.name == "key" and name else name
         return self._site.page(
             request,
             "form.html",
             status,
-            title=f"{noun.title} {name}: {verb.title.lower()}" if name else f"{noun.title}: {verb.title.lower()}",
+            title=f"{noun.title} {named}: {verb.title.lower()}" if name else f"{noun.title}: {verb.title.lower()}",
             noun=noun,
             verb=verb,
             name=name,
+            called=named,
             inputs=drawn,
             suggestions=await self._suggestions.of(request, drawn),
             wrong=wrong,
@@ -279,6 +290,18 @@ def _made(noun: Noun, verb: Verb, answer: Any) -> str:
         answer = answer[parts[0].name]
     found = answer.get(noun.key)
     return found if isinstance(found, str) else ""
+
+
+def _is_without(verb: Verb, current: Mapping[str, Any] | None) -> bool:
+    """Tell whether an item cannot have what a verb tells: asking would be a failure in the log of its uses."""
+    kind = str(((current or {}).get("key") or {}).get("kind", ""))
+    return verb.route.declaration.name == "key.public_key" and kind not in ("private-key", "public-key")
+
+
+def _called(current: Mapping[str, Any] | None, name: str) -> str:
+    """Return what people call an item: a key by its name, all others as their lists do."""
+    key = (current or {}).get("key")
+    return called(key) if isinstance(key, Mapping) and "names" in key else name
 
 
 def _is_for_reading(noun: Noun, verb: Verb) -> bool:

@@ -9,7 +9,7 @@ Source: requirements KS-UI-001, 025; attacks.md classes 24 and 46; RFC 6265bis (
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, quote
@@ -45,6 +45,8 @@ NOT_OURS = "This form was not sent by a page of this session. Open the page agai
 
 Refuse = Callable[[Scope, int, str], Response]
 """Makes the page for whoever is turned away: (request, status, why)."""
+Count = Callable[[Caller], Awaitable[int]]
+"""Tells how many requests wait for somebody."""
 
 
 class Guard:
@@ -54,12 +56,14 @@ class Guard:
         app: The pages.
         entrance: Tells who asks.
         refuse: Makes pages for those who are turned away.
+        count: Tells what every page shows beside the way to the approvals.
     """
 
-    def __init__(self, app: ASGIApp, entrance: Entrance, refuse: Refuse) -> None:
+    def __init__(self, app: ASGIApp, entrance: Entrance, refuse: Refuse, count: Count) -> None:
         self._app = app
         self._entrance = entrance
         self._refuse = refuse
+        self._count = count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -67,9 +71,11 @@ class Guard:
             return
         heads = with_headers(send, HEADERS)
         state = scope.setdefault("state", {})
-        state["caller"], state["form"], state["form_token"] = None, {}, ""
+        state["caller"], state["form"], state["form_token"], state["waiting_count"] = None, {}, "", 0
         try:
             stopped = self._admitted(scope) or await self._form(scope, receive)
+            if state["caller"] is not None and not stopped:
+                state["waiting_count"] = await self._count(state["caller"])
         except TimeoutError:
             return  # whoever is that slow is not waiting for an answer
         except KeysteadError as error:

@@ -85,7 +85,8 @@ class OwnPages:
             wrong = "current" if isinstance(error, Unauthenticated) else "new"
             told = _WRONG_PASSWORD if wrong == "current" else said(error)
             return self._password_page(request, told, status_of(error), wrong)
-        return RedirectResponse("/?done=administrator.change_own_password", 303)
+        following = "/first-steps" if caller_of(request).must_change else "/"
+        return RedirectResponse(f"{following}?done=administrator.change_own_password", 303)
 
     def _log_in_page(self, request: Request, following: str, status: int = 200, **given: str) -> Response:
         told = {"name": "", "wrong": "", "message": "", **given}

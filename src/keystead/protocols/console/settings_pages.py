@@ -16,6 +16,8 @@ from keystead.gate.forms import Field
 from keystead.protocols.console import forms
 from keystead.protocols.console.catalogue import for_people
 from keystead.protocols.console.site import Site, caller_of, form_of, said
+from keystead.protocols.console.waiting import PATH as APPROVALS
+from keystead.protocols.console.waiting import place_of
 from keystead.protocols.rest.models import LINE_CHARACTERS_MAX
 from keystead.protocols.rest.problems import status_of
 from keystead.settings.all import SECTIONS
@@ -66,14 +68,20 @@ class SettingsPages:
         drawn = forms.with_errors(forms.inputs(fields, before, posted), wrong)
         if wrong:
             return self._form(request, (name, declared), drawn, "Look at the fields that are marked.", 422)
+        waits: list[str] = []
         for field, value in plain.items():
             if value == before[field]:
                 continue
             try:
                 await self._site.ask(request, "settings.change", {"section": name, "field": field, "value": value})
             except KeysteadError as error:
+                if place_of(error):
+                    waits.append(place_of(error))
+                    continue
                 drawn = forms.with_errors(drawn, {field: said(error)})
                 return self._form(request, (name, declared), drawn, said(error), status_of(error))
+        if waits:
+            return RedirectResponse(f"{waits[0]}?asked=1" if len(waits) == 1 else APPROVALS, 303)
         return RedirectResponse(f"/settings/{name}?done=1", 303)
 
     def _form(

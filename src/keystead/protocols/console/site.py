@@ -4,7 +4,7 @@ Source: requirements KS-UI-001 to 026; ASVS 5.0 chapter 3.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,19 @@ from keystead.core.permission import Access
 from keystead.gate.operation import REGISTRY, Declaration
 from keystead.protocols.asking import Asker
 from keystead.protocols.console import values
+from keystead.protocols.console.approvers import credentials_of
 from keystead.protocols.console.catalogue import TABS, Verb, tab_of, tree, words
 from keystead.protocols.local.wire import declaration_of
 from keystead.protocols.rest.entrance import Caller, Entrance
 from keystead.settings import web
+from keystead.settings.approvals import MultipleCredentials
 
 FOLDER = Path(__file__).parent
 _FILES = {name: (FOLDER / "static" / name).read_bytes() for name in ("console.css", "console.js", "icon.svg")}
 PATHS = {name: f"/static/{hashlib.sha256(held).hexdigest()[:16]}-{name}" for name, held in _FILES.items()}
 """File -> where it is found: under its digest, so that browsers may keep it."""
 STATIC_FILES = {PATHS[name]: held for name, held in _FILES.items()}
+COUNTED_COUNT_MAX = 100
 TITLES = {
     401: "Not logged in",
     403: "Not permitted",
@@ -81,6 +84,8 @@ class Site:
         self.asker = asker
         self.entrance = entrance
         self.facts = facts
+        self._counted: dict[str, int] = {}
+        self._counted_at: Hashable = None
         self._environment = Environment(
             loader=FileSystemLoader(FOLDER / "templates"),
             autoescape=True,
@@ -99,12 +104,15 @@ class Site:
     async def ask(self, request: Request, asked: Declaration | Verb | str, fields: Mapping[str, Any]) -> Any:
         """Run an operation for whoever sends the request and return its result as plain values.
 
+        Administrators who have typed name and password beside the form stand behind it, where it needs that.
+
         Raises:
             KeysteadError: why not.
         """
         declaration = asked.route.declaration if isinstance(asked, Verb) else asked
         found = declaration if isinstance(declaration, Declaration) else declaration_of(declaration)
-        return await self.asker.ask(caller_of(request).principal, found, fields)
+        beside = credentials_of(form_of(request)) if found.approval is not None else ()
+        return await self.asker.ask(caller_of(request).principal, found, fields, beside)
 
     async def check(self, request: Request, declaration: Declaration) -> None:
         """Have the gate refuse, and audit, what the caller may not ask for; a request without content is enough.
@@ -115,6 +123,31 @@ class Site:
         principal = caller_of(request).principal
         if declaration.administrator is not None and declaration.administrator & ~principal.access:
             await self.asker.run(principal, object.__new__(declaration.request))
+
+    async def waiting_count(self, caller: Caller) -> int:
+        """Return how many requests of others wait for somebody, counted anew once anything has changed.
+
+        0 while nothing needs approvals.
+
+        Raises:
+            KeysteadError: why not.
+        """
+        if not self.others_count or not caller.principal.access & Access.ANY:
+            return 0
+        version = self.asker.gate.objects.reader.data_version()
+        if version != self._counted_at or len(self._counted) >= COUNTED_COUNT_MAX:
+            self._counted, self._counted_at = {}, version
+        name = caller.principal.name
+        if name not in self._counted:
+            counts = await self.asker.ask(caller.principal, declaration_of("approval.count"), {})
+            self._counted[name] = int(counts["to_decide_count"])
+        return self._counted[name]
+
+    @property
+    def others_count(self) -> int:
+        """How many further administrators have to approve what is bound to approvals."""
+        section = self.asker.gate.objects.section(MultipleCredentials)
+        return section.administrators_count - 1 if section.required else 0
 
     def page(self, request: Request | Scope, template: str, status: int = 200, **given: Any) -> Response:
         """Return a page."""
@@ -133,6 +166,8 @@ class Site:
             tabs=TABS,
             menu=tree(tab, access) if tab in TABS and access else [],
             idle_s=idle_s,
+            others_count=self.others_count,
+            waiting_count=state.get("waiting_count", 0),
             **given,
         )
         return HTMLResponse(html, status, {"cache-control": "no-store"})
