@@ -7,6 +7,7 @@ as another user then.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import itertools
 import os
 import pwd
@@ -15,6 +16,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -41,9 +43,11 @@ _SETTINGS = {
     "shared_buffers": "32MB",
     "autovacuum": "off",  # a database cannot be copied while somebody cleans in it
     "log_min_messages": "log",
-    "max_wal_size": "4GB",
+    "max_wal_size": "1GB",
 }
+STORES_KEPT_COUNT = 10
 _numbers = itertools.count(1)
+_stores: deque[str] = deque()
 
 
 @dataclass
@@ -162,9 +166,19 @@ def shared_server() -> Server:
 
 
 def new_store(_folder: Path | None = None, **options: Any) -> PostgresqlStore:
-    """A new store in a database of its own."""
+    """A new store in a database of its own, which is there until this has made some more."""
     server = shared_server()
-    return open_store(server.url(server.new_database()), KEYS, **options)
+    _forget_some(server)
+    name = server.new_database()
+    _stores.append(name)
+    return open_store(server.url(name), KEYS, **options)
+
+
+def _forget_some(server: Server) -> None:
+    """Drop what tests of long ago have left: thousands of databases would fill the memory."""
+    for name in [_stores.popleft() for _ in range(len(_stores) - STORES_KEPT_COUNT)]:
+        with contextlib.suppress(psycopg.errors.ObjectInUse):  # a fixture of many tests has it open
+            server.execute(f"DROP DATABASE {name}")
 
 
 def installed() -> list[Path]:
