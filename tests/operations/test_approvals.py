@@ -196,6 +196,21 @@ def test_users_and_groups_are_not_changed_by_one_administrator(node: Node, reque
     assert state(node, asked)[0] == "done"
 
 
+@pytest.mark.row("KS-MC-002")
+def test_who_cannot_approve_yet_does_not_stand_in_for_who_goes(
+    node: Node, three: tuple[Principal, Principal, Principal]
+) -> None:
+    olga, paul, _ = three
+    change(node, "quinn", must_change=True)
+    for gone in (ChangeAdministrator("paul", disabled=True), DeleteAdministrator("paul", "paul")):
+        asked = wait(node, olga, gone)
+        assert stand(node, paul, asked) is None
+        assert state(node, asked)[0] == "failed"
+    asked = wait(node, olga, DeleteAdministrator("quinn", "quinn"))
+    assert stand(node, paul, asked) is None
+    assert state(node, asked)[0] == "done", "nobody is lost by whom a request was approved"
+
+
 ADMINISTRATOR_REQUESTS: list[Any] = [
     CreateAdministrator("rita", PLANTED),
     ChangeAdministrator("kim", access=("all",)),

@@ -335,11 +335,14 @@ def _found(call: Call, name: str) -> Record:
 
 
 def _check_somebody_is_left(call: Call, changed: Record) -> None:
-    left = tuple({**_all(call), changed.handle: changed}.values())
+    held = _all(call)
+    left = tuple({**held, changed.handle: changed}.values())
     if not any(Access.HIGH_ACCESS & access_of(one) and not one.fields.get("disabled") for one in left):
         raise Refused("one administrator with high access has to be left; give it to somebody else first")
     section = call.desk.objects.section(MultipleCredentials)
-    if section.required and sum(map(_has_high_access, left)) < section.administrators_count:
+    is_lost = is_approver(call, held[changed.handle]) and not is_approver(call, changed)
+    able_count = sum(is_approver(call, one) if is_lost else _has_high_access(one) for one in left)
+    if section.required and able_count < section.administrators_count:
         raise Refused(f"{section.administrators_count} administrators with high access are needed to approve requests")
 
 
