@@ -79,7 +79,7 @@ class ErasedKeys:
     "key.erase_several",
     "KeyEraseSeveral",
     administrator=Access.KEYS,
-    route="POST /keys/erase",
+    route="POST /several-keys/erase",
     answer=ErasedKeys,
     approval=Approval.DELETE_KEYS,
 )
