@@ -42,8 +42,8 @@ from tests.support.xml.client import FLAG, VERSION, Client, connect
 NOT_COVERED = "rights do not cover"
 WAYS_IN = ("admin_web", "admin_ssh")
 BARE = Access.ANY | Access.OWN | Access.WEB | Access.SSH
-DISRUPTIVE = {"module.logout", "module.deactivate"}
-"""Not carried out where they are allowed: they would lock the node under the others."""
+DISRUPTIVE = {"module.logout", "module.deactivate", "preset.apply", "ip_authorization.set"}
+"""Not carried out where they are allowed: they would lock the node, or close its doors, under the others."""
 NEEDED = {
     control
     for control, access in ACCESS_CONTROLS.items()

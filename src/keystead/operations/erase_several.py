@@ -79,7 +79,7 @@ class ErasedKeys:
     "key.erase_several",
     "KeyEraseSeveral",
     administrator=Access.KEYS,
-    route="POST /key-erasures",
+    route="POST /several-keys/erase",
     answer=ErasedKeys,
     approval=Approval.DELETE_KEYS,
 )

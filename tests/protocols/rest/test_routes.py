@@ -34,12 +34,13 @@ def test_every_operation_for_administrators_has_one_route() -> None:
 
 
 def test_no_two_routes_are_mistaken_for_each_other() -> None:
+    """Whatever the method: a key may be called as the verb of another path, and Allow has to be right about it."""
     patterns = [(route.method, re.compile(re.sub(r"\{\w+\}", "[^/]+", route.path)), route) for route in ROUTES]
     mistaken = [
         (route.path, other.path)
-        for method, pattern, route in patterns
+        for _, pattern, route in patterns
         for other in ROUTES
-        if other is not route and method == other.method and pattern.fullmatch(re.sub(r"[{}]", "", other.path))
+        if other.path != route.path and pattern.fullmatch(re.sub(r"[{}]", "", other.path))
     ]
     assert mistaken == []
 

@@ -16,7 +16,7 @@ EXAMPLES_COUNT = 3
 @pytest.mark.timeout(300)
 def test_every_route_is_as_described_and_does_what_it_is_for(tmp_path: Path) -> None:
     found = tried(tmp_path, EXAMPLES_COUNT, timeout_s=280)
-    assert found.said == ""
+    assert not found.said, found.said[-6000:]
     silent = found.described - found.succeeded
     assert len(found.described) >= 80
     assert NOT_TRIED.keys() <= silent

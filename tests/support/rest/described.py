@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from keystead.node.folder import read_config, unix_address
 from tests.support.dev_node import DevNode
 from tests.support.rest.client import stranger
 from tests.support.rest.world import built
@@ -70,6 +71,7 @@ def _run(node: DevNode, folder: Path, examples_count: int, timeout_s: float) -> 
     answers.chmod(0o600)
     token = ("--token", str(insecure / "crypto-user.token"), "--answers", str(answers))
     world["login"] = ["hsm", "login", "crypto-user", *token, "--data", str(node.data)]
+    world["door"] = unix_address(read_config(node.data).local_socket)
     world["answers"] = str(folder / "answered")
     (folder / "world.json").write_text(json.dumps(world))
     command = [

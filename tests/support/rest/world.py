@@ -74,6 +74,7 @@ def built(node: DevNode) -> World:
     _people(admin, second, world.known)
     _authorities(admin, world.known)
     _keys(admin, world.known)
+    _named(admin, world.known)
     _requests(admin, second, world.known)
     _rest(world.known)
     return world
@@ -160,6 +161,44 @@ def _keys(admin: Rest, known: dict[str, list[dict[str, Any]]]) -> None:
     admin.told("POST", "/keys/key-take/grants", {"rights": ["encrypt"], "user": "user-show"})
     known["key.take"][0]["query"] = {"rights": ["encrypt"], "user": "user-show"}
     known["key.find"] = [{"query": {"owner": "alice", "name_part": "key-", "limit": 5}}]
+
+
+def _named(admin: Rest, known: dict[str, list[dict[str, Any]]]) -> None:
+    """Queries, policies, attributes and addresses, and a key with versions."""
+    for verb in ("show", "change", "copy", "delete", "run"):
+        admin.told("POST", "/queries", {"name": f"query-{verb}", "text": "owner = alice"})
+        known[f"query.{verb}"] = [{"path": {"name": f"query-{verb}"}}]
+    known["query.create"] = [{"body": {"name": "query-create", "text": "state = active"}}]
+    known["query.change"][0]["body"] = {"text": "owner = bob"}
+    known["query.copy"][0]["body"] = {"new_name": "query-copied"}
+    known["query.apply"] = [{"body": {"text": "owner = alice"}}]
+    for verb in ("show", "change", "delete"):
+        admin.told("POST", "/policies", {"name": f"policy-{verb}", "operations_per_hour": 9})
+        known[f"policy.{verb}"] = [{"path": {"name": f"policy-{verb}"}}]
+        admin.told("PUT", f"/key-attributes/x-{verb}", {"type": "string"})
+        known[f"key_attribute.{verb}"] = [{"path": {"name": f"x-{verb}"}}]
+    known["policy.create"] = [{"body": {"name": "policy-create", "operations_per_hour": 9}}]
+    known["policy.change"][0]["body"] = {"operations_per_hour": 7}
+    known["key_attribute.define"] = [{"path": {"name": "x-defined"}, "body": {"type": "string"}}]
+    numbers = [admin.told("POST", "/ip-entries", {"addresses": f"192.0.2.{n}"})["number"] for n in (1, 2, 3, 4)]
+    known["ip_entry.create"] = [{"body": {"addresses": "198.51.100.0/24", "web": True}}]
+    known["ip_entry.change"] = [{"path": {"number": one}, "body": {"web": True}} for one in numbers[:2]]
+    known["ip_entry.delete"] = [{"path": {"number": one}} for one in numbers[2:]]
+    known["ip_authorization.set"] = [{"body": {"key_server": "all"}}]
+    known["preset.apply"] = [{"path": {"name": "recommended_authentication"}}]
+    made = {"owner": "alice", "versioned": True}
+    for name in ("versions-list", "versions-create", "versions-state"):
+        admin.told("POST", "/keys", {"name": name, **made})
+    admin.told("POST", "/keys/versions-state/versions", {})
+    known["key_version.list"] = [{"path": {"target": "versions-list"}}]
+    known["key_version.create"] = [{"path": {"target": "versions-create"}, "body": {}}]
+    known["key_version.set_state"] = [
+        {"path": {"target": "versions-state", "version": 1}, "body": {"state": "retired"}}
+    ]
+    for name in ("key-clone", "erased-1", "erased-2"):
+        admin.told("POST", "/keys", {"name": name, "owner": "alice"})
+    known["key.clone"] = [{"path": {"target": "key-clone"}, "body": {"name": "key-cloned"}}]
+    known["key.erase_several"] = [{"body": {"keys": ["erased-1", "erased-2"], "keys_count": 2}}]
 
 
 def _requests(admin: Rest, second: Rest, known: dict[str, list[dict[str, Any]]]) -> None:
