@@ -116,6 +116,31 @@ def test_rights_go_by_policy_those_without_one_first() -> None:
     assert by_policy({"SEE": "never"}) == {"": 0}
 
 
+def test_uses_are_searched_and_exported(admin: Browser, watcher: Browser, node: DevNode, key: str) -> None:
+    with node.session("alice") as session:
+        session.key(key)
+    page = admin.get(f"/key-uses?key={key}&days=1")
+    check(page)
+    assert "1 user made" in page.text
+    link = next(one for one in page.links if one.startswith("/key-uses/export.csv?"))
+    file = admin.get(link)
+    assert file.headers["content-type"] == "text/csv; charset=utf-8"
+    assert file.headers["content-disposition"] == f'attachment; filename="key-use-{key}.csv"'
+    assert f'"quarterly","{key}"' in file.html or f',"{key}","alice","Get",' in file.html
+    assert watcher.get(link).status == 403
+    assert watcher.get("/key-uses").status == 403
+    for query in ("key=a+b", "user=[x]", "operation=1"):
+        page = admin.get(f"/key-uses?{query}")
+        assert page.status == 422, query
+        check(page)
+        assert admin.get(f"/key-uses/export.csv?{query}").status == 404
+    for query in ("key=nothing-of-the-kind", "days=5", "until=x", "until=99999999999999999", "days=90&operation=Get"):
+        assert admin.get(f"/key-uses?{query}").status == 200, query
+    page = admin.get("/key-uses?after=nonsense")
+    assert page.status in (200, 409)
+    check(page)
+
+
 def test_nobody_is_lost_to_themselves(admin: Browser) -> None:
     page = admin.get("/lost-administrator?name=admin")
     assert page.status == 403

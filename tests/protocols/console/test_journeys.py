@@ -5,6 +5,7 @@ Each is walked with a mouse on a wide light screen, and by keyboard alone, witho
 Pictures and what each journey took (journeys.txt) are left in test-results/console/ for people to look at.
 """
 
+import csv
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -205,6 +206,45 @@ def test_a_group_is_given_a_right(place: Place, chief: Browser, way: Way) -> Non
             admin.sees("may do nothing with this key any more")
         with pytest.raises(Refused):
             bob.ask(messages.encrypt_cbc(key, bytes(16)))
+
+
+@each_way
+def test_who_used_a_key_last_week(place: Place, chief: Browser, way: Way, tmp_path: Path) -> None:
+    name = f"ledger-{way.name}"
+    with place.node.session("alice") as alice, place.node.session("bob") as bob:
+        key = alice.identifier(messages.create(name))
+        alice.ask(messages.activate(key))
+        for _ in range(3):
+            alice.ask(messages.encrypt_cbc(key, bytes(16)))
+        chief.send(form_at(chief, f"/keys/do/give?item={key}"), rights=["encrypt"], user="bob")
+        bob.ask(messages.encrypt_cbc(key, bytes(16)))
+        with pytest.raises(Refused):
+            alice.ask(messages.destroy(key))  # it is active
+        with place.walked(way, "5-who-used-it") as admin:
+            admin.log_in("admin", password_of(place.node))
+            admin.open(f"/keys/show/{key}")
+            admin.click("Who used it")
+            admin.sees("2 users made")
+            assert "1 of them failed" in admin.text()  # looking at the key's page was no failure of anybody's
+            admin.look("who")
+            assert {"alice", "bob", "Encrypt"} <= set(admin.text().split())
+            admin.download("Export as CSV", tmp_path / "uses.csv")
+            admin.click("alice", within="main")
+            admin.sees("1 user made")
+            admin.look("alice")
+            admin.page.go_back()
+            admin.click("Device", within="header")
+            admin.click("Use of keys", within="main")
+            admin.look("search")
+            admin.type("Key, name or id", key)
+            admin.type("Operation", "Encrypt")
+            admin.choose("In the last", "1 day")
+            admin.press("Show")
+            admin.sees("2 users made 4 requests")
+            admin.look("found")
+    rows = list(csv.reader((tmp_path / "uses.csv").read_text().splitlines()))
+    assert {row[3] for row in rows[1:]} == {"alice", "bob"}
+    assert sum(row[4] == "Encrypt" for row in rows) == 4
 
 
 @each_way

@@ -23,6 +23,9 @@ from keystead.protocols.console.guard import ENDED, LOG_IN, LOG_OUT, PASSWORD, G
 from keystead.protocols.console.home_pages import HomePages
 from keystead.protocols.console.key_rights_pages import PATH as KEY_RIGHTS
 from keystead.protocols.console.key_rights_pages import KeyRightsPages
+from keystead.protocols.console.key_use_pages import EXPORT as USES_EXPORT
+from keystead.protocols.console.key_use_pages import PATH as KEY_USES
+from keystead.protocols.console.key_use_pages import KeyUsePages
 from keystead.protocols.console.officer_pages import PATH as LOST
 from keystead.protocols.console.officer_pages import OfficerPages
 from keystead.protocols.console.own_pages import OwnPages
@@ -80,7 +83,7 @@ def _routes(site: Site) -> list[Route]:
         journeys.NewClient(site),
     )
     several, approvals = Several(site), ApprovalPages(site)
-    first, rights, officer = FirstPages(site), KeyRightsPages(site), OfficerPages(site)
+    first, rights, officer, uses = FirstPages(site), KeyRightsPages(site), OfficerPages(site), KeyUsePages(site)
     get, post = ["GET"], ["POST"]
 
     async def tab(request: Request) -> Response:
@@ -110,6 +113,8 @@ def _routes(site: Site) -> list[Route]:
         Route(KEY_MADE, first.made, methods=get),
         Route(KEY_RIGHTS, rights.show, methods=get),
         Route(KEY_RIGHTS, rights.send, methods=post),
+        Route(KEY_USES, uses.show, methods=get),
+        Route(USES_EXPORT, uses.export, methods=get),
         Route(LOST, officer.form, methods=get),
         Route(LOST, officer.send, methods=post),
         Route("/settings/{section}", settings.show, methods=get),

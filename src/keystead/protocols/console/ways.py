@@ -23,7 +23,10 @@ _OF_ITEM: dict[str, tuple[tuple[str, str, Access], ...]] = {
         ("Keys", "/keys?owner={}", Access.KEYS),
         ("New key", "/new-key?user={}", Access.KEYS),
     ),
-    "key": (("Who may use it", "/key-rights?item={}", Access.KEYS),),
+    "key": (
+        ("Who may use it", "/key-rights?item={}", Access.KEYS),
+        ("Who used it", "/key-uses?key={}", Access.KEYS | Access.LOGGING),
+    ),
     "administrator": (("Lost password, or gone", "/lost-administrator?name={}", Access.HIGH_ACCESS),),
 }
 
