@@ -9,8 +9,9 @@ import pytest
 
 from keystead.core.errors import KeysteadError, Refused
 from keystead.core.permission import Access, Right, conditional
+from keystead.operations.admin_keys import ChangeKey
 from keystead.operations.derivations import DeriveKey
-from keystead.operations.grants import GiveRights, Grant, GrantKey, SetOwner, TakeRights
+from keystead.operations.grants import GiveRights, Grant, GrantKey, ListGrants, SetOwner, TakeRights
 from keystead.operations.groups import DeleteGroup
 from keystead.operations.policies import (
     ChangePolicy,
@@ -235,6 +236,17 @@ def test_a_policy_binds_neither_the_owner_nor_a_key_of_nobody(node: Node) -> Non
     node.ask(ADMINISTRATOR, SetOwner(key, None))
     assert outcomes(node, CAROL, key, 5) == [None] * 5
     assert node.record(key).grants == {}
+
+
+@pytest.mark.row("KS-LIFE-009")
+def test_a_key_with_life_cycle_dates_and_a_policy_is_warned_of(node: Node) -> None:
+    plain = a_narrowed_key(node)
+    assert node.ask(ADMINISTRATOR, ListGrants(plain)).caution == ""
+    end_us = node.clock.us + 3600 * US_PER_S
+    node.ask(ADMINISTRATOR, ChangeKey(plain, deactivation_us=end_us))
+    assert "keep to one" in node.ask(ADMINISTRATOR, ListGrants(plain)).caution
+    assert "keep to one" in node.ask(ADMINISTRATOR, GiveRights(plain, int(Right.DECRYPT), "staff")).caution
+    assert node.ask(ADMINISTRATOR, GrantKey(plain, "staff", ENCRYPT)).caution == ""
 
 
 def test_with_a_group_goes_what_it_was_granted_under_policies(node: Node) -> None:

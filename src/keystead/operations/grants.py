@@ -5,8 +5,8 @@ that belongs to nobody, which everybody may use anyway, and nothing to its owner
 only groups are granted anything, and nothing on certificates. A policy is stored with the grant that names it, so that
 it is not deleted meanwhile.
 
-Source: requirements KS-KEY-003 to 006, 008, 009, 021 to 023, 059; KS-POL-001, 002, 013; KS-AUTH-013; chapter Keys
-(Permissions, Properties).
+Source: requirements KS-KEY-003 to 006, 008, 009, 021 to 023, 059; KS-POL-001, 002, 013; KS-AUTH-013;
+KS-LIFE-009; chapter Keys (Permissions, Properties).
 """
 
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ from keystead.operations.requests import Touched
 from keystead.operations.users import NAME, NAME_CHARACTERS_MAX, GroupName, UserName, check_name, found_user
 
 GROUPS_PER_KEY_COUNT_MAX = 100
+POLICY_AND_DATES = "This key has life-cycle dates and a policy. Each of them ends its use for itself: keep to one."
 KeyPlace = Annotated[str, Text(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", 64)]
 NoName = Annotated[str, Text(f"|{NAME.pattern}", NAME_CHARACTERS_MAX)]
 _LIVE = (Target(Right.MODIFY, by_name=True),)
@@ -117,11 +118,12 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """Everything that is granted on a key, by name."""
+    """Everything that is granted on a key, by name, with what administrators should know of it; "" = nothing."""
 
     id: str
     owner: str | None
     grants: tuple[Grant, ...]
+    caution: str = ""
 
 
 @operation(
@@ -266,7 +268,15 @@ def grants_of(record: ManagedObject) -> Grants:
     ]
     granted += [Grant(group, "", mask, policy) for policy, group, mask in conditions(record.grants)]
     granted.sort(key=lambda one: (one.user, one.group, one.policy))
-    return Grants(record.id, record.owner, tuple(granted))
+    return Grants(record.id, record.owner, tuple(granted), caution_on(record))
+
+
+def caution_on(record: ManagedObject) -> str:
+    """Return a warning where a key's use is narrowed in two ways, of which one is meant to be chosen (KS-LIFE-009)."""
+    dates = record.dates
+    ends = (dates.deactivation_us, dates.compromise_us, dates.process_start_us, dates.protect_stop_us)
+    has_life_cycle = any(moment_us is not None for moment_us in ends)
+    return POLICY_AND_DATES if has_life_cycle and conditions(record.grants) else ""
 
 
 def _grantee(group: str, user: str) -> str:

@@ -27,3 +27,8 @@ def test_a_policy_is_made_changed_given_and_kept_while_it_is_used(node: DevNode,
     refused = admin.send(admin.get("/policies/do/delete?item=evenings").form("/policies/do/delete"))
     assert refused.status == 403
     assert f"key-{key}" in refused.text
+    rights = admin.get(f"/key-rights?item={key}")
+    assert "keep to one" not in rights.text
+    form = admin.get(f"/keys/do/change?item={key}").form("/keys/do/change")
+    admin.send(form, deactivation_us="2099-01-01T00:00:00")
+    assert "keep to one" in admin.get(f"/key-rights?item={key}").text

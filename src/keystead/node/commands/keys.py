@@ -4,6 +4,7 @@ Source: requirements KS-KEY-001, 003 to 006, 021, 022, 059.
 """
 
 import argparse
+import sys
 from functools import reduce
 from operator import or_
 
@@ -56,3 +57,5 @@ def _print_grants(told: dict[str, object]) -> None:
         whom = f"group {grant['group']}" if grant["group"] else f"user {grant['user']}"
         narrowed = f" under policy {grant['policy']}" if grant["policy"] else ""
         print(f"  {whom}: {', '.join(right_words(grant['rights']))}{narrowed}")
+    if told["caution"]:
+        print(f"Note: {told['caution']}", file=sys.stderr)

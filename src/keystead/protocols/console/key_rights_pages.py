@@ -49,6 +49,7 @@ class Held(NamedTuple):
     key: Mapping[str, Any]
     grants: list[Mapping[str, Any]]
     exportable: bool
+    caution: str
 
 
 class KeyRightsPages:
@@ -115,6 +116,7 @@ class KeyRightsPages:
             name=waiting.called(held.key),
             tab="Security",
             key=held.key,
+            caution=held.caution,
             rows=rows,
             rights=shown,
             words=WORDS,
@@ -161,7 +163,7 @@ class KeyRightsPages:
             raise NotFound("name a key; the list of keys shows them")
         found = await self._site.ask(request, "key.show", {"target": item})
         grants = await self._site.ask(request, "key.grants", {"target": item})
-        return Held(found["key"], grants["grants"], found["exportable"])
+        return Held(found["key"], grants["grants"], found["exportable"], grants["caution"])
 
     async def _policies(self, request: Request) -> list[str]:
         noun = nouns().get("policy")
