@@ -137,7 +137,7 @@ def test_a_lock_is_durable_and_every_failure_is_audited(account: Node) -> None:
     assert not [line for line in account.lines() if GOOD.reveal().decode() in line]
 
 
-@pytest.mark.row("KS-PWD-007", "KS-USR-002")
+@pytest.mark.row("KS-PWD-007", "KS-USR-002", "KS-NAE-031")
 def test_rules_bind_users_and_come_from_the_settings(account: Node) -> None:
     def reason(password: bytes) -> str | None:
         return account.reason(ADMINISTRATOR, SetUserPassword("carol", Secret(password)))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from keystead.protocols.xml.wire.elements import Element
+from keystead.settings.xml import Xml
 from tests.hostile.doors import at_door, change_setting
 from tests.support.dev_node import DevNode
 from tests.support.xml.client import FLAG, VERSION, Answer, Client, connect, password_of, request
@@ -214,3 +216,11 @@ def test_cleartext_is_not_spoken_where_tls_is_on(node: DevNode) -> None:
     with socket.create_connection(("127.0.0.1", node.ready["xml"]["port"]), 10) as plain:
         plain.sendall(VERSION)
         assert b"VersionResponse" not in plain.recv(1000)
+
+
+@pytest.mark.row("KS-NAE-001")
+def test_it_is_a_request_and_response_interface_on_a_port_of_its_own(node: DevNode) -> None:
+    assert (Xml().port, Xml().use_tls) == (9000, True)
+    assert node.ready["xml"]["port"] != node.port
+    with connect(node, "alice") as client:
+        assert client.ask("Version", MessageVersion="1.0", VersionList=(Element("Version", "2.9"),)).ok
