@@ -58,7 +58,13 @@ def licence_of(name: str) -> str:
         return str(about["license_expression"])
     classifiers = [str(line).rsplit(" :: ", 1)[-1] for line in about.get("classifier", ())]
     known = [CLASSIFIERS[classifier] for classifier in classifiers if classifier in CLASSIFIERS]
-    return " OR ".join(known) or str(about.get("license", "")).split("\n", 1)[0]
+    return " OR ".join(known) or str(about.get("license", "")).split("\n", 1)[0] or _of_file(name)
+
+
+def _of_file(name: str) -> str:
+    """What the heading of the distribution's licence file says; empty when there is none that is known."""
+    heading = (metadata.distribution(name).read_text("licenses/LICENSE") or "").split("\n", 1)[0].strip()
+    return CLASSIFIERS.get(heading, "")
 
 
 def is_allowed(expression: str) -> bool:

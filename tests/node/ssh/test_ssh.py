@@ -255,7 +255,7 @@ def test_names_that_clients_give_do_nothing_to_the_terminal(node: DevNode) -> No
     ) as client:
         client.create(enums.CryptographicAlgorithm.AES, 128, name="\x1b]0;x\x07\x1b[2J\r\nforged")
     shown = administrator(node).run("show", "keys", "--owner", "alice")
-    assert "\\x1b]0;x\\x07\\x1b[2J\\r\\nforged\n" in shown.stdout
+    assert "\\x1b]0;x\\x07\\x1b[2J\\r\\nforged" in shown.stdout
     assert "\x1b" not in shown.stdout + administrator(node).run("\x1b[2J").stderr
 
 

@@ -93,7 +93,7 @@ class Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters |= {"visible": values.visible, "words": words}
+        self._environment.filters |= {"visible": values.visible, "spelled": values.spelled, "words": words}
         self._environment.globals |= {
             "show": values.html_of,
             "when": values.when,

@@ -99,6 +99,11 @@ def visible(text: str) -> Markup:
     return Markup("<bdi>{}</bdi>{}").format(shown, hint)
 
 
+def spelled(text: str) -> str:
+    """Return text for places that take no markup, such as titles: what cannot be seen stands as its number."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else f"U+{ord(one):04X}" for one in text)
+
+
 def is_moment(field: Field) -> bool:
     """Tell whether a number is a point in time."""
     return bool(moment_unit(field))
