@@ -1,7 +1,7 @@
-"""Draws docs/xml-interface.md, docs/chapters.md and the settings in docs/design/limits.md.
+"""Draws docs/operations.md, docs/xml-interface.md, docs/chapters.md and the settings in docs/design/limits.md.
 
-The first comes from the table of its requests. The second names for each area of the requirements the modules that name
-it and the tests that prove its rows.
+The first comes from the declarations of operations, the second from the table of its requests. The third names for each
+area of the requirements the modules that name it and the tests that prove its rows.
 
 A module names an area in its docstring (Source:, Rows:, Requirements), a test by `@pytest.mark.row`.
 """
@@ -20,10 +20,12 @@ from keystead.protocols.xml.translate.fields import Field
 from keystead.protocols.xml.translate.requests_table import REQUESTS
 from keystead.protocols.xml.translate.work import Row
 from keystead.settings.all import SECTIONS
+from tools.operations_page import operations_page
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "chapters.md"
 XML_PAGE = ROOT / "docs" / "xml-interface.md"
+OPERATIONS_PAGE = ROOT / "docs" / "operations.md"
 LIMITS_PAGE = ROOT / "docs" / "design" / "limits.md"
 SETTINGS_HEAD = "| setting | default | from | to |\n|---|---|---|---|\n"
 XML_HEAD = ROOT / "tools" / "xml_page.md"
@@ -139,9 +141,19 @@ def limits_page() -> str:
 
 
 def main() -> None:
-    for path, text in ((PAGE, page()), (XML_PAGE, xml_page()), (LIMITS_PAGE, limits_page())):
+    for path, text in drawn().items():
         path.write_text(text)
         print(f"drew {path.relative_to(ROOT)}")
+
+
+def drawn() -> dict[Path, str]:
+    """Every drawn page as it should be."""
+    return {
+        PAGE: page(),
+        XML_PAGE: xml_page(),
+        LIMITS_PAGE: limits_page(),
+        OPERATIONS_PAGE: operations_page(),
+    }
 
 
 if __name__ == "__main__":
