@@ -214,3 +214,9 @@ def test_nothing_is_left_for_the_last_place_of_the_tree(admin: Browser) -> None:
     text = admin.get("/device").text
     assert "Multiple credentials" in text
     assert "Password management" in text
+
+
+@pytest.mark.row("KS-HSM-019")
+def test_the_page_of_the_module_says_how_it_is_and_whether_its_crypto_user_is_logged_in(watcher: Browser) -> None:
+    said = watcher.get("/module").text
+    assert "Initialised yes Activated yes Crypto user logged in yes Security officer logged in no" in said
