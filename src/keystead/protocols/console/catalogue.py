@@ -47,6 +47,8 @@ TITLES = {
     "module": "Security module",
     "module.check": "Test",
     "node": "System information",
+    "preset": "Recommended settings",
+    "preset.apply": "Apply",
     "ssh": "SSH host key",
     "policy": "Authorization policy",
     "audit": "Audit log",
@@ -86,7 +88,11 @@ PLURAL_TITLES = {
 }
 
 TREE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("Device", "Key server", ("section:key_server", "section:kmip", "section:xml", "section:xml_server")),
+    (
+        "Device",
+        "Key server",
+        ("section:key_server", "section:kmip", "section:xml", "section:xml_server", "noun:preset"),
+    ),
     ("Device", "Lockout and health", ("section:user_lockout", "section:health", "section:metrics")),
     ("Device", "HSM", ("noun:module", "section:module")),
     ("Device", "Administrators", ("noun:administrator", "noun:api_token")),
