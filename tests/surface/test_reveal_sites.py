@@ -69,7 +69,7 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "operations/approval_records.py": ("opened_request",),
     "node/commands/local.py": ("client_certificate", "hsm_login"),
     "node/commands/production.py": ("init",),
-    "node/commands/dev.py": ("_introduce",),
+    "node/commands/dev.py": ("_introduce", "_introduce", "_introduce_administrator"),
     # The host key on its way to the library that proves it; a role's secret, unmasked for the module.
     "node/ssh_door.py": ("SshDoor.listen",),
     "protocols/cli/handmade.py": ("log_in",),

@@ -19,3 +19,10 @@ def test_they_are_long_enough_and_all_different() -> None:
     assert len(made) == 500
     assert all(len(one.replace("-", "")) == 20 for one in made)
     assert not any(one in password for password in made for one in "0O1Il")
+
+
+def test_a_short_name_is_not_in_them() -> None:
+    """By chance one in some hundreds would have it, and be refused."""
+    for name in ("bob", "ann", "x7k"):
+        for _ in range(2000):
+            check_new(first_password(name=name).reveal().decode(), name, Rules(8), is_word)

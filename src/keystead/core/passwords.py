@@ -121,7 +121,7 @@ def check_new(password: str, name: str, rules: Rules, is_word: Callable[[str], b
     _check_classes(password, rules)
     if _PHONE.fullmatch(password):
         raise Invalid("a password is no number such as that of a telephone")
-    if _is_based_on(password, name):
+    if is_based_on(password, name):
         raise Invalid("a password is not made from the name of its account")
     if any(is_word(form) or is_word(form[::-1]) for form in _plain_forms(password)):
         raise Invalid("a password is no word, forwards or backwards, and none that many people use")
@@ -147,7 +147,8 @@ def _plain_forms(password: str) -> set[str]:
     return {form for form in (small, bare, small.translate(_LEET), bare.translate(_LEET)) if form}
 
 
-def _is_based_on(password: str, name: str) -> bool:
+def is_based_on(password: str, name: str) -> bool:
+    """Tell whether a password holds the name of its account, forwards or backwards; very short names do not count."""
     small = name.casefold()
     if len(small) < BASED_ON_NAME_CHARACTERS_MIN:
         return False

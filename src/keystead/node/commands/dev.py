@@ -33,6 +33,7 @@ from keystead.node.supervisor import Supervisor
 from keystead.node.unlocking import PIN_FILE, TOKEN_FILE
 from keystead.protocols.local.client import ask
 from keystead.settings.all import parse
+from keystead.trust.first_passwords import first_password
 from keystead.trust.role_tokens import INSECURE_COST, imprint, new_role_secret, pin
 from keystead.trust.root import Role
 
@@ -133,7 +134,7 @@ def _introduce(config: NodeConfig) -> None:
         if not (folder / f"{name}.key").exists():
             issued = ask(address, "certificate.issue", user=name)
             write_private(folder / f"{name}.pem", issued["certificate"].encode())
-            password = secrets.token_urlsafe(12).encode()
+            password = first_password(name=name).reveal()
             ask(address, "user.set_password", name=name, password=password)
             write_private(folder / f"{name}.password", password)
             write_private(folder / f"{name}.key", Secret(issued["key"]).reveal())
@@ -144,7 +145,7 @@ def _introduce_administrator(config: NodeConfig, web_port: int | None) -> None:
     file = config.insecure / ADMINISTRATOR_FILE
     if file.exists():
         return
-    first, password = (secrets.token_urlsafe(12) for _ in range(2))
+    first, password = (first_password(name="admin").reveal().decode() for _ in range(2))
     ask(unix_address(config.local_socket), "administrator.set_password", name="admin", password=first.encode())
     if web_port is None:
         write_private(file, first.encode())

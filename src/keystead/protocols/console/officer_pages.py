@@ -85,7 +85,7 @@ class OfficerPages:
         deed, name = Deed(word), lost.row["name"]
         if deed is Deed.DELETE and posted.get("confirm", [""])[-1].strip() != name:
             return await self._form(request, lost, posted, f"To delete the account, type its name: {name}.", 422)
-        password = first_password(self._site.asker.gate.objects.section(Passwords).length_min)
+        password = first_password(self._site.asker.gate.objects.section(Passwords).length_min, name)
         fields: dict[str, Any] = {"name": name}
         if deed is Deed.RESET:
             fields["password"] = password.reveal()
