@@ -50,6 +50,7 @@ def guard_a_key(node: DevNode, connect: Connect) -> None:
     check(refused == 403, "Paul becomes an administrator: until he sets a password of his own he can do nothing else.")
     status, made = olga.ask("POST", "/keys", {"name": "payroll", "owner": "alice", "exportable": True})
     check(status == 201, f"The administrator makes the key `payroll` for alice over REST: {made['key']['id']}")
+    _lend(node, connect, olga)
     olga.ask("PUT", "/settings/multiple_credentials/required", {"value": True})
     status, told = olga.ask("DELETE", "/keys/payroll?confirm=payroll")
     check(status == 409 and told["reason"] == "pending.approval", f"From now on two are needed: {told['detail']}")
@@ -66,3 +67,25 @@ def guard_a_key(node: DevNode, connect: Connect) -> None:
             say("... and she is refused at once.")
         else:
             check(False, "the key is gone")
+
+
+def _lend(node: DevNode, connect: Connect, olga: Person) -> None:
+    """A group gets a right with a limit, which holds at once; and who used the key is found."""
+    olga.ask("POST", "/users", {"name": "treasury"})
+    _, made = olga.ask("POST", "/keys", {"name": "ledger", "owner": "treasury", "exportable": True})
+    olga.ask("POST", "/policies", {"name": "twice", "operations_per_hour": 2})
+    olga.ask("PUT", "/users/alice/groups", {"groups": ["clerks"]})
+    status, _ = olga.ask("PUT", "/keys/ledger/grants/clerks", {"rights": ["export"], "policy": "twice"})
+    check(status == 200, "Clerks may fetch the key `ledger` of the treasury, by a policy: twice an hour. Alice is one.")
+    with connect(node, "alice") as alice:
+        fetched = [len(alice.get(made["key"]["id"]).value) for _ in range(2)]
+        check(fetched == [32, 32], "She fetches it twice;")
+        try:
+            alice.get(made["key"]["id"])
+        except KmipOperationFailure:
+            say("... the third time she is refused, and the connection is closed.")
+        else:
+            check(False, "the policy holds")
+    uses = olga.ask("GET", "/key-uses?key=ledger&operation=Get")[1]["items"]
+    told = [f"{use['user']}: {use['result']}" for use in uses]
+    check(len(told) == 3 and told.count("alice: success") == 2, f"Who used it, newest first? {'; '.join(told)}")
