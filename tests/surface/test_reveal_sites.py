@@ -37,6 +37,32 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
         *("_export_tag", "_officer_pin", "_text", "_user_pin", "_user_pin"),
     ),
     "trust/x509.py": ("_authority",),
+    # Envelopes: keys of origins and recipients on their way into the library, file keys into derivation.
+    "trust/envelope.py": ("_content_key",),
+    "trust/origins.py": ("Origin.__init__", "Origin.__init__"),
+    "trust/recipients.py": (
+        *("Passphrase._key", "RecipientKey.encrypt", "RecipientSecret.__init__", "RecipientSecret.__init__"),
+        *("Shares.unwrap", "_split", "open_share"),
+    ),
+    # A secure module: PINs judged, keys derived, identities sealed, private keys on their way into TLS.
+    "clients/coordinator/__main__.py": ("_issue",),
+    "clients/secure_module/__main__.py": ("_set_pin", "_set_up", "_unlock"),
+    "custody/modules/channel.py": ("_load",),
+    "custody/modules/cloning.py": ("Source._clone", "_copied"),
+    "custody/modules/files.py": ("FileKeys.__init__", "FileKeys.__init__"),
+    "custody/modules/manufacture.py": (
+        "Device.decoded",
+        "Device.encoded",
+        "Device.encoded",
+        "Device.encoded",
+        "RootSecret.decoded",
+        "RootSecret.encoded",
+        "RootSecret.encoded",
+        "manufacture",
+    ),
+    "custody/modules/pins.py": ("check_form", "check_policy"),
+    "custody/modules/state.py": ("check_value", "entry_of"),
+    "custody/modules/store.py": ("ModuleStore._mac", "ModuleStore.load"),
     # A split key's numbers are sealed with its bytes; a certificate is public, but comes as any object does.
     "core/split_keys.py": ("packed", "unpacked"),
     "trust/certificates.py": ("read_certificate",),

@@ -1,0 +1,21 @@
+"""What `keystead-module` says to people, in one place, so that it can be translated (CA-030)."""
+
+PLUGGED = (
+    "{serial}: plugged in; {report}. "
+    "It is software: whoever controls this machine can take its key while it is unlocked."
+)
+SET_UP = "{serial}: set up with a new key. Set the user's PIN and switch cloning on if others are to become its clones."
+UNLOCKED = "{serial}: unlocked by the {who}."
+DESTROYED = "The module destroyed its key and all PINs. What it encrypted can be read with a clone only."
+LOCKED = "{serial}: locked."
+UNPLUGGED = "Unplugged."
+DONE = "Done."
+ENCRYPTED = "{count} bytes encrypted."
+DECRYPTED = "{count} bytes decrypted; nobody changed them."
+MANUFACTURED = "Manufactured module {serial}. Its device key lies in {key}: keep it apart from the module's folder."
+FOUNDED = "Made a manufacturing root. Keep its folder offline; modules carry its public half."
+REVOKED = "Wrote {file}. Bring it to coordinators; they pass it on to every module."
+ECB_WARNING = "WARNING: AES-ECB shows which blocks of a file are equal. Go back to AES-XTS as soon as you can."
+ASK_PIN = "PIN of module {serial}"
+ASK_NEW_PIN = "New PIN ({slot})"
+SELF_DESTRUCT_WARNING = "Entering this PIN will destroy the key and all other PINs at once, without a question."
