@@ -5,6 +5,8 @@ Attack class 41: an operation that somebody forgot is a way around all approvals
 
 import re
 
+import pytest
+
 import keystead.operations.all  # noqa: F401  # declares every operation
 from keystead.core.approvals import Approval
 from keystead.gate.approvals import kind_of_approval
@@ -45,6 +47,7 @@ BOUND: dict[str, Approval] = {
     "policy.change": Approval.POLICIES,
     "policy.create": Approval.POLICIES,
     "policy.delete": Approval.POLICIES,
+    "directory.set_password": Approval.LDAP,
     # KS-MC-007
     "administrator.change": Approval.ADMINISTRATORS,
     "administrator.create": Approval.ADMINISTRATORS,
@@ -75,6 +78,8 @@ EXEMPT: dict[str, tuple[str, ...]] = {
         *("key_attribute.list", "key_attribute.show", "query.list", "query.run", "query.show"),
         *("user.list", "user.show", "api_token.list", "expiring_certificate.list", "ssh.show", "preferences.show"),
         "approval.count",
+        *("directory.find", "directory.prove", "directory.test"),
+        *("directory_group.list", "directory_group.show", "directory_user.list"),
     ),
     "it only writes down what was typed wrong": ("command.fail",),
     "it is how approvals are given and taken back": (
@@ -114,11 +119,19 @@ def test_every_operation_of_administrators_is_bound_or_exempt() -> None:
         assert name not in exempt or not NEVER_EXEMPT.match(name), f"{name} is of a kind that is bound"
 
 
-def test_of_the_settings_only_those_of_approvals_are_bound() -> None:
+BOUND_SECTIONS = {
+    "multiple_credentials": Approval.MULTIPLE_CREDENTIALS,
+    "ldap": Approval.LDAP,
+    "user_directory": Approval.LDAP,
+}
+
+
+@pytest.mark.row("KS-LDAP-013")
+def test_of_the_settings_only_those_of_approvals_and_the_directory_are_bound() -> None:
     declaration = REGISTRY[ChangeSetting]
     for section in SECTIONS:
         bound = kind_of_approval(declaration, ChangeSetting(section, "any", 1))
-        assert bound is (Approval.MULTIPLE_CREDENTIALS if section == "multiple_credentials" else None)
+        assert bound is BOUND_SECTIONS.get(section)
 
 
 def test_what_only_users_and_the_clock_ask_is_not_bound() -> None:

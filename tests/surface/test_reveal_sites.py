@@ -31,6 +31,10 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "trust/shares.py": ("split",),
     "trust/modules.py": ("Module._node_key",),
     "trust/software.py": ("SoftwareEngine._wrapping_key", "SoftwareEngine.activate"),
+    # Passwords on their way to a directory: to the process that asks it, and over TLS to the server.
+    "appliance/ldap_client.py": ("connected", "proves"),
+    "gate/directory.py": ("Users.prove",),
+    "operations/user_directory.py": ("_is_text", "_proven.judged"),
     # PINs and keys on their way to the token, over the socket of its process.
     "trust/pkcs11/modules.py": (
         *("Pkcs11Engine._logged_in", "Pkcs11Engine.make", "Pkcs11Engine.wrap"),

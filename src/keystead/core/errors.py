@@ -149,7 +149,13 @@ class Conflict(KeysteadError):
 class Unavailable(KeysteadError):
     """The server cannot serve now: locked, stopping, store out of reach."""
 
-    reasons = ("unavailable.locked", "unavailable.stopping", "unavailable.store", "unavailable.self_test")
+    reasons = (
+        "unavailable.locked",
+        "unavailable.stopping",
+        "unavailable.store",
+        "unavailable.self_test",
+        "unavailable.directory",
+    )
 
 
 class Tampered(KeysteadError):

@@ -166,6 +166,7 @@ class Switches:
         global_keys: Objects without an owner may be made and used (LEG-05).
         legacy_algorithms: LEG-06.
         legacy_modes: LEG-07.
+        directory: Users are those of a directory, where capital and small letters of a name are one (KS-GEN-013).
         interop: KMIP's Interop operation; only under the mark of a `dev` store.
     """
 
@@ -175,4 +176,5 @@ class Switches:
     legacy_algorithms: bool = False
     legacy_modes: bool = False
     interop: bool = False
+    directory: bool = False
     extras: frozenset[str] = field(default_factory=frozenset)

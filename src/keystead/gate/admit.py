@@ -11,6 +11,7 @@ from dataclasses import replace
 from keystead.core.errors import Refused, Unauthenticated
 from keystead.core.permission import ACCESS_CONTROLS, Access, Principal, Switches
 from keystead.core.records import KIND_ADMINISTRATOR, KIND_API_TOKEN, KIND_CERTIFICATE, KIND_USER
+from keystead.gate.directory import Users
 from keystead.gate.objects import Objects
 from keystead.gate.operation import Declaration
 from keystead.trust.issuers import Trusted
@@ -132,6 +133,7 @@ class Admissions:
     Attributes:
         generation: Raised by whoever hears that users, certificates or settings changed.
         trusted: Authorities whose certificates count, and what they have revoked.
+        directory: Where users are looked up instead; None = they are in the store.
         global_sessions: Whether peers whose certificate names no user, as it serves TLS only, may ask at all (LEG-05).
     """
 
@@ -140,6 +142,7 @@ class Admissions:
         self._turn_away = turn_away
         self.generation = 0
         self.trusted = Trusted()
+        self.directory: Users | None = None
         self.global_sessions = False
 
     def check(self, identity: ClientIdentity, address: str) -> None:
@@ -159,9 +162,20 @@ class Admissions:
 
         Raises:
             Unauthenticated: there is no such user any more, or the account is disabled.
+            Unsettled: that has to be asked for (gate.directory).
         """
         with self._watching(address, "user"):
+            return self._user(name, common_name, address)
+
+    def spelled(self, name: str) -> str:
+        """Return the one spelling of a user's name."""
+        return name if self.directory is None else name.lower()
+
+    def _user(self, name: str, common_name: str, address: str) -> Principal:
+        """Return the principal of a user. Raises Unauthenticated, and as `gate.directory.Users.admit` does."""
+        if self.directory is None:
             return admit_user(self._objects, name, common_name, address)
+        return self.directory.admit(name, common_name, address)
 
     @contextmanager
     def _watching(self, address: str, cause: str) -> Iterator[None]:
@@ -174,6 +188,8 @@ class Admissions:
 
     def of(self, identity: ClientIdentity, address: str) -> Callable[[], Principal]:
         """Return a function that tells who a peer is now; it raises Unauthenticated when that is nobody.
+
+        It raises Unsettled while that has to be asked for (gate.directory).
 
         Args:
             identity: What the peer's certificate says.
@@ -190,7 +206,7 @@ class Admissions:
                 self.check(identity, address)
                 with self._watching(address, "user"):
                     known = (
-                        admit_user(self._objects, user, common_name, address)
+                        self._user(user, common_name, address)
                         if user
                         else admit_nobody(common_name, address, permitted=self.global_sessions)
                     )

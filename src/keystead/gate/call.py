@@ -198,7 +198,7 @@ class Gate:
                 is_in_time = alone or thread_time() - begun_s <= BATCH_WORK_S_MAX
                 asked = request if is_in_time else TooLarge(TOO_LONG, "too_large.request")
                 if not self._one(run, asked) and not batch.go_on:
-                    if batch.undo:
+                    if batch.undo and not alone:
                         run.undo()
                     break
         except Laborious as work:

@@ -60,15 +60,16 @@ class InlineWorkshop:
 
 
 class ThreadWorkshop:
-    """Works on one thread of its own, in the order of submission.
+    """Works on one thread of its own, in the order of submission, or on several.
 
     Args:
         loop: Of the serving thread.
+        threads_count: How many.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, threads_count: int = 1) -> None:
         self._loop = loop
-        self._executor = ThreadPoolExecutor(1, "workshop")
+        self._executor = ThreadPoolExecutor(threads_count, "workshop")
         self._waiting_count = 0
         self._is_open = True
 

@@ -32,6 +32,7 @@ from keystead.gate.objects import Objects
 from keystead.gate.workshop import ThreadWorkshop
 from keystead.node.approving import ApprovalSeal
 from keystead.node.auditing import Auditing
+from keystead.node.directory import AdminWorkshop, DirectoryService
 from keystead.node.folder import NodeConfig, listening_socket, read_config, unix_address
 from keystead.node.measuring import node_families, process_families
 from keystead.node.opening import Parts, open_parts, own_section, record_of, switches
@@ -46,6 +47,7 @@ from keystead.operations.ip_authorization import Service, policy_of
 from keystead.operations.key_use import ACTIVITY_LOG
 from keystead.operations.running_time import CountRunning
 from keystead.operations.settings import OWN_SETTINGS
+from keystead.operations.user_directory import DIRECTORY
 from keystead.protocols.address_check import AddressCheck
 from keystead.protocols.asking import Asker
 from keystead.protocols.health.server import HealthServer, PageServer
@@ -90,7 +92,8 @@ class AdminProcess:
         self.gate.services[ACTIVITY_LOG] = parts.config.activity_log
         self.gate.services[APPROVAL_SEAL] = ApprovalSeal(parts.node_key)
         self.gate.services[GRANTS] = Grants()
-        self.gate.workshop = self._workshop = ThreadWorkshop(loop)
+        self.gate.workshop = self._workshop = AdminWorkshop(ThreadWorkshop(loop), loop)
+        self.gate.services[DIRECTORY] = DirectoryService(parts.node_key)
         self.forward = Forwarder(unix_address(parts.config.keys_socket))
         self.asker = Asker(self.gate, (self.objects.refresh, self.activity.flush), self.forward)
         self.addresses = AddressCheck(loop.time, loop.call_later, policy_of(self.objects))

@@ -36,6 +36,7 @@ from keystead.gate.committer import GroupCommitter
 from keystead.gate.identifiers import Clock
 from keystead.gate.objects import Objects
 from keystead.gate.workshop import ThreadWorkshop
+from keystead.node.directory import DirectoryDoor
 from keystead.node.folder import NodeConfig, listening_socket, read_config
 from keystead.node.measuring import Serving
 from keystead.node.opening import (
@@ -119,7 +120,8 @@ class KeysProcess:
         self.committer = GroupCommitter(parts.shared.writer, self._loop)
         self.activity = ActivityLog(parts.config.activity_log)
         self.gate = Gate(self.objects, self.committer, self.keyring, self.activity, Clock(parts.shared.anchor().at_us))
-        self.gate.workshop = self._workshop = ThreadWorkshop(self._loop)
+        self._workshop = ThreadWorkshop(self._loop)
+        self.gate.workshop = self._directory = DirectoryDoor(parts.config, self.objects, self._workshop, self._look_up)
         self.gate.services["module"] = self.module
         self.gate.services[GRANTS] = Grants()  # as `admin` tells them with each request
         self.gate.switches = switches(self.objects, dev=parts.config.dev)
@@ -135,6 +137,7 @@ class KeysProcess:
         self._admissions = Admissions(self.objects, self.listener.turn_away)
         self._admissions.global_sessions = allows_global_sessions(self.objects)
         self._admissions.trusted = self._trust.trusted
+        self._admissions.directory = self._directory.users if self.gate.switches.directory else None
         serving = Serving(self.activity, self.committer, self.objects, self.listener, self.module)
         self.gate.services[MEASUREMENTS] = serving.families
         self.gate.services[NODE_STATE] = self._state
@@ -240,6 +243,9 @@ class KeysProcess:
         self.listener.deadlines = replace(self.listener.deadlines, idle_s=idle_s(self.objects))
         self.gate.switches = switches(self.objects, dev=self._parts.config.dev)
         self._admissions.global_sessions = allows_global_sessions(self.objects)
+        self._admissions.directory = self._directory.users if self.gate.switches.directory else None
+        if KIND_SETTINGS in kinds:
+            self._directory.users.forget()
         if self.xml is not None:
             if is_another or self.xml.asks_certificate != asks_certificate(self.objects):
                 self.xml.renew(self._xml_context())
@@ -248,6 +254,12 @@ class KeysProcess:
             self._addresses.renew(policy_of(self.objects))
             for listener in (self.listener,) if self.xml is None else (self.listener, self.xml.listener):
                 listener.look_again()
+
+    def _look_up(self) -> None:
+        """Have every connection look up anew who is asking."""
+        self._admissions.generation += 1
+        if self.xml is not None:
+            self.xml.admissions.generation += 1
 
     def _state(self) -> NodeState:
         report = self.hardening

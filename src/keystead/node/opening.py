@@ -18,7 +18,7 @@ from keystead.gate.objects import Objects
 from keystead.node.folder import NodeConfig
 from keystead.node.token_process import COMMAND
 from keystead.operations.lifecycle import PURGE
-from keystead.settings import key_server, services, xml
+from keystead.settings import key_server, services, user_directory, xml
 from keystead.settings.section import S, read
 from keystead.storage.sqlite import SqliteStore, open_store
 from keystead.storage.store import Store, StoreKeys
@@ -177,6 +177,7 @@ def switches(objects: Objects, *, dev: bool) -> Switches:
         legacy_algorithms=legacy.algorithms,
         legacy_modes=legacy.modes,
         interop=dev,
+        directory=objects.section(user_directory.UserDirectory).kind == user_directory.LDAP,
         extras=frozenset({PURGE} if server.destroy_purges_metadata else ()),
     )
 

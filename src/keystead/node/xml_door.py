@@ -78,6 +78,7 @@ class XmlDoor:
         self.listener.deadlines = replace(self.listener.deadlines, idle_s=idle_s(self._house.objects))
         self.admissions.trusted = admissions.trusted
         self.admissions.global_sessions = admissions.global_sessions
+        self.admissions.directory = admissions.directory
         self.admissions.generation += 1
 
     def _session(self, peer: Peer) -> Session:

@@ -45,7 +45,7 @@ from keystead.operations.key_pairs import DOMAIN, CreateKeyPair, Wishes, create_
 from keystead.operations.links import LinkType, linked
 from keystead.operations.register import register
 from keystead.operations.requests import Create, KeyBlock, Register, Terms
-from keystead.operations.users import UserName, found_user
+from keystead.operations.users import UserName, known_user
 from keystead.trust.key_pairs import PrivateKey, PublicKey, read_private, read_public, specification_of, write_public
 
 IMPORT_BYTES_MAX = 262_144  # of text: hexadecimal doubles the largest object
@@ -265,9 +265,8 @@ def show_public_key(call: Call, _request: ShowPublicKey) -> PublicKeyText:
 
 
 def _terms(call: Call, request: GenerateKey | ImportKey) -> Terms:
-    if request.owner is not None:
-        found_user(call, request.owner)
-    return Terms(request.name, request.deletable, request.exportable, request.owner, request.versioned)
+    owner = None if request.owner is None else known_user(call, request.owner)
+    return Terms(request.name, request.deletable, request.exportable, owner, request.versioned)
 
 
 def _given(call: Call, request: GenerateKey | ImportKey) -> tuple[Attribute, ...]:

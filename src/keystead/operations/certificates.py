@@ -26,7 +26,7 @@ from keystead.core.secret import Secret
 from keystead.gate.call import Call
 from keystead.gate.identifiers import new_id
 from keystead.gate.operation import operation
-from keystead.operations.users import NAME, NAME_CHARACTERS_MAX, UserName, found_user, records_of
+from keystead.operations.users import NAME, NAME_CHARACTERS_MAX, UserName, known_user, records_of
 from keystead.trust import x509
 
 CLIENT_AUTHORITY = "clients"
@@ -128,7 +128,7 @@ class ClientCertificate:
 )
 def issue_client_certificate(call: Call, request: IssueClientCertificate) -> Change:
     """Sign a client certificate whose common name is the user's."""
-    found_user(call, request.user)
+    known_user(call, request.user)
     loaded = call.desk.objects.reader.by_handle(call.principal.realm, KIND_AUTHORITY, CLIENT_AUTHORITY)
     if loaded is None or loaded.material is None:
         raise Unavailable("the local CA has no key here", "unavailable.store")

@@ -26,7 +26,7 @@ from keystead.gate.call import Call
 from keystead.gate.operation import Target, operation
 from keystead.operations.policies import found_policy
 from keystead.operations.requests import Touched
-from keystead.operations.users import NAME, NAME_CHARACTERS_MAX, GroupName, UserName, check_name, found_user
+from keystead.operations.users import NAME, NAME_CHARACTERS_MAX, GroupName, UserName, check_name, known_user
 
 GROUPS_PER_KEY_COUNT_MAX = 100
 POLICY_AND_DATES = "This key has life-cycle dates and a policy. Each of them ends its use for itself: keep to one."
@@ -140,12 +140,10 @@ class Grants:
 )
 def grant_key(call: Call, request: GrantKey) -> Change:
     """Replace what the group may do with the key."""
-    check_name(request.group, "group")
+    group = _grantee(call, request.group, "", taken=not request.rights)
     _check_policy(request)
     held = Held(0, {})
-    return _granted(
-        call, request.group, held.given(request.rights, request.policy) if request.rights else held, request.policy
-    )
+    return _granted(call, group, held.given(request.rights, request.policy) if request.rights else held, request.policy)
 
 
 @operation(
@@ -162,10 +160,8 @@ def grant_key(call: Call, request: GrantKey) -> Change:
 )
 def give_rights(call: Call, request: GiveRights) -> Change:
     """Add rights to what the grantee has."""
-    grantee = _grantee(request.group, request.user)
-    if request.user:
-        found_user(call, request.user)
-    if request.user and request.user == call.target.owner:
+    grantee = _grantee(call, request.group, request.user)
+    if request.user and known_user(call, request.user) == call.target.owner:
         raise Refused("the key belongs to this user, who may do everything with it", "refused.permission")
     if not request.rights:
         raise Invalid("name at least one right to give", "invalid.field")
@@ -188,7 +184,7 @@ def give_rights(call: Call, request: GiveRights) -> Change:
 )
 def take_rights(call: Call, request: TakeRights) -> Change:
     """Take rights from what the grantee has."""
-    grantee = _grantee(request.group, request.user)
+    grantee = _grantee(call, request.group, request.user, taken=True)
     left = held_by(call.target.grants, grantee).taken(request.rights)
     return _granted(call, grantee, Held(0, {}) if left.rights == SEE and request.rights != SEE else left)
 
@@ -229,8 +225,7 @@ def set_owner(call: Call, request: SetOwner) -> Change:
             )
         given = record.changed(call.now_us, owner=None, grants={})
     else:
-        found_user(call, request.owner)
-        given = given_to(record, request.owner, call.now_us)
+        given = given_to(record, known_user(call, request.owner), call.now_us)
     detail = f"owner from {record.owner or 'nobody'} to {request.owner or 'nobody'}"
     return Change((Put(given),), grants_of(given), detail=detail)
 
@@ -279,11 +274,14 @@ def caution_on(record: ManagedObject) -> str:
     return POLICY_AND_DATES if has_life_cycle and conditions(record.grants) else ""
 
 
-def _grantee(group: str, user: str) -> str:
+def _grantee(call: Call, group: str, user: str, *, taken: bool = False) -> str:
+    """Return under which name something is granted; what was granted under another spelling can be taken (AMB-72)."""
     if bool(group) == bool(user):
         raise Invalid("name one group or one user", "invalid.field")
     check_name(group or user, "group" if group else "user")
-    return group or personal(user)
+    grantee = group or personal(user)
+    is_as_granted = taken and held_by(call.target.grants, grantee).rights
+    return grantee.lower() if call.switches.directory and not is_as_granted else grantee
 
 
 def _granted(call: Call, grantee: str, held: Held, policy: str = "") -> Change:

@@ -8,13 +8,14 @@ Source: requirements KS-AUTH-004, 010, 011; KS-ADM-015 to 018; KS-PWD-003 to 007
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import Annotated
 
 from keystead.core.approvals import Approval
 from keystead.core.changes import Change, Put
+from keystead.core.directory_names import directory_name
 from keystead.core.errors import Conflict, Invalid, Unauthenticated
 from keystead.core.fields import Text
 from keystead.core.passwords import CHARACTERS_MAX, Attempts, Lockout, Rules, check_new, prepared
@@ -22,6 +23,7 @@ from keystead.core.permission import Access
 from keystead.core.records import KIND_ADMINISTRATOR, KIND_USER, Record
 from keystead.core.secret import Secret
 from keystead.gate.call import Call
+from keystead.gate.directory import Proof
 from keystead.gate.operation import operation
 from keystead.operations.running_time import HOURS_PER_DAY, running_h
 from keystead.operations.users import UserName, changed_user, found_user
@@ -30,6 +32,7 @@ from keystead.storage.store import KIND_COUNTER
 from keystead.trust.passwords import is_password, is_word, kept, nobodys
 
 Password = Annotated[Secret, Text(characters_max=CHARACTERS_MAX, example="Violet-Kettle-93-Harbour")]
+NOBODY = "a"  # asked for in the place of a name that no user can have; with no password it proves nothing
 FAILED = "name and password do not belong together, or the account is locked or disabled"
 UNPROVEN = "stranger"
 """Kind of who asks before they have proven anything; in the audit log too, where they gave an account's name."""
@@ -99,6 +102,8 @@ class SetUserPassword:
 @operation(LogIn, "session.log_in", "LogIn", strangers=True, detail=lambda found: found.name)
 def log_in(call: Call, request: LogIn) -> Change:
     """Judge the password, count failures, tell who it is."""
+    if request.kind is AccountKind.USER and call.switches.directory:
+        return _log_in_by_directory(call, request)
     record = call.desk.objects.record(_RECORDS[request.kind], request.name)
     is_right = judged(call, request.password, None if record is None else record.fields.get("password"))
     if record is None:
@@ -114,6 +119,24 @@ def log_in(call: Call, request: LogIn) -> Change:
     detail = f"{request.kind} {record.handle} logged in from {call.principal.address} via {request.door}"
     person = f"{request.kind}:{record.handle}"
     return Change(succeeded(call, request), LoggedIn(record.handle, must_change), detail=detail, person=person)
+
+
+def _log_in_by_directory(call: Call, request: LogIn) -> Change:
+    """Have the directory judge; while an account is locked here it hears nothing of passwords, so locks nothing."""
+    name = directory_name(request.name)
+    if name is None:
+        call.made(Proof(NOBODY, None))
+        return Change((), Unauthenticated(FAILED), detail="no such user via key-server", outcome="refused")
+    asked = replace(request, name=name)
+    is_locked = attempts_at(call, asked).is_locked(call.now_us)
+    password = None if is_locked or _form(request.password) is None else request.password
+    told = call.made(Proof(name, password))
+    if not told["found"]:
+        return Change((), Unauthenticated(FAILED), detail="no such user via key-server", outcome="refused")
+    if not told["right"] or attempts_at(call, asked).is_locked(call.now_us):
+        return failed_again(call, asked, "wrong password")
+    detail = f"user {name} of the directory logged in from {call.principal.address} via {request.door}"
+    return Change(succeeded(call, asked), LoggedIn(name), detail=detail, person=f"user:{name}")
 
 
 @operation(

@@ -18,6 +18,7 @@ from keystead.gate.operation import operation
 from keystead.settings.all import SECTIONS
 from keystead.settings.approvals import MultipleCredentials
 from keystead.settings.section import Section, checked, read
+from keystead.settings.user_directory import Ldap, UserDirectory
 
 OWN_SETTINGS = "own_settings"
 """Service of the gate: the node's own sections as they were when the process started."""
@@ -64,7 +65,9 @@ class ChangedSetting:
 
 
 def _approval(request: ChangeSetting) -> Approval | None:
-    """Return what others approve: whatever is changed of the approvals themselves (KS-MC-003)."""
+    """Return what others approve: changes of the approvals themselves, and of where users are (KS-MC-003, 006)."""
+    if request.section in (UserDirectory.name, Ldap.name):
+        return Approval.LDAP
     return Approval.MULTIPLE_CREDENTIALS if request.section == MultipleCredentials.name else None
 
 

@@ -168,6 +168,18 @@ def found_user(call: Call, name: str) -> Record:
     return record
 
 
+def known_user(call: Call, name: str) -> str:
+    """Return the name of a user as keys and certificates have it; whom a directory has is not asked here (AMB-72).
+
+    Raises:
+        NotFound: there is no such user. Invalid: no user of a directory can be called so.
+    """
+    if not call.switches.directory:
+        return found_user(call, name).handle
+    check_name(name, "user")
+    return name.lower()
+
+
 def user_of(record: Record) -> User:
     """Return a user as administrators see it."""
     return User(record.handle, tuple(record.fields.get("groups", ())), bool(record.fields.get("disabled")))

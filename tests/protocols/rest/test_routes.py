@@ -18,6 +18,8 @@ ROUTES = routes()
 WITHOUT = {
     "administrator.change_own_password": "PUT /session/password, by hand: the session goes on",
     "command.fail": "the command line's own",
+    "directory.find": "the node's own",
+    "directory.prove": "the node's own",
     "key.list": "GET /keys is `key.find`, which finds more",
     "module.login": "the secret of a role token goes straight to the key process",
     "node.measure": "for /metrics",
@@ -49,7 +51,7 @@ def test_no_two_routes_are_mistaken_for_each_other() -> None:
 def test_what_a_route_answers_is_known(route: Route) -> None:
     returned = route.declaration.handler.__annotations__.get("return")
     if returned in (Change, "Change"):
-        silent = route.declaration.name in {"user.set_password", "api_token.revoke"}
+        silent = route.declaration.name in {"user.set_password", "directory.set_password", "api_token.revoke"}
         assert (route.answer is None) == silent
     if route.answer is not None:
         assert result_type(route.answer) is not None

@@ -3,6 +3,7 @@
 import itertools
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ DELIVERED: dict[tuple[str, str], bool | int | str] = {
     ("key_server", "allow_global_keys"): False,
     ("key_server", "check_source_ip"): False,
     ("user_lockout", "failures_count"): 5,
+    ("user_lockout", "duration_s"): 60,
 }
 
 
@@ -123,6 +125,24 @@ def test_a_password_in_anothers_name_locks_nobody(modes: DevNode) -> None:
     change_setting(modes, "user_lockout", "failures_count", 1)
     assert asked(modes, "bob", "alice", "guess") == "fatal"
     assert asked(modes, "alice", "alice") == "alice"
+
+
+@pytest.mark.row("KS-AUTH-011")
+def test_wrong_passwords_lock_an_account_for_a_while_and_are_audited(modes: DevNode) -> None:
+    change_setting(modes, "user_lockout", "failures_count", 2)
+    change_setting(modes, "user_lockout", "duration_s", 2)
+    for _ in range(2):
+        assert asked(modes, "bob", "bob", "guess") == "fatal"
+    assert asked(modes, "bob", "bob") == "fatal"
+    until_s = time.monotonic() + 20
+    while "user 'bob' via key-server: wrong password, locked from now on" not in details(modes):
+        assert time.monotonic() < until_s
+    while asked(modes, "bob", "bob") != "bob":
+        assert time.monotonic() < until_s
+
+
+def details(node: DevNode) -> list[str]:
+    return [line["detail"] for line in at_door(node, "audit.show")["lines"]]
 
 
 @pytest.mark.row("KS-AUTH-006")

@@ -26,12 +26,13 @@ _AUTHENTICATION = Layout(
 )
 
 
-def check_credentials(authentication: Node | None, username: str) -> None:
+def check_credentials(authentication: Node | None, username: str, *, folds: bool = False) -> None:
     """Check the Authentication structure of a header.
 
     Args:
         authentication: None when the header has none.
         username: Of the user named by the client certificate; "" when it names none.
+        folds: Capital and small letters of names are one, as in a directory.
 
     Raises:
         Unauthenticated: a credential names somebody else, or is of a kind that cannot be satisfied here.
@@ -41,7 +42,8 @@ def check_credentials(authentication: Node | None, username: str) -> None:
         return
     for credential in _AUTHENTICATION.read(authentication, LAST)["credentials"]:
         if credential["type"] == USERNAME_AND_PASSWORD:
-            if _USER.read(credential["value"], LAST)["name"] != username:
+            named = _USER.read(credential["value"], LAST)["name"]
+            if (named.lower() if folds else named) != username:
                 raise Unauthenticated("the credential names another user than the client certificate; send the same")
         elif credential["type"] not in UNCHECKED:
             raise Unauthenticated("credentials of this type are not used here; the client certificate is enough")

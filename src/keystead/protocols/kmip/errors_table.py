@@ -74,6 +74,7 @@ CANDIDATES: dict[str, Candidates] = {
     "unavailable.stopping": ("InternalServerError", "GeneralFailure"),
     "unavailable.store": ("InternalServerError", "GeneralFailure"),
     "unavailable.self_test": ("InternalServerError", "GeneralFailure"),
+    "unavailable.directory": ("InternalServerError", "GeneralFailure"),
     "tampered": ("InternalServerError", "GeneralFailure"),
     "cryptography": ("CryptographicFailure",),
     "device": ("InternalServerError", "GeneralFailure"),

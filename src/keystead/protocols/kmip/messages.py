@@ -172,7 +172,7 @@ def _read_known(message: Node, header_node: Node, dialect: Dialect, username: st
     try:
         header = _HEADER.read(header_node, dialect.version)
         _check(message, header, len(found))
-        check_credentials(header.get("authentication"), username)
+        check_credentials(header.get("authentication"), username, folds=dialect.switches.directory)
     except KeysteadError as caught:
         error = caught
     limit = _limit(header)

@@ -13,6 +13,7 @@ from typing import Any
 from keystead.core.errors import LAST_WORDS, KeysteadError
 from keystead.core.permission import Principal
 from keystead.gate.call import Batch, Gate, Reply
+from keystead.gate.directory import Unsettled
 from keystead.protocols.kmip.messages import Incoming, guess_version, read_message, refused, write_message
 from keystead.protocols.kmip.quick_paths import QuickPath, QuickPaths
 from keystead.protocols.kmip.wire.framing import REQUEST, Framer
@@ -102,6 +103,9 @@ class Session:
         number = endpoint.next_number()
         try:
             principal = self._admit()
+        except Unsettled as unsettled:
+            unsettled.when_settled(lambda: self._handle_again(message, send))
+            return
         except KeysteadError as error:
             send(self._written(refused(guess_version(message), error), [Reply(None, error)], number))
             return
@@ -122,6 +126,11 @@ class Session:
             Batch(principal, requests, incoming.go_on, number, incoming.undo),
             lambda replies: self._answer(incoming, replies, number, send),
         )
+
+    def _handle_again(self, message: bytes, send: Send) -> None:
+        """Run a message now that it is known who is asking."""
+        self._endpoint.gate.objects.refresh()
+        self.handle(message, send)
 
     def _answer(self, incoming: Incoming, replies: list[Reply], number: int, send: Send) -> None:
         """Answer a message; nothing follows what ends the connection (KS-POL-007, 011)."""

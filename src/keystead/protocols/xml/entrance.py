@@ -33,6 +33,9 @@ class Entrance:
         policy: Returns the settings as they are now.
         identity: What the peer's certificate says; None = it brought none.
         address: Of the peer.
+
+    Attributes:
+        was_stranger: Nobody had logged in when that was told last.
     """
 
     def __init__(self, admissions: Admissions, policy: Policy, identity: ClientIdentity | None, address: str) -> None:
@@ -46,17 +49,20 @@ class Entrance:
         self._name: str | None = None  # of who has logged in
         self._known: Principal | None = None
         self._generation = -1
+        self.was_stranger = True
 
     def admit(self) -> Principal:
         """Return who is asking now: a user, nobody in particular, or a stranger who has to log in.
 
         Raises:
             Unauthenticated: nobody may ask on this connection any more.
+            Unsettled: that has to be asked for (gate.directory).
         """
         if self._known is None or self._generation != self._admissions.generation:
             self._known = None
             known = self._admitted()
             self._generation, self._known = self._admissions.generation, known
+            self.was_stranger = known.kind == "stranger"
         return self._known
 
     def check_name(self, name: str) -> None:
@@ -65,7 +71,10 @@ class Entrance:
         Raises:
             Unauthenticated: it is.
         """
-        if self._policy().client_certificate == NAMED_CERTIFICATE and self._user() not in ("", name):
+        if self._policy().client_certificate == NAMED_CERTIFICATE and self._user() not in (
+            "",
+            self._admissions.spelled(name),
+        ):
             raise Unauthenticated(FAILED)
 
     def logged_in(self, name: str) -> None:
@@ -78,7 +87,7 @@ class Entrance:
         return self._stranger
 
     def _user(self) -> str:
-        return "" if self._identity is None else self._identity.user
+        return "" if self._identity is None else self._admissions.spelled(self._identity.user)
 
     def _admitted(self) -> Principal:
         policy = self._policy()

@@ -88,6 +88,7 @@ TOLD: dict[str, Told] = {
     "unavailable.stopping": _NOT_NOW,
     "unavailable.store": _NOT_NOW,
     "unavailable.self_test": _NOT_NOW,
+    "unavailable.directory": _NOT_NOW,
     "undone": Told(1702, "Taken back"),
     "device": Told(1798, "Security module failed", explained=False),
     "tampered": _INTERNAL,

@@ -15,6 +15,7 @@ from keystead.core.permission import Principal
 from keystead.core.records import KIND_KEY_VERSION, KIND_OBJECT, ROOT_REALM, ManagedObject
 from keystead.gate.activity import Label
 from keystead.gate.call import Batch, Gate, Reply
+from keystead.gate.directory import Unsettled
 from keystead.protocols.connections import Send
 from keystead.protocols.xml.entrance import Entrance
 from keystead.protocols.xml.errors_table import code_and_text, told
@@ -108,6 +109,8 @@ class Session:
         """Nobody has logged in, and this connection is of no use without."""
         try:
             return self._entrance.admit().kind == "stranger"
+        except Unsettled:
+            return self._entrance.was_stranger
         except KeysteadError:
             return True
 
@@ -125,9 +128,10 @@ class Session:
         """Return a last answer for a peer whose bytes are no requests; nothing when one was given."""
         return b"" if self._over is not None else write(of(RESPONSE, _failed("", error)))
 
-    def handle(self, _message: bytes, send: Send) -> None:
+    def handle(self, message: bytes, send: Send) -> None:
         """Run the request that waits longest; `send` is called exactly once with the whole answer."""
-        element, data, _ = self._waiting.popleft()
+        waiting = self._waiting.popleft()
+        element, data, _ = waiting
         if self._over is not None:
             send(b"", last=True)
             return
@@ -140,6 +144,10 @@ class Session:
                 raise Unauthenticated("log in first")
             if element.name == LOGIN:
                 principal = self._entrance.stranger
+        except Unsettled as unsettled:
+            self._waiting.appendleft(waiting)
+            unsettled.when_settled(lambda: self._handle_again(message, send))
+            return
         except KeysteadError as error:
             self._finish(element.name, number, error, send)
             return
@@ -158,6 +166,11 @@ class Session:
             self._finish(element.name, number, self._outcome(element.name, work, replies), send)
 
         self._endpoint.gate.run(batch, answered)
+
+    def _handle_again(self, message: bytes, send: Send) -> None:
+        """Run a request now that it is known who is asking."""
+        self._endpoint.gate.objects.refresh()
+        self.handle(message, send)
 
     def _read(self, row: Row | None, element: Element, data: bytes | None, principal: Principal) -> Work:
         """Turn a request into work.
