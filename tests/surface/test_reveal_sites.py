@@ -36,6 +36,12 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
         *("Pkcs11Engine._logged_in", "Pkcs11Engine.make", "Pkcs11Engine.wrap"),
         *("_export_tag", "_officer_pin", "_text", "_user_pin", "_user_pin"),
     ),
+    # Keys of tokens on sets of drives: PINs and the wrapping key on their way to the token's process; a set's own
+    # secrets on their way into its envelope; the node's list of drives, sealed.
+    "custody/drives/backup.py": ("open_partition", "open_partition"),
+    "custody/drives/entries.py": ("Reader._opened", "Reader._opened", "body", "head", "head"),
+    "custody/drives/jobs.py": ("judge_officer",),
+    "custody/drives/registry.py": ("FileRegistry.load", "FileRegistry.load", "FileRegistry.save"),
     "trust/x509.py": ("_authority",),
     # A split key's numbers are sealed with its bytes; a certificate is public, but comes as any object does.
     "core/split_keys.py": ("packed", "unpacked"),
