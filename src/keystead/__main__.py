@@ -486,6 +486,10 @@ def _child(words: Sequence[str]) -> int | None:
         from keystead.node import token_process
 
         return token_process.start(*words[1:])
+    if words[:1] == ["_transfer"]:
+        from keystead.node import transfer_process
+
+        return transfer_process.start(*words[1:])
     return None
 
 

@@ -1,0 +1,1 @@
+"""Keys leaving and returning."""

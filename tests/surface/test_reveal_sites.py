@@ -40,6 +40,12 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
         *("Pkcs11Engine._logged_in", "Pkcs11Engine.make", "Pkcs11Engine.wrap"),
         *("_export_tag", "_officer_pin", "_text", "_user_pin", "_user_pin"),
     ),
+    # Keys of tokens on sets of drives: PINs and the wrapping key on their way to the token's process; a set's own
+    # secrets on their way into its envelope; the node's list of drives, sealed.
+    "custody/drives/backup.py": ("open_partition", "open_partition"),
+    "custody/drives/entries.py": ("Reader._opened", "Reader._opened", "body", "head", "head"),
+    "custody/drives/jobs.py": ("judge_officer",),
+    "custody/drives/registry.py": ("FileRegistry.load", "FileRegistry.load", "FileRegistry.save"),
     "trust/x509.py": ("_authority",),
     # Envelopes: keys of origins and recipients on their way into the library, file keys into derivation.
     "trust/envelope.py": ("_content_key",),

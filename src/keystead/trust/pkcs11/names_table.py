@@ -112,6 +112,7 @@ class Mechanism(IntEnum):
     AES_KEY_GEN = 0x1080
     AES_CBC_PAD = 0x1085
     AES_KEY_WRAP = 0x2109
+    AES_KEY_WRAP_PAD = 0x210A
 
 
 class KeyType(IntEnum):
@@ -125,6 +126,16 @@ SECRET_KEY = 0x4
 """CKO_SECRET_KEY."""
 
 
+class ObjectClass(IntEnum):
+    """Numbers that begin with CKO_."""
+
+    DATA = 0x0
+    CERTIFICATE = 0x1
+    PUBLIC_KEY = 0x2
+    PRIVATE_KEY = 0x3
+    SECRET_KEY = 0x4
+
+
 class Attribute(IntEnum):
     """Numbers that begin with CKA_."""
 
@@ -132,8 +143,15 @@ class Attribute(IntEnum):
     TOKEN = 0x1
     PRIVATE = 0x2
     LABEL = 0x3
+    APPLICATION = 0x10
     VALUE = 0x11
+    OBJECT_ID = 0x12
+    CERTIFICATE_TYPE = 0x80
+    ISSUER = 0x81
+    SERIAL_NUMBER = 0x82
+    TRUSTED = 0x86
     KEY_TYPE = 0x100
+    SUBJECT = 0x101
     ID = 0x102
     SENSITIVE = 0x103
     ENCRYPT = 0x104
@@ -141,8 +159,19 @@ class Attribute(IntEnum):
     WRAP = 0x106
     UNWRAP = 0x107
     SIGN = 0x108
+    SIGN_RECOVER = 0x109
     VERIFY = 0x10A
+    VERIFY_RECOVER = 0x10B
     DERIVE = 0x10C
+    START_DATE = 0x110
+    END_DATE = 0x111
+    MODULUS = 0x120
+    MODULUS_BITS = 0x121
+    PUBLIC_EXPONENT = 0x122
     VALUE_LEN = 0x161
     EXTRACTABLE = 0x162
     MODIFIABLE = 0x170
+    EC_PARAMS = 0x180
+    EC_POINT = 0x181
+    ALWAYS_AUTHENTICATE = 0x202
+    WRAP_WITH_TRUSTED = 0x210

@@ -21,8 +21,10 @@ from keystead.trust.pkcs11.worker import receive, send
 CALL_S_MAX = 10.0
 ERRAND_S_MAX = 60.0
 END_S_MAX = 2.0
+_OF_TRANSFERS = (errors.Invalid, errors.NotFound, errors.Refused)
 _ERRORS: dict[str, type[KeysteadError]] = {
-    each.__name__: each for each in (errors.Tampered, errors.WrongState, errors.NotSupported, errors.DeviceFault)
+    each.__name__: each
+    for each in (errors.Tampered, errors.WrongState, errors.NotSupported, errors.DeviceFault, *_OF_TRANSFERS)
 }
 
 

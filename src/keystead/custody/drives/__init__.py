@@ -1,0 +1,1 @@
+"""Keys of PKCS#11 tokens on sets of drives."""
