@@ -1,0 +1,1 @@
+"""Custody of keys that belong to others: people, drives, backup clients."""
