@@ -1,1 +1,1 @@
-"""Custody of keys that belong to others: people, drives, backup clients."""
+"""Custody: how keys and secrets leave, travel and return outside of the store."""
