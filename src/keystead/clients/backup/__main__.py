@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from keystead.clients.backup import restoring, scanning, snapshots
 from keystead.clients.backup.backing_up import Client, back_up, look
-from keystead.clients.backup.entries import Entry, Form
+from keystead.clients.backup.entries import Entry, Form, shown
 from keystead.clients.backup.opening import add_place, opened
 from keystead.clients.backup.progress import Progress
 from keystead.clients.backup.reading import Reader
-from keystead.clients.backup.restoring import Selection, shown
+from keystead.clients.backup.restoring import Selection
 from keystead.clients.backup.sealing import BackupKeys
 from keystead.clients.backup.snapshots import Sealed
 from keystead.clients.backup.state import ClientState

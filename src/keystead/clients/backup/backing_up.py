@@ -233,11 +233,11 @@ class _Work:
                 length = self._take(entry, lambda: file.read(READ_BYTES), status.st_size)
                 after = os.fstat(file.fileno())
         except OSError as error:
-            self._skip(f"left out, {error.strerror}: {os.fsdecode(scanning.full(entry.path))!a}")
+            self._skip(f"left out, {error.strerror}: {entries.shown(entry.path)}")
             return False
         stamp = entry.stamp._replace(size=length)
         if stamp != (after.st_size, after.st_mtime_ns, after.st_ctime_ns, after.st_ino):
-            self._told(f"changed while it was read: {os.fsdecode(scanning.full(entry.path))!a}")
+            self._told(f"changed while it was read: {entries.shown(entry.path)}")
             stamp = stamp._replace(ctime_ns=_NEVER_NS)  # the next backup reads it again
         entry.stamp = stamp
         return True

@@ -197,6 +197,12 @@ def _more(flat: Any) -> list[Piece]:
         raise Tampered("an entry of the list of files cannot be read") from None
 
 
+def shown(path: tuple[bytes, ...]) -> str:
+    """Return a path for people: nothing in it acts on a terminal."""
+    text = (b"/" + b"/".join(path)).decode("utf-8", "backslashreplace")
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
 def _pieces(flat: Any) -> list[Piece]:
     if not isinstance(flat, list) or len(flat) % _PIECE_ITEMS:
         raise ValueError

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from keystead.clients.backup.backing_up import READ_BYTES, Client
-from keystead.clients.backup.entries import Entry, Form, hostile
+from keystead.clients.backup.entries import Entry, Form, hostile, shown
 from keystead.clients.backup.progress import Progress
 from keystead.clients.backup.reading import Reader
 from keystead.clients.backup.snapshots import Sealed
@@ -121,11 +121,6 @@ def prove(client: Client, sealed: Sealed, progress: Progress) -> Restored:
         progress.add(1, 0)
     progress.end()
     return Restored(files, 0, failed, reader.got_bytes)
-
-
-def shown(path: tuple[bytes, ...]) -> str:
-    """Return a path for people: nothing in it acts on a terminal."""
-    return repr(os.fsdecode(b"/" + b"/".join(path)).encode("utf-8", "backslashreplace").decode())[1:-1]
 
 
 def _begin(client: Client, root: int, ref: SnapshotRef, selection: Selection) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from keystead.clients.backup.entries import PATH_BYTES_MAX, Entry, Form, Stamp
+from keystead.clients.backup.entries import PATH_BYTES_MAX, Entry, Form, Stamp, shown
 from keystead.clients.backup.snapshots import Root
 from keystead.core.errors import Invalid
 from keystead.custody.safeguard.depot import Area
@@ -67,7 +67,7 @@ def _walk_folder(
         if entry is None:
             continue
         if len(b"/".join(here)) > PATH_BYTES_MAX:
-            told(f"left out, its path is too long: {_shown(here)}")
+            told(f"left out, its path is too long: {shown(here)}")
             continue
         yield entry
         if entry.form is Form.FOLDER:
@@ -82,7 +82,7 @@ def _listed(
     try:
         return sorted(entry.name for entry in os.scandir(full(path)))
     except OSError as error:
-        told(f"left out, {error.strerror}: {_shown(path)}")
+        told(f"left out, {error.strerror}: {shown(path)}")
         return []
 
 
@@ -92,10 +92,10 @@ def _entry(path: tuple[bytes, ...], area: Area | None, told: Told) -> Entry | No
         form = _FORMS.get(stat.S_IFMT(status.st_mode))
         target = os.readlink(full(path)) if form is Form.LINK else b""  # noqa: PTH115  # paths are bytes
     except OSError as error:
-        told(f"left out, {error.strerror}: {_shown(path)}")
+        told(f"left out, {error.strerror}: {shown(path)}")
         return None
     if form is None:
-        told(f"left out, neither file, folder nor link: {_shown(path)}")
+        told(f"left out, neither file, folder nor link: {shown(path)}")
         return None
     size = status.st_size if form is Form.FILE else 0
     stamp = Stamp(size, status.st_mtime_ns, max(0, status.st_ctime_ns), status.st_ino)
@@ -122,7 +122,3 @@ def full(path: tuple[bytes, ...]) -> bytes:
 
 def _names(path: bytes) -> tuple[bytes, ...]:
     return tuple(name for name in path.split(b"/") if name)
-
-
-def _shown(path: tuple[bytes, ...]) -> str:
-    return os.fsdecode(full(path)).encode("utf-8", "backslashreplace").decode()
