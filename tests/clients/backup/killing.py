@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def kill_backups(base: Rig, tree: Path, first: dict[bytes, tuple[object, ...]], 
     step = 0
     while True:
         rig = fresh(base, work)
-        killed = killed_at(step, lambda rig=rig: rig.back_up(tree))  # type: ignore[misc]  # bound early
+        killed = killed_at(step, partial(rig.back_up, tree))
         newest = look(rig.client())
         assert newest is not None
         number = newest.ref.sequence
@@ -137,7 +138,7 @@ def kill_restores(base: Rig, tree: Path, old: Path, work: Path) -> dict[str, int
         rig = fresh(base, work)
         target = work / "target"
         shutil.copytree(old, inside(target, tree), symlinks=True)
-        killed = killed_at(step, lambda rig=rig, target=target: rig.restore(target, replace=True))  # type: ignore[misc]
+        killed = killed_at(step, partial(rig.restore, target, replace=True))
         now = {
             name: what
             for name, (_mode, _time, what) in picture(inside(target, tree)).items()

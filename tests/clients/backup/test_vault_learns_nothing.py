@@ -85,8 +85,8 @@ def test_cuts_and_ids_depend_on_the_key_and_the_owner() -> None:
         area_keys(bytes(32), "acme", "alice"),
         area_keys(PRIVATE, "acme", "alice", kind=EncryptionType.AES_128),
     ):
-        cutter = Cutter(keys.permutation(), DATA_SIZES)
-        assert sorted(keys.permutation()) == list(range(256))
+        cutter = Cutter(keys.permutation, DATA_SIZES)
+        assert sorted(keys.permutation) == list(range(256))
         cuts.add(tuple(len(chunk) for chunk in [*cutter.feed(content), *cutter.finish()]))
         ids.add(keys.chunk_id(Kind.DATA, content))
     assert len(cuts) == len(ids) == 4
@@ -96,10 +96,10 @@ def test_cuts_and_ids_depend_on_the_key_and_the_owner() -> None:
 def test_cuts_do_not_depend_on_how_the_content_arrives(step: int) -> None:
     content = bytes(1_000_000) + b"".join(index.to_bytes(4, "big") * 3 for index in range(800_000))
     content = content[:200_000] if step == 1 else content
-    cutter = Cutter(area_keys(PRIVATE, "a", "b").permutation(), DATA_SIZES)
+    cutter = Cutter(area_keys(PRIVATE, "a", "b").permutation, DATA_SIZES)
     chunks = [chunk for at in range(0, len(content), step) for chunk in cutter.feed(content[at : at + step])]
     chunks += cutter.finish()
-    whole = Cutter(area_keys(PRIVATE, "a", "b").permutation(), DATA_SIZES)
+    whole = Cutter(area_keys(PRIVATE, "a", "b").permutation, DATA_SIZES)
     assert b"".join(chunks) == content
     assert chunks == [*whole.feed(content), *whole.finish()]
     assert all(len(chunk) <= DATA_SIZES.largest for chunk in chunks)

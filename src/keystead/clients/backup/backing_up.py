@@ -85,7 +85,10 @@ def back_up(client: Client, roots: tuple[Root, ...], progress: Progress, *, reus
         began_us = client.now_us()
         client.state.begin(Unfinished(1 if parent is None else parent.ref.sequence + 1, began_us))
         work = _Work(client, progress, parent if reuse else None)
-        snapshot = work.run(roots, began_us)
+        try:
+            snapshot = work.run(roots, began_us)
+        finally:
+            work.sender.close()
         parent_ref = None if parent is None else parent.ref
         sealed = snapshots.seal(client.keys, snapshot, parent_ref)
         ref = client.depot.commit(sealed, parent_ref)
@@ -156,7 +159,7 @@ class _Work:
         self._bundles = {area: _Bundle() for area in Area}
         self._open: set[int] = set()
         self._line: deque[Entry] = deque()
-        self._list = Cutter(client.keys.of(Area.CLIENT).permutation(), LIST_SIZES)
+        self._list = Cutter(client.keys.of(Area.CLIENT).permutation, LIST_SIZES)
         self._list_ids: list[bytes] = []
         self._parent = parent
         self._ahead: Entry | None = None
@@ -175,7 +178,7 @@ class _Work:
             self._end_bundle(area)
         self._advance()
         self._keep_list(self._list.finish())
-        self.sender.flush()
+        self.sender.end()
         self._progress.end()
         counts = (self._files, self._content_bytes, self._skipped)
         return Snapshot(began_us, roots, *counts, tuple(self._list_ids))
@@ -246,7 +249,7 @@ class _Work:
         """Read at most `size` bytes; return how many there were."""
         keys = self._keys.of(entry.area)
         code = keys.file_code()
-        cutter = Cutter(keys.permutation(), DATA_SIZES)
+        cutter = Cutter(keys.permutation, DATA_SIZES)
         small = bytearray()
         done = 0
         pieces: list[Piece] = []

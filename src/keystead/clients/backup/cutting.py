@@ -29,6 +29,7 @@ SMALL_BYTES = DATA_SIZES.smallest
 BUNDLE_BYTES_MIN = 512 * 1024
 BUNDLE_BYTES_MAX = 2 * 1024 * 1024
 _BUNDLE_ENDS = 8  # one file in so many ends a bundle that is long enough
+_WINDOW_CHUNKS = 4  # of the largest size: what is looked at once
 
 
 class Cutter:
@@ -47,7 +48,7 @@ class Cutter:
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take more of the stream and give the chunks that are decided."""
         self._held += data
-        if len(self._held) >= 2 * self._sizes.largest:
+        if len(self._held) >= _WINDOW_CHUNKS * self._sizes.largest:
             yield from self._cut(ended=False)
 
     def finish(self) -> Iterator[bytes]:

@@ -14,7 +14,9 @@ Metadata Leakage from Encrypted Files and Communication with PURBs, 2019 (Padmé
 import hmac
 import os
 import struct
+import threading
 from enum import StrEnum
+from functools import cached_property
 
 import zstandard
 from cryptography.exceptions import InvalidTag
@@ -60,11 +62,12 @@ class AreaKeys:
         self._id_key = derive(root, "backup/id")
         self._file_key = derive(root, "backup/file")
         self._cut_key = derive(root, "backup/cut", length_bytes=256 * _PERMUTATION_ITEM_BYTES)
-        self._compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)
+        self._of_thread = threading.local()  # a compressor serves one thread
         self._decompressor = zstandard.ZstdDecompressor()
 
+    @cached_property
     def permutation(self) -> bytes:
-        """Return a secret order of the 256 values of a byte, which decides where content is cut."""
+        """A secret order of the 256 values of a byte, which decides where content is cut."""
         size = _PERMUTATION_ITEM_BYTES
         draws = [self._cut_key[place : place + size] for place in range(0, 256 * size, size)]
         return bytes(sorted(range(256), key=draws.__getitem__))
@@ -81,7 +84,7 @@ class AreaKeys:
 
     def seal(self, kind: Kind, chunk_id: bytes, content: bytes) -> bytes:
         """Compress, pad and seal a chunk."""
-        packed, form = self._compressor.compress(content), _COMPRESSED
+        packed, form = self._compressor().compress(content), _COMPRESSED
         if len(packed) >= len(content):
             packed, form = content, _PLAIN
         length = _HEAD.size + len(packed)
@@ -116,6 +119,12 @@ class AreaKeys:
         if not hmac.compare_digest(self.chunk_id(kind, content), chunk_id):
             raise Tampered(_DIFFERS)
         return content
+
+    def _compressor(self) -> zstandard.ZstdCompressor:
+        if not hasattr(self._of_thread, "compressor"):
+            self._of_thread.compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL)
+        compressor: zstandard.ZstdCompressor = self._of_thread.compressor
+        return compressor
 
     def _cipher(self, chunk_id: bytes) -> AESGCM:
         return AESGCM(derive(self._seal_key, "backup/chunk", chunk_id, length_bytes=self._key_bytes))
