@@ -114,6 +114,8 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     # The audit log's signing key, unsealed to sign checkpoints, and the key that makes pseudonyms of names.
     "trust/notes.py": ("sign",),
     "node/auditing.py": ("Auditing.pseudonymise",),
+    # The backup client's master keys, from which one key for each purpose is derived.
+    "clients/backup/sealing.py": ("AreaKeys.__init__",),
     # Passwords of further administrators, on their way to the key process over its socket.
     "protocols/asking.py": ("Asker.ask",),
     # The console: a session's token between the cookie and the table of sessions, and as the key of its forms' tokens.

@@ -1,0 +1,1 @@
+"""The backup client: encrypts here what a vault keeps elsewhere."""

@@ -1,0 +1,1 @@
+"""Safeguarding: what a vault keeps for backup clients, and the keys that it must never learn."""
