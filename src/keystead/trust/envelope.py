@@ -235,6 +235,8 @@ class Envelope:
         for index in range(self._chunks_count):
             chunk = self.source.read(min(left, CHUNK_BYTES + TAG_BYTES))
             left -= len(chunk)
+            if index and len(chunk) <= TAG_BYTES:
+                raise Tampered("the content of an envelope ends in a chunk that is empty")
             try:
                 yield key.decrypt(_nonce(self.header.prefix, index, last=left == 0), chunk, None)
             except (InvalidTag, ValueError):
@@ -280,10 +282,10 @@ def _signed_digest(source: BinaryIO, length: int, origins: Mapping[bytes, Origin
     source.seek(length - TRAILER_BYTES)
     suite = _SUITE.unpack(source.read(_SUITE.size))[0]
     origin = origins.get(source.read(ORIGIN_ID_BYTES))
-    if suite != SUITE:
-        raise NotSupported(f"the envelope is of suite {suite}; only suite {SUITE} is accepted here")
     if origin is None:
         raise Tampered("the envelope was signed by nobody who is trusted here, or it was cut off or appended to")
+    if suite != SUITE:
+        raise NotSupported(f"the envelope is of suite {suite}; only suite {SUITE} is accepted here")
     source.seek(0)
     digest = hashlib.sha512()
     left = length - SIGNATURE_BYTES
