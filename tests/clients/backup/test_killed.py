@@ -12,6 +12,7 @@ from tests.support.components import ROOT
 
 
 @pytest.mark.slow
+@pytest.mark.serial
 @pytest.mark.timeout(300)
 @pytest.mark.row("DS-001")
 def test_a_kill_at_any_step_leaves_the_old_state_or_the_new_one(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from keystead.core.errors import Conflict, Invalid, NotFound, NotSupported, Refu
 from keystead.core.secret import Secret
 from keystead.custody.safeguard.client_keys import ClientIdentity, ClientKeys, EncryptionType
 from keystead.custody.safeguard.depot import Area
+from keystead.custody.safeguard.folder_depot import FolderDepot
 from tests.clients.backup.rig import PRIVATE, Rig, inside, picture, plant
 
 AES = [kind for kind in EncryptionType if kind.protects]
@@ -162,6 +163,23 @@ def test_a_folder_with_content_is_written_into_only_when_told(rig: Rig, tree: Pa
     assert (out / "mine").read_bytes() == b"mine"
     (out / "mine").unlink()
     assert picture(out) == {**picture(tree)}
+
+
+def test_folders_that_are_there_stay_open_to_others_meanwhile(rig: Rig, tree: Path, tmp_path: Path) -> None:
+    """The vault is asked for content in the middle of a restore: no folder was closed for it."""
+    rig.back_up(tree)
+    out = inside(tmp_path / "out", tree)
+    (out / "folder 0").mkdir(parents=True)
+    modes: set[int] = set()
+
+    class Watching(FolderDepot):
+        def get(self, area: Area, object_id: bytes) -> bytes:
+            modes.update(path.stat().st_mode & 0o777 for path in (out, out / "folder 0"))
+            return super().get(area, object_id)
+
+    account = rig.vault / "acme"
+    rig.restore(tmp_path / "out", depot=Watching(account / "clients" / "alice", account / "shared"), replace=True)
+    assert modes == {0o755}
 
 
 def test_what_cannot_be_read_is_told_and_the_rest_is_kept(rig: Rig, tree: Path, tmp_path: Path) -> None:

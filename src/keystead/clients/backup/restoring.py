@@ -216,11 +216,13 @@ class _Writer:
         with suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=folder)
         descriptor = os.open(name, _FOLDER, dir_fd=folder)
-        os.fchmod(descriptor, 0o700)
         self._open.append((entry, descriptor))
         self._clear(descriptor)
 
     def _link(self, entry: Entry, folder: int) -> None:
+        with suppress(OSError):
+            if os.readlink(entry.path[-1], dir_fd=folder) == entry.target:
+                return  # there already; its folder may be finished, hence not writable
         os.symlink(entry.target, self._temporary, dir_fd=folder)
         with suppress(PermissionError):
             os.chown(self._temporary, *entry.owner, dir_fd=folder, follow_symlinks=False)
