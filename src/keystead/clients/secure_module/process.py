@@ -45,6 +45,7 @@ class Process:
         self._turn = threading.Lock()
         self._seats = threading.BoundedSemaphore(CONNECTIONS_COUNT_MAX)
         self._ended = threading.Event()
+        self._is_leaving = False
         self._owner_path, self._hub_path = folder / "module.sock", hub / f"{module.serial}.sock"
         self._owner, self._hub = frames.listen(self._owner_path), frames.listen(self._hub_path)
         self._owners: dict[str, Callable[[dict[str, Any], list[int]], Answer]] = {
@@ -97,6 +98,8 @@ class Process:
                         for descriptor in files:
                             os.close(descriptor)
                     frames.send(connection, told)
+                    if self._is_leaving:
+                        self._ended.set()
             finally:
                 self._seats.release()
 
@@ -145,7 +148,7 @@ class Process:
 
     def _unplug(self, _message: dict[str, Any], _files: list[int]) -> Answer:
         self._module.lock()
-        self._ended.set()
+        self._is_leaving = True  # once the answer is out
         return {}
 
 
