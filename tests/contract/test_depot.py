@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Protocol
 
 import pytest
 
+from keystead.clients.backup.remote_depot import RemoteDepot
 from keystead.core.errors import Conflict, Invalid, NotFound, TooLarge
-from keystead.custody.safeguard.client_keys import ClientIdentity
+from keystead.core.secret import Secret
+from keystead.custody.safeguard.client_keys import ClientIdentity, ClientKeys, EncryptionType
+from keystead.custody.safeguard.deposits import Bundle
 from keystead.custody.safeguard.depot import (
     ASKED_IDS_MAX,
     BATCH_OBJECTS_MAX,
@@ -22,6 +26,7 @@ from keystead.custody.safeguard.depot import (
     SnapshotRef,
 )
 from keystead.custody.safeguard.folder_depot import FolderDepot
+from tests.clients.vault.rig import Rig
 
 
 class Vault(Protocol):
@@ -44,7 +49,37 @@ def folders(folder: Path) -> Iterator[Vault]:
     yield Folders(folder)
 
 
-IMPLEMENTATIONS: dict[str, Callable[[Path], AbstractContextManager[Vault]]] = {"folder": folders}
+class Remote:
+    """A server over TLS; each client enrols when it is first asked for."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.made: dict[ClientIdentity, RemoteDepot] = {}
+
+    def depot(self, who: ClientIdentity) -> Depot:
+        if who not in self.made:
+            code = Path(self.rig.enrol(f"{who.account}/{who.client}")).read_bytes()
+            shared = Secret(who.account.encode().ljust(32, b"."))
+            keys = ClientKeys(EncryptionType.AES_256, Secret(os.urandom(32)), shared)
+            bundle = Bundle(who, keys, self.rig.url, (self.rig.state / "ca.pem").read_text())
+            self.made[who] = RemoteDepot(bundle, code, lambda _: None, time.time_ns)
+        return self.made[who]
+
+
+@contextmanager
+def remote(folder: Path) -> Iterator[Vault]:
+    rig = Rig(folder / "rig")
+    with rig.serving():
+        vault = Remote(rig)
+        yield vault
+        for depot in vault.made.values():
+            depot.line.close()
+
+
+IMPLEMENTATIONS: dict[str, Callable[[Path], AbstractContextManager[Vault]]] = {
+    "folder": folders,
+    "remote": remote,
+}
 ALICE, BOB, OTHER = ClientIdentity("acme", "alice"), ClientIdentity("acme", "bob"), ClientIdentity("other", "alice")
 EACH = pytest.mark.parametrize("area", list(Area))
 

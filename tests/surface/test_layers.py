@@ -9,7 +9,7 @@ import pytest
 from tests.surface.sources import PACKAGE, imported, in_package, place, python_files, tree
 
 MODULES = python_files("src")
-ASYNC_FOLDERS = ("protocols/", "cluster/", "node/", "node.py")
+ASYNC_FOLDERS = ("protocols/", "cluster/", "node/", "node.py", "clients/vault/")
 BLIND_EXCEPT_FILES = {"gate/call.py", "protocols/listener.py"}
 # Clock, randomness, input and output, other threads of work: what a rule gets as an argument.
 WORLD = {

@@ -116,6 +116,16 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "node/auditing.py": ("Auditing.pseudonymise",),
     # The backup client's master keys, from which one key for each purpose is derived.
     "clients/backup/sealing.py": ("AreaKeys.__init__",),
+    # Keys of backup clients and custodians: derived from, sealed, or written to a file of mode 0600.
+    "clients/backup/key_store.py": ("KeyStore.load", "KeyStore.save"),
+    "clients/vault/__main__.py": ("_init", "_init", "_seal_secret"),
+    "custody/safeguard/deposits.py": ("Bundle.encoded", "Bundle.encoded", "Bundle.read", "make_deposit"),
+    "custody/safeguard/quorums.py": ("Custodian.__init__", "Custodian.generate", "Custodian.generate"),
+    "custody/safeguard/registrations.py": ("collect", "seal_registration"),
+    "custody/safeguard/verifiers.py": ("origin_of", "prove_account", "prove_private"),
+    "trust/envelope.py": ("_content_key",),
+    "trust/origins.py": ("Origin.__init__", "Origin.__init__"),
+    "trust/recipients.py": ("Passphrase._key", "RecipientKey.encrypt", "RecipientSecret.__init__", "RecipientSecret.__init__", "Shares.unwrap", "_split", "open_share"),
     # Passwords of further administrators, on their way to the key process over its socket.
     "protocols/asking.py": ("Asker.ask",),
     # The console: a session's token between the cookie and the table of sessions, and as the key of its forms' tokens.

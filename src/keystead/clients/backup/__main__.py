@@ -1,4 +1,4 @@
-"""`keystead-backup`: back up, list, restore, verify, status.
+"""`keystead-backup`: set up, configure, back up, list, restore, verify, status.
 
 Exit status 0 only if all worked; 1 if something was left out or refused; 2 if it was called in a wrong way.
 """
@@ -20,6 +20,7 @@ from keystead.clients.backup.progress import Progress
 from keystead.clients.backup.reading import Reader
 from keystead.clients.backup.restoring import Selection
 from keystead.clients.backup.sealing import BackupKeys
+from keystead.clients.backup.setting_up import add_configure, add_setup, configure, setup
 from keystead.clients.backup.snapshots import Sealed
 from keystead.clients.backup.state import ClientState
 from keystead.core.errors import KeysteadError, NotFound
@@ -32,6 +33,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; return the exit status."""
     options = _parser().parse_args(argv)
     try:
+        if options.command in SETTING_UP:
+            SETTING_UP[options.command].run(options)
+            return 0
         with opened(options) as found:
             keys = BackupKeys(found.keys, found.who)
             client = Client(found.depot, keys, ClientState(found.state), _tell, _now_us)
@@ -190,6 +194,18 @@ class Command(NamedTuple):
     run: Callable[[argparse.Namespace, Client], int]
 
 
+class SettingUp(NamedTuple):
+    """One command that needs no vault that is open."""
+
+    help: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]
+
+
+SETTING_UP = {
+    "setup": SettingUp("set this client up with a vault, or rebuild it", add_setup, setup),
+    "configure": SettingUp("add an account key or key safeguarding", add_configure, configure),
+}
 COMMANDS: dict[str, Command] = {
     "backup": Command("back up folders", _backup_arguments, _backup),
     "list": Command("show snapshots, or the files in one", _list_arguments, _list),
@@ -204,6 +220,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="keystead-backup", description="Backs up to a vault that sees ciphertext only."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, setting in SETTING_UP.items():
+        setting.arguments(commands.add_parser(name, help=setting.help, description=setting.help))
     for name, command in COMMANDS.items():
         one = commands.add_parser(name, help=command.help, description=command.help)
         add_place(one)

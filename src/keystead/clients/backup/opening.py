@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from keystead.core.errors import Invalid, Unavailable
+from keystead.clients.backup.key_store import KeyStore
+from keystead.clients.backup.setting_up import connected
+from keystead.core.errors import Invalid
 from keystead.core.secret import Secret
 from keystead.custody.safeguard.client_keys import ClientIdentity, ClientKeys, EncryptionType
 from keystead.custody.safeguard.depot import Depot
@@ -44,6 +46,7 @@ class Opened:
 def add_place(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say where the client and its vault are."""
     parser.add_argument("--client", type=Path, metavar="FOLDER", default=_usual(), help="the client's own folder")
+    parser.add_argument("--secret-file", type=Path, metavar="FILE", help="opens the client's keys; outside its folder")
     parser.add_argument("--folder", type=Path, metavar="FOLDER", help="keep backups in this folder instead of a vault")
     parser.add_argument("--keys", type=Path, metavar="FILE", help="with --folder: file of mode 0600 with the keys")
     parser.add_argument("--name", default="local/client", metavar="ACCOUNT/CLIENT", help="with --folder: who this is")
@@ -58,11 +61,18 @@ def opened(options: argparse.Namespace) -> Iterator[Opened]:
     """Open the vault that the options name.
 
     Raises:
-        Unavailable: the client is not set up.
+        NotFound: the client is not set up. Refused: the vault's words.
         Invalid: the key file cannot be used.
     """
     if options.folder is None:
-        raise Unavailable("this client is not set up with a vault; name a folder with --folder", "unavailable.stopping")
+        store = KeyStore(options.client, options.secret_file)
+        remote = connected(store)
+        try:
+            bundle = store.load().bundle
+            yield Opened(remote, bundle.keys, bundle.who, options.client / "state")
+        finally:
+            remote.line.close()
+        return
     if options.keys is None:
         raise Invalid("--folder needs --keys FILE")
     account, _, client = options.name.partition("/")

@@ -1,0 +1,1 @@
+"""keystead-vault: keeps what backup clients send, and never learns a key."""
