@@ -1,4 +1,4 @@
-"""Two clients back up to a vault that learns nothing; one is destroyed, rebuilt from its registration file, restored."""
+"""Two clients back up to a vault that learns nothing; one is destroyed, rebuilt from its file, and restored."""
 
 import filecmp
 import shutil

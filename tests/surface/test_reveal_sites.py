@@ -48,6 +48,8 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "custody/drives/registry.py": ("FileRegistry.load", "FileRegistry.load", "FileRegistry.save"),
     "trust/x509.py": ("_authority",),
     # Envelopes: keys of origins and recipients on their way into the library, file keys into derivation.
+    "trust/envelope.py": ("_content_key",),
+    "trust/origins.py": ("Origin.__init__", "Origin.__init__"),
     "trust/recipients.py": (
         *("Passphrase._key", "RecipientKey.encrypt", "RecipientSecret.__init__", "RecipientSecret.__init__"),
         *("Shares.unwrap", "_split", "open_share"),
