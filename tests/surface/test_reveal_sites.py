@@ -123,9 +123,6 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     "custody/safeguard/quorums.py": ("Custodian.__init__", "Custodian.generate", "Custodian.generate"),
     "custody/safeguard/registrations.py": ("collect", "seal_registration"),
     "custody/safeguard/verifiers.py": ("origin_of", "prove_account", "prove_private"),
-    "trust/envelope.py": ("_content_key",),
-    "trust/origins.py": ("Origin.__init__", "Origin.__init__"),
-    "trust/recipients.py": ("Passphrase._key", "RecipientKey.encrypt", "RecipientSecret.__init__", "RecipientSecret.__init__", "Shares.unwrap", "_split", "open_share"),
     # Passwords of further administrators, on their way to the key process over its socket.
     "protocols/asking.py": ("Asker.ask",),
     # The console: a session's token between the cookie and the table of sessions, and as the key of its forms' tokens.
