@@ -34,6 +34,7 @@ DRIVES_COUNT_MAX = 1_000
 IDENTITY_FILE = "keystead-drive"
 VISIT_FILE = "keystead-visit"
 SETS_FOLDER = "keystead-sets"
+_US_PER_S = 1_000_000
 _CONTEXT = b"keystead/drive-registry/1"
 
 
@@ -217,6 +218,22 @@ def _shown(drive: Registered, path: Path) -> bytes:
         if hmac.compare_digest(shown, visit_of(drive.mac_key, drive.identity.id, nonce)):
             return nonce
     raise Tampered(f"the drive {drive.identity.name} is a copy, or was put back to an earlier state")
+
+
+def due(books: Books, now: int, after_s: int) -> list[str]:
+    """Say in plain words what has to be redone: the backup, and each drive that was not here for so long (CB-019).
+
+    Args:
+        books: Of the node.
+        now: Microseconds since 1970, UTC.
+        after_s: How old a backup may be, and how long a drive may stay away.
+    """
+    oldest = now - after_s * _US_PER_S
+    told = []
+    if books.newest_at < oldest:
+        told.append("the keys have to be backed up anew" if books.number else "the keys were never backed up")
+    late = sorted(each.identity.name for each in books.drives.values() if each.visited_at < oldest)
+    return told + [f"the drive {name} has to be brought and checked" for name in late]
 
 
 def _keep(registry: Registry, drive: Registered) -> None:

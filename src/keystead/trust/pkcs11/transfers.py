@@ -56,10 +56,11 @@ Fields = dict[int, Value]
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A token that is open; `present` counts what it held when it was opened, by what tells objects apart."""
+    """A token that is open; `handles` and `present` are what it held then, the latter by what tells objects apart."""
 
     session: int
     wrapping: int
+    handles: list[int]
     present: Counter[bytes]
     staged: dict[bytes, int]
     put: Counter[bytes]
@@ -111,8 +112,8 @@ class Transfer:
         session = self._cryptoki.open_session(slot)
         self._login(session, User.USER, pin, f"the user of {label}")
         wrapping = self._cryptoki.create(session, {**_WRAPPING, Attribute.VALUE: wrapping_key})
-        place = self._places[label] = _Place(session, wrapping, Counter(), {}, Counter(), Counter())
-        handles = self._cryptoki.find_all(session, {Attribute.TOKEN: True})
+        handles = sorted(self._cryptoki.find_all(session, {Attribute.TOKEN: True}))
+        place = self._places[label] = _Place(session, wrapping, handles, Counter(), {}, Counter(), Counter())
         for handle in handles:
             found = self._cryptoki.read(session, handle, _IDENTITY)
             name = bytes_of(found, Attribute.LABEL)
@@ -123,12 +124,11 @@ class Transfer:
         return len(handles)
 
     def handles(self, label: str, start: int) -> list[list[Any]]:
-        """Return handle, class, label and id of up to 200 objects, by handle; empty = no more."""
+        """Return handle, class, label and id of up to 200 objects as they were at `open`; empty = no more."""
         place = self._place(label)
-        handles = sorted(self._cryptoki.find_all(place.session, {Attribute.TOKEN: True}))
         asked = (Attribute.CLASS, Attribute.LABEL, Attribute.ID)
         rows = []
-        for handle in handles[start : start + LISTED_COUNT_MAX]:
+        for handle in place.handles[start : start + LISTED_COUNT_MAX]:
             found = self._cryptoki.read(place.session, handle, asked)
             names = (bytes_of(found, Attribute.LABEL)[:NAME_BYTES_MAX], bytes_of(found, Attribute.ID)[:NAME_BYTES_MAX])
             rows.append([handle, found.get(Attribute.CLASS, -1), *names])
