@@ -7,7 +7,7 @@ import pytest
 from keystead.clients.backup.key_store import KeyStore
 from tests.clients.vault.rig import Rig
 
-PRIVATE, ACCOUNT = "Zebra/Krokodil-71", "Quitte+Walfisch.9"
+PRIVATE, ACCOUNT = "Zebra/Krokodil-71", "Quitte+Walfisch9"
 
 
 def refused(capsys: pytest.CaptureFixture[str], words: str) -> None:
