@@ -182,7 +182,10 @@ def _verified(cryptoki: TokenObjects, where: int, handle: int, fields: Mapping[A
     """Sign with an EC key and check with the point of its public half."""
     digest = hashlib.sha256(b"what a key does").digest()
     signature = cryptoki.sign(where, (EC_SIGN, b""), handle, digest)  # type: ignore[arg-type]  # a number of PKCS#11 that only tests use
-    (public,) = cryptoki.find_all(where, {A.CLASS: ObjectClass.PUBLIC_KEY, A.KEY_TYPE: EC, A.ID: fields[A.ID]})
+    publics = cryptoki.find_all(where, {A.CLASS: ObjectClass.PUBLIC_KEY, A.KEY_TYPE: EC, A.ID: fields[A.ID]})
+    if len(publics) != 1:  # its public half has not its id yet, or is missing
+        return "no public half"
+    (public,) = publics
     point = cryptoki.read(where, public, (A.EC_POINT,))[A.EC_POINT]
     assert isinstance(point, bytes)
     key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point[2:])
