@@ -10,6 +10,7 @@ Source: requirements CA-004, 005, 033; RFC 5280; docs/cloning.md section 4.
 """
 
 import hashlib
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -283,7 +284,7 @@ def judge(identity: Identity, certificate: bytes, revoked: frozenset[str], now: 
     Raises:
         Refused: it names another certificate, is expired or not valid yet, or revoked.
     """
-    if hashlib.sha256(certificate).digest() != identity.certificate:
+    if not hmac.compare_digest(hashlib.sha256(certificate).digest(), identity.certificate):
         raise Refused("the other module shows an identity that does not belong to its certificate")
     if not identity.valid_from <= now < identity.valid_until:
         raise Refused("the other module's identity has expired or is not valid yet; have it replaced")
