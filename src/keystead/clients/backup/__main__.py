@@ -143,7 +143,7 @@ def _verify(options: argparse.Namespace, client: Client) -> int:
     progress.total_files, progress.total_bytes = sealed.content.files, sealed.content.content_bytes
     done = restoring.prove(client, sealed, progress)
     if done.failed:
-        _tell(f"{done.failed} of {done.files} files cannot be restored; run `backup --read-all` to keep them anew")
+        _tell(f"{done.failed} of {done.files} files cannot be restored: what the vault keeps of them is damaged")
         return 1
     print(
         f"Snapshot number {sealed.ref.sequence} is whole: {done.files} files proven, "
