@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keystead.core.errors import Invalid, KeysteadError, Refused, Tampered
+from keystead.core.secret import Secret
 from keystead.custody.modules import cloning, messages
 from keystead.custody.modules.channel import Channel
 from keystead.custody.modules.cloning import Source, Target
@@ -280,3 +281,39 @@ def test_a_message_is_refused_if_its_padding_says_something() -> None:
     for broken in (message[:-1] + b"x", message[:-1], message + b"\0", bytes(messages.MESSAGE_BYTES), b""):
         with pytest.raises(Invalid):
             messages.unpacked(broken, Said.DONE)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"auto_lock_min": "x"},
+        {"auto_lock_min": 4},
+        {"attempts_left": -1},
+        {"lineage": b"short"},
+        {"salt": 7},
+        {"slots": {"nobody": b""}},
+        {"slots": {"user": 5}},
+        {"policy": ["x", True]},
+        {"policy": [6, True]},
+        {"mode": "ROT13"},
+        {"cloning": "yes"},
+        {"copied_from": 5},
+        {"format": 2},
+        {"more": 1},
+    ],
+)
+def test_a_source_that_went_mad_cannot_spoil_a_target(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    source, target = workshop.source(), workshop.module("TARGET")
+    content = cloning._content
+
+    def spoilt(*arguments: Any) -> Secret:
+        data = content(*arguments).reveal()
+        fields = cbor2.loads(data[4 : 4 + int.from_bytes(data[:4], "big")])
+        encoded = cbor2.dumps(fields | change, canonical=True)
+        return Secret((len(encoded).to_bytes(4, "big") + encoded).ljust(cloning.CLONE_BYTES_MAX, b"\0"))
+
+    monkeypatch.setattr(cloning, "_content", spoilt)
+    refused(source, target, "breaks its form|digits at least")
+    workshop.again(target).set_up(ADMINISTRATOR)

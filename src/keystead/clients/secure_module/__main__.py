@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keystead.clients.secure_module import folders, frames, process, texts
+from keystead.clients.secure_module import folders, frames, process, progress, texts
 from keystead.clients.secure_module.secrets_in import secret_from
 from keystead.core.errors import Exists, KeysteadError
 from keystead.custody.modules.manufacture import IDENTITY_DAYS
@@ -73,6 +73,7 @@ def _plug(options: argparse.Namespace) -> None:
 
 def _ask(options: argparse.Namespace, message: dict[str, Any], files: Sequence[int] = ()) -> dict[str, Any]:
     with frames.connect(options.folder / folders.SOCKET) as connection:
+        connection.settimeout(None if files else frames.TIMEOUT_S)  # a long file takes its time
         return frames.ask(connection, message, files)
 
 
@@ -134,7 +135,7 @@ def _crypt(options: argparse.Namespace) -> None:
     beside = target.with_name(target.name + ".part")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        with options.source.open("rb") as source:
+        with options.source.open("rb") as source, progress.shown(descriptor, os.fstat(source.fileno()).st_size):
             told = _ask(options, {"do": "crypt", "way": options.way}, (source.fileno(), descriptor))
         os.fsync(descriptor)
         beside.replace(target)

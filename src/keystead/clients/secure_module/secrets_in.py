@@ -6,6 +6,7 @@ Source: requirements CA-013; the rule for secrets in docs/design.md section 6.
 """
 
 import getpass
+import os
 import stat
 import sys
 from pathlib import Path
@@ -40,7 +41,7 @@ def secret_from(file: Path | None, prompt: str, *, twice: bool = False) -> Secre
 def _read(file: Path) -> Secret:
     try:
         with file.open("rb") as opened:
-            mode = stat.S_IMODE(file.stat().st_mode)
+            mode = stat.S_IMODE(os.fstat(opened.fileno()).st_mode)
             if mode & (stat.S_IRWXG | stat.S_IRWXO):
                 raise Refused("others than its owner may read the file with the PIN; set its mode to 0600")
             text = opened.read(SECRET_BYTES_MAX).rstrip(b"\r\n")

@@ -237,7 +237,7 @@ def _copied(content: Secret, source_serial: str) -> ModuleState:
         state = ModuleState.decoded(data[4 : 4 + length])
         if not state.holds_key:
             raise ValueError
-    except (cbor2.CBORError, ValueError, TypeError, KeyError, AttributeError):
+    except (cbor2.CBORError, ValueError, TypeError, KeyError, AttributeError, Tampered):
         raise Invalid("what the source sent breaks its form") from None
     state.copied_from, state.attempts_left = source_serial, ATTEMPTS_COUNT
     return state

@@ -31,7 +31,7 @@ class PinPolicy:
         Raises:
             Invalid: not 7 to 15.
         """
-        if not PIN_DIGITS_MIN <= self.digits_min <= PIN_DIGITS_MAX:
+        if type(self.digits_min) is not int or not PIN_DIGITS_MIN <= self.digits_min <= PIN_DIGITS_MAX:
             raise Invalid(f"a policy asks for {PIN_DIGITS_MIN} to {PIN_DIGITS_MAX} digits at least")
 
 

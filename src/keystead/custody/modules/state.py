@@ -120,7 +120,7 @@ class ModuleState:
         """Read what `encoded` wrote.
 
         Raises:
-            Tampered: of another format.
+            Tampered: of another format. ValueError, TypeError, KeyError, CBORError: no state (a source may send one).
         """
         fields: dict[str, Any] = cbor2.loads(encoded)
         if fields.pop("format") != FORMAT:
@@ -129,7 +129,24 @@ class ModuleState:
         fields["policy"] = None if policy is None else PinPolicy(*policy)
         fields["slots"] = {Slot(name): sealed for name, sealed in fields["slots"].items()}
         fields["mode"], fields["revoked"] = Mode(fields["mode"]), frozenset(fields["revoked"])
-        return cls(**fields)
+        state = cls(**fields)
+        state._check()
+        return state
+
+    def _check(self) -> None:
+        """Check that everything is of its kind and in its range."""
+        numbers = (self.epoch, self.attempts_left, self.revocation_number)
+        switches = (self.legacy_ecb, self.cloning, self.disable_pending)
+        kept = (self.lineage, self.salt, self.check, *self.slots.values())
+        if any(type(number) is not int or number < 0 for number in numbers):
+            raise ValueError("a number of a module's memory")
+        if any(type(switch) is not bool for switch in switches) or any(type(part) is not bytes for part in kept):
+            raise ValueError("a switch or a part of a module's memory")
+        minutes = self.auto_lock_min
+        if minutes is not None and (type(minutes) is not int or not AUTO_LOCK_MIN_MIN <= minutes <= AUTO_LOCK_MIN_MAX):
+            raise ValueError("the auto-lock of a module's memory")
+        if type(self.copied_from) is not str or (self.lineage and len(self.lineage) != LINEAGE_BYTES):
+            raise ValueError("the lineage of a module's memory")
 
 
 # --------------------------------------------------------------------------------------------------------------- PINs
