@@ -14,6 +14,7 @@ from keystead.custody.safeguard.quorums import Card, CustodyQuorum
 from keystead.custody.safeguard.registrations import Request
 from tests.clients.vault.rig import PASSPHRASE, Rig
 from tests.clients.vault.test_connecting import ACCOUNT, PRIVATE, back_up, refused
+from tests.support.components import ROOT
 
 ALICE = "acme/alice"
 
@@ -179,3 +180,22 @@ def test_nobody_clears_deposits_receipts_or_the_log(safeguarded: Rig) -> None:
         for table in ("deposits", "log"):
             with pytest.raises(sqlite3.IntegrityError, match="kept for ever"):
                 db.execute(f"DELETE FROM {table}")
+
+
+@pytest.mark.row("DS-021")
+def test_safeguarding_is_the_customers_decision_and_its_risk_is_told(rig: Rig, tmp_path: Path) -> None:
+    assert rig.vault("safeguard", "--mode", "optional", "--threshold", "2", *rig.make_custodians(3)) == 0
+    assert rig.setup(ALICE, rig.enrol(ALICE), PRIVATE, ACCOUNT) == 0
+    assert back_up(rig, ALICE, tmp_path) == 0
+    assert deposits(rig) == 0  # offered, and nobody said yes
+    assert rig.client(ALICE, "configure", "--safeguard", rig.fingerprint()) == 0
+    assert rig.client(ALICE, "status") == 0
+    assert deposits(rig) == 1
+    told = " ".join((ROOT / "docs" / "vault.md").read_text().split())
+    for words in ("it is a risk", "the customer's decision together with the provider", "Whoever loses the keys"):
+        assert words in told
+
+
+def deposits(rig: Rig) -> int:
+    with closing(sqlite3.connect(rig.state / "vault.db")) as db:
+        return int(db.execute("SELECT count(*) FROM deposits").fetchone()[0])
