@@ -330,7 +330,9 @@ def _directory(call: Call) -> Directory:
 def _active(call: Call) -> Directory:
     """Return what is needed to ask the directory that is in use."""
     if not call.switches.directory:
-        raise Refused("users are kept here, not in a directory: user_directory.kind", "refused.switched_off")
+        raise Refused(
+            "users are kept here, not in a directory; set user_directory.kind to ldap for that", "refused.switched_off"
+        )
     return _directory(call)
 
 
