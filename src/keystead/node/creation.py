@@ -26,7 +26,7 @@ from keystead.core.records import (
 )
 from keystead.core.secret import Secret
 from keystead.gate.identifiers import new_id, new_request_id
-from keystead.node.folder import UNFINISHED, NodeConfig, flush_folder, make_folders, write_config
+from keystead.node.folder import UNFINISHED, NodeConfig, make_folders, write_config
 from keystead.node.opening import (
     MARK_DEV,
     NO_DRIVER,
@@ -45,6 +45,7 @@ from keystead.settings.all import SECTIONS
 from keystead.storage.sqlite_creation import create_store
 from keystead.storage.store import Store, StoreKeys
 from keystead.trust import x509
+from keystead.trust.durable_files import flush_folder
 from keystead.trust.keyring import Keyring
 from keystead.trust.material import Place
 from keystead.trust.node_key import NodeKey

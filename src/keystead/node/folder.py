@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keystead.core.errors import Exists, Invalid, NotFound
+from keystead.trust.durable_files import write_private
 
 CONFIG_FILE = "keystead.toml"
 UNFINISHED = "unfinished"  # in a `dev` node's folder until all of it is made: what a killed run left is made anew
@@ -129,18 +130,6 @@ def make_folders(config: NodeConfig) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
-def write_private(path: Path, data: bytes) -> None:
-    """Write a file of mode 0600 durably: new file, flushed, renamed into place, folder flushed."""
-    beside = path.with_name(path.name + ".new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    flush_folder(path.parent)
-
-
 def make_file(path: Path, data: bytes) -> None:
     """Write a new file of mode 0600; never over one that exists.
 
@@ -155,15 +144,6 @@ def make_file(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def flush_folder(folder: Path) -> None:
-    """Make names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def unix_address(path: Path) -> str:

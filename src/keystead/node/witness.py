@@ -15,9 +15,9 @@ from pathlib import Path
 import cbor2
 
 from keystead.core.errors import Tampered
-from keystead.node.folder import write_private
 from keystead.node.opening import OWN, SHARED, Parts
 from keystead.storage.store import Anchor, Store
+from keystead.trust.durable_files import write_private
 
 WITNESS_BYTES_MAX = 4096
 _MAC_BYTES = 32

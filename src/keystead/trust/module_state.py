@@ -17,6 +17,7 @@ import cbor2
 
 from keystead.core.errors import DeviceFault, Tampered
 from keystead.core.secret import Secret
+from keystead.trust.durable_files import flush_folder
 from keystead.trust.sealing import seal, unseal
 
 STATE_BYTES_MAX = 65_536
@@ -81,15 +82,6 @@ def _write_durably(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def flush_folder(folder: Path) -> None:
-    """Make a folder's entries durable, so that a new or renamed file is found after a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from keystead.core.errors import Invalid, Refused
 from keystead.core.secret import Secret
-from keystead.trust.module_state import flush_folder
+from keystead.trust.durable_files import flush_folder
 from keystead.trust.sealing import derive, seal, unseal
 
 KEY_BYTES = 32

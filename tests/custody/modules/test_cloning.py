@@ -5,6 +5,7 @@ import pytest
 
 from keystead.core.errors import Refused, TooLarge, Unavailable, WrongState
 from keystead.core.secret import Secret
+from keystead.custody.modules import cloning
 from keystead.custody.modules.cloning import Source, Target, same_key
 from keystead.custody.modules.messages import Options
 from keystead.custody.modules.pins import PinPolicy
@@ -205,3 +206,14 @@ def test_more_bytes_than_a_cloning_needs_are_refused(workshop: Workshop) -> None
     target.start()
     with pytest.raises(TooLarge, match="more than a cloning needs"):
         target.receive(bytes(300_000))
+
+
+@pytest.mark.row("CA-002")
+def test_the_key_and_the_pins_do_not_leave_even_inside_the_envelope(workshop: Workshop) -> None:
+    source = workshop.source()
+    content = cloning._content(source.state, Options()).reveal()
+    assert source.state.check in content
+    for pin in (ADMINISTRATOR, USER, DESTROY):
+        assert pin.reveal() not in content
+    key = source.key().reveal()
+    assert not any(key[start : start + 8] in content for start in range(25))

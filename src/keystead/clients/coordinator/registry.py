@@ -18,8 +18,9 @@ from typing import Any
 from keystead.core.errors import Exists, Invalid, NotFound, Refused, WrongState
 from keystead.core.secret import Secret
 from keystead.custody.modules import pins
-from keystead.custody.modules.store import read_file, write_durably
+from keystead.custody.modules.store import read_file
 from keystead.trust import passwords
+from keystead.trust.durable_files import write_private
 
 ATTEMPTS_COUNT = 10
 ENROLMENT_DAYS = 14
@@ -129,7 +130,7 @@ class Desk:
         return dict(json.loads(self._path.read_text())) if self._path.exists() else {}
 
     def _keep(self, known: dict[str, Any]) -> None:
-        write_durably(self._path, json.dumps(known, indent=1).encode())
+        write_private(self._path, json.dumps(known, indent=1).encode())
 
 
 class Registry:
@@ -225,7 +226,7 @@ class Registry:
         return dict(json.loads(self._path.read_text()))
 
     def _keep(self, kept: dict[str, Any]) -> None:
-        write_durably(self._path, json.dumps(kept, indent=1).encode())
+        write_private(self._path, json.dumps(kept, indent=1).encode())
 
 
 def _digest(token: str) -> str:

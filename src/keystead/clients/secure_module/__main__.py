@@ -17,7 +17,7 @@ from keystead.clients.secure_module.secrets_in import secret_from
 from keystead.core.errors import Exists, KeysteadError
 from keystead.custody.modules.manufacture import IDENTITY_DAYS
 from keystead.custody.modules.state import Mode, Slot
-from keystead.trust.module_state import flush_folder
+from keystead.trust.durable_files import flush_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,7 +11,8 @@ from typing import Any
 from keystead.core.errors import Exists
 from keystead.custody.modules.manufacture import Device, Root, RootSecret, manufacture, new_root, revoke
 from keystead.custody.modules.module import SecureModule
-from keystead.custody.modules.store import ModuleStore, read_file, write_durably
+from keystead.custody.modules.store import ModuleStore, read_file
+from keystead.trust.durable_files import write_private
 from keystead.trust.node_key import NodeKey
 
 SOCKET = "module.sock"
@@ -30,8 +31,8 @@ def found_manufacturer(folder: Path, name: str, now: int) -> None:
     secret = new_root(name, now)
     key = NodeKey.generate()
     key.write(folder / "root.key")
-    write_durably(folder / "root.sealed", key.seal("module-token/root", b"", secret.encoded()))
-    write_durably(folder / _ROOT, secret.root.encoded())
+    write_private(folder / "root.sealed", key.seal("module-token/root", b"", secret.encoded()))
+    write_private(folder / _ROOT, secret.root.encoded())
 
 
 def manufacturer(folder: Path) -> RootSecret:
@@ -64,9 +65,9 @@ def make_module(root: RootSecret, folder: Path, device_key: Path, serial: str, v
     device = manufacture(root, serial, *validity)
     NodeKey.generate().write(device_key)
     store = ModuleStore(folder, device_key, serial)
-    write_durably(folder / _DEVICE, store.seal("module-token/device", device.encoded()))
-    write_durably(folder / _ROOT, root.root.encoded())
-    write_durably(folder / _SERIAL, json.dumps({"serial": serial}).encode())
+    write_private(folder / _DEVICE, store.seal("module-token/device", device.encoded()))
+    write_private(folder / _ROOT, root.root.encoded())
+    write_private(folder / _SERIAL, json.dumps({"serial": serial}).encode())
     return device
 
 
@@ -94,6 +95,6 @@ def write_revocations(root: RootSecret, folder: Path, serials: list[str]) -> Pat
     number, now_revoked = known["number"] + 1, sorted({*known["serials"], *serials})
     encoded = revoke(root, number, now_revoked)
     listed = folder / "revocations.cbor"
-    write_durably(listed, encoded)
-    write_durably(path, json.dumps({"number": number, "serials": now_revoked}).encode())
+    write_private(listed, encoded)
+    write_private(path, json.dumps({"number": number, "serials": now_revoked}).encode())
     return listed

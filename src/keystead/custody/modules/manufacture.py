@@ -26,6 +26,7 @@ from keystead.core.errors import Invalid, Refused, Tampered
 from keystead.core.secret import Secret
 from keystead.trust.origins import Origin, OriginKey
 from keystead.trust.recipients import RecipientKey, RecipientSecret
+from keystead.trust.x509 import key_usage
 
 SERIAL_CHARACTERS_MAX = 32
 REVOKED_COUNT_MAX = 10_000
@@ -179,7 +180,7 @@ def new_root(name: str, now: int) -> RootSecret:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = _builder(subject, subject, key.public_key(), now, ROOT_DAYS)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(_usage(is_authority=True), critical=True)
+    builder = builder.add_extension(key_usage(is_authority=True), critical=True)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     certificate = builder.sign(key, hashes.SHA256())
     return RootSecret(Root(_pem(certificate), origin.key), origin, _key_pem(key))
@@ -202,7 +203,7 @@ def manufacture(root: RootSecret, serial: str, now: int, days: int = IDENTITY_DA
     uses = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
     for extension, critical in (
         (x509.BasicConstraints(ca=False, path_length=None), True),
-        (_usage(is_authority=False), True),
+        (key_usage(is_authority=False), True),
         (x509.ExtendedKeyUsage(uses), False),
         (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
         (x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), False),
@@ -345,20 +346,6 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(start + timedelta(days=days))
-    )
-
-
-def _usage(*, is_authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not is_authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=is_authority,
-        crl_sign=is_authority,
-        encipher_only=False,
-        decipher_only=False,
     )
 
 

@@ -8,13 +8,12 @@ Source: docs/cloning.md section 2; docs/adr/0084.
 """
 
 import hmac
-import os
 from pathlib import Path
 
 from keystead.core.errors import NotFound, Tampered
 from keystead.core.secret import Secret
 from keystead.custody.modules.state import ModuleState
-from keystead.trust.module_state import flush_folder
+from keystead.trust.durable_files import write_private
 from keystead.trust.node_key import NodeKey, check_outside
 from keystead.trust.sealing import frame
 
@@ -64,7 +63,7 @@ class ModuleStore:
         """Replace the state durably; its epoch rises."""
         state.epoch += 1
         sealed = self._key.seal("module-token/state", self._context, Secret(state.encoded()))
-        write_durably(self._path, sealed)
+        write_private(self._path, sealed)
         self._note(state.epoch)
 
     def seal(self, purpose: str, secret: Secret) -> bytes:
@@ -91,23 +90,11 @@ class ModuleStore:
 
     def _note(self, epoch: int) -> None:
         encoded = epoch.to_bytes(_EPOCH_BYTES, "big")
-        write_durably(self._witness, encoded + self._mac(encoded))
+        write_private(self._witness, encoded + self._mac(encoded))
 
     def _mac(self, epoch: bytes) -> bytes:
         key = self._key.derive("module-token/witness").reveal()
         return hmac.digest(key, frame(self._context, epoch), "sha256")
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a file of mode 0600: beside its place, flushed, renamed, its folder flushed; the old content is gone."""
-    beside = path.with_name(path.name + ".new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    flush_folder(path.parent)
 
 
 def read_file(path: Path, what: str, length_bytes_max: int = STATE_BYTES_MAX) -> bytes:

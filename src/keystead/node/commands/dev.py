@@ -23,16 +23,15 @@ from keystead.node.folder import (
     CONFIG_FILE,
     UNFINISHED,
     NodeConfig,
-    flush_folder,
     make_file,
     read_config,
     unix_address,
-    write_private,
 )
 from keystead.node.supervisor import Supervisor
 from keystead.node.unlocking import PIN_FILE, TOKEN_FILE
 from keystead.protocols.local.client import ask
 from keystead.settings.all import parse
+from keystead.trust.durable_files import flush_folder, write_private
 from keystead.trust.first_passwords import first_password
 from keystead.trust.role_tokens import INSECURE_COST, imprint, new_role_secret, pin
 from keystead.trust.root import Role

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from keystead.core.errors import Tampered
+from keystead.trust.durable_files import flush_folder
 from keystead.trust.merkle import HASH_BYTES
-from keystead.trust.module_state import flush_folder
 
 WIDTH = 256
 HEIGHT = 8  # of the subtree in one tile

@@ -33,8 +33,8 @@ from keystead.storage.audit_tree.files import (
 )
 from keystead.storage.audit_tree.heads import Head, head_of, latest_signed, published
 from keystead.storage.audit_tree.tiles import Tile, read_edge, widths
+from keystead.trust.durable_files import flush_folder
 from keystead.trust.merkle import leaf_hash
-from keystead.trust.module_state import flush_folder
 from keystead.trust.notes import NOTE_BYTES_MAX, VerifierKey
 
 BATCH_COUNT_MAX = 5_000  # entries between two checkpoints
