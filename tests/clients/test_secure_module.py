@@ -168,3 +168,13 @@ def test_no_pin_in_arguments_environment_or_output(modules: Fleet) -> None:
     assert b"SOURCE.key" in everything
     for pin in (ADMINISTRATOR, USER, DESTROY):
         assert pin.reveal() not in everything
+
+
+def test_missing_files_are_named(modules: Fleet, tmp_path: Path) -> None:
+    place = (str(tmp_path / "M"), "--serial", "M", "--device-key", str(tmp_path / "M.key"))
+    done = modules.module("manufacture", *place, "--root", str(tmp_path), check=False)
+    assert (done.returncode, done.stderr) == (1, "the manufacturing root is not there: root.sealed\n")
+    words = ("plug", str(modules.folder / "SOURCE"), "--device-key", str(tmp_path / "no.key"), "--hub", str(tmp_path))
+    done = modules.module(*words, check=False)
+    assert done.returncode == 1
+    assert "the device key of module SOURCE is not there: no.key" in done.stderr

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from keystead.core.errors import Exists
+from keystead.core.errors import Exists, NotFound
 from keystead.custody.modules.manufacture import Device, Root, RootSecret, manufacture, new_root, revoke
 from keystead.custody.modules.module import SecureModule
 from keystead.custody.modules.store import ModuleStore, read_file
@@ -41,8 +41,8 @@ def manufacturer(folder: Path) -> RootSecret:
     Raises:
         NotFound: there is none. Tampered: changed.
     """
-    key = NodeKey.read(folder / "root.key")
     sealed = read_file(folder / "root.sealed", "the manufacturing root")
+    key = NodeKey.read(folder / "root.key")
     return RootSecret.decoded(key.unseal("module-token/root", b"", sealed))
 
 
@@ -79,6 +79,8 @@ def open_module(folder: Path, device_key: Path, clock: Callable[[], int]) -> Sec
     """
     serial = str(json.loads(read_file(folder / _SERIAL, "the module"))["serial"])
     root = Root.decoded(read_file(folder / _ROOT, "the manufacturing root"))
+    if not device_key.exists():
+        raise NotFound(f"the device key of module {serial} is not there: {device_key.name}; name its file")
     store = ModuleStore(folder, device_key, serial)
     sealed = read_file(folder / _DEVICE, "the module's identity")
     device = Device.decoded(store.unseal("module-token/device", sealed), root)
