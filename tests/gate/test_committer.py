@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from keystead.core.changes import Change, Transaction
 from keystead.core.errors import Conflict, KeysteadError, Unavailable
-from keystead.gate.committer import GROUP_COUNT_MAX, STAGED_STEPS_MAX, GroupCommitter
+from keystead.gate.committer import GROUP_COUNT_MAX, IDLE_S, LINGER_COUNT, STAGED_STEPS_MAX, GroupCommitter
 from keystead.storage.store import Staged
 
 
@@ -74,6 +75,42 @@ def test_a_turn_is_a_group() -> None:
     writer = Recorder(lambda _number: None)
     assert asyncio.run(told(writer, [8, 1, 3])) == [None] * 12
     assert writer.groups == [8, 1, 3]
+
+
+AN_HOUR_S = 3600.0
+
+
+def test_a_small_group_waits_for_more_while_the_loop_has_other_work() -> None:
+    writer = Recorder(lambda _number: None)
+
+    async def busy() -> None:
+        loop = asyncio.get_running_loop()
+        committer = GroupCommitter(opened(writer), loop, linger_s=AN_HOUR_S)
+        outcomes = [loop.create_future() for _ in range(LINGER_COUNT)]
+        for number, outcome in enumerate(outcomes):
+            committer.submit(transaction(number), outcome.set_result)
+            for _ in range(3):  # turns that have other work
+                time.sleep(10 * IDLE_S)
+                await asyncio.sleep(0)
+        await asyncio.gather(*outcomes)
+        committer.close()
+
+    asyncio.run(busy())
+    assert writer.groups == [LINGER_COUNT]
+
+
+def test_nobody_waits_for_company_when_the_loop_is_idle() -> None:
+    writer = Recorder(lambda _number: None)
+
+    async def idle() -> None:
+        committer = GroupCommitter(opened(writer), asyncio.get_running_loop(), linger_s=AN_HOUR_S)
+        outcome = asyncio.get_running_loop().create_future()
+        committer.submit(transaction(0), outcome.set_result)
+        assert await asyncio.wait_for(outcome, 60) is None
+        committer.close()
+
+    asyncio.run(idle())
+    assert writer.groups == [1]
 
 
 def test_each_learns_its_own_fate() -> None:
