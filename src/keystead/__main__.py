@@ -26,6 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     _production(verbs)
     _dev(verbs)
     _hsm(verbs)
+    _drives(verbs)
     _ssh(verbs)
     _people(verbs)
     _policies(verbs)
@@ -103,6 +104,40 @@ def _hsm(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     _data(logout)
     for name in ("activate", "deactivate", "enable-key-cache", "disable-key-cache"):
         _data(_verb(hsm, name, name.replace("-", " "), "local:hsm_switch"))
+
+
+def _drives(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    drives = verbs.add_parser("drives", help="drives for backups of HSM keys")
+    of = drives.add_subparsers(dest="verb", required=True)
+    add = _verb(of, "register", "give a mounted drive an identity", "drives:drives_register")
+    check = _verb(of, "challenge", "have a mounted drive prove itself", "drives:drives_challenge")
+    for verb in (add, check):
+        verb.add_argument("place", metavar="FOLDER", help="where it is mounted, below key_backups.folder")
+        _data(verb)
+    add.add_argument("name", help="what the drive is called, as on its label")
+    _data(_verb(of, "list", "list registered drives", "drives:drives_list"))
+    _data(_verb(of, "status", "show the last backup or restore, and what is due", "drives:drives_status"))
+    origin = _verb(of, "origin", "write the public key by which sets are signed", "drives:drives_origin")
+    origin.add_argument("--out", required=True, metavar="FILE", help="made")
+    _data(origin)
+    backup = _verb(verbs, "hsm-backup", "back up keys of tokens to a set of drives", "drives:hsm_backup")
+    restore = _verb(verbs, "hsm-restore", "bring keys of tokens back from drives", "drives:hsm_restore")
+    restore.add_argument("--set", metavar="ID", help="an older set instead of the newest")
+    backup.add_argument("--partition", action="append", required=True, metavar="LABEL", help="token (repeat)")
+    restore.add_argument(
+        "--partition",
+        action="append",
+        required=True,
+        metavar="LABEL[=TOKEN]",
+        help="what comes back, and where (repeat)",
+    )
+    for verb in (backup, restore):
+        verb.add_argument("--drive", action="append", required=True, metavar="FOLDER", help="mounted drive (repeat)")
+        verb.add_argument("--officer", required=True, metavar="NAME", help="who the security officer is")
+        verb.add_argument(
+            "--answers", metavar="FILE", help="PINs as lines `officer LABEL = PIN` (- for standard input)"
+        )
+        _data(verb)
 
 
 def _ssh(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -80,6 +80,11 @@ def test_a_turn_is_a_group() -> None:
 AN_HOUR_S = 3600.0
 
 
+def work() -> None:
+    """What keeps the loop busy between two looks."""
+    time.sleep(10 * IDLE_S)
+
+
 def test_a_small_group_waits_for_more_while_the_loop_has_other_work() -> None:
     writer = Recorder(lambda _number: None)
 
@@ -90,7 +95,7 @@ def test_a_small_group_waits_for_more_while_the_loop_has_other_work() -> None:
         for number, outcome in enumerate(outcomes):
             committer.submit(transaction(number), outcome.set_result)
             for _ in range(3):  # turns that have other work
-                time.sleep(10 * IDLE_S)
+                work()
                 await asyncio.sleep(0)
         await asyncio.gather(*outcomes)
         committer.close()

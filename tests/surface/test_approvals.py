@@ -78,7 +78,8 @@ EXEMPT: dict[str, tuple[str, ...]] = {
         *("key_attribute.list", "key_attribute.show", "query.list", "query.run", "query.show"),
         *("user.list", "user.show", "api_token.list", "expiring_certificate.list", "ssh.show", "preferences.show"),
         "approval.count",
-        *("directory.find", "directory.prove", "directory.test"),
+        *("directory.find", "directory.prove", "directory.test", "drive.list", "key_backup.show"),
+        "key_backup.show_origin",
         *("directory_group.list", "directory_group.show", "directory_user.list"),
     ),
     "it only writes down what was typed wrong": ("command.fail",),
@@ -95,6 +96,9 @@ EXEMPT: dict[str, tuple[str, ...]] = {
     ),
     "roles of the module have their own M of N": (
         *("module.activate", "module.deactivate", "module.login", "module.logout", "module.set_key_cache"),
+    ),
+    "a security officer's PIN stands beside the login, and two persons can be demanded (CB-018)": (
+        *("drive.challenge", "drive.register", "key_backup.start", "key_restore.start"),
     ),
     "not among what KS-MC-004 to 007 name; docs/approvals.md says what that means": (
         *("audit.pseudonymise", "authority.install", "authority.install_list", "authority.remove"),

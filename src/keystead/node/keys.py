@@ -15,6 +15,7 @@ import signal
 import ssl
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,7 @@ from keystead.gate.objects import Objects
 from keystead.gate.workshop import ThreadWorkshop
 from keystead.node.directory import DirectoryDoor
 from keystead.node.folder import NodeConfig, listening_socket, read_config
+from keystead.node.key_backups import KeyBackupService
 from keystead.node.measuring import Serving
 from keystead.node.opening import (
     Parts,
@@ -61,6 +63,7 @@ from keystead.node.xml_door import House, XmlDoor, asks_certificate
 from keystead.operations.client_events import CLIENT_EVENTS
 from keystead.operations.credentials import GRANTS, Grants
 from keystead.operations.ip_authorization import Service, policy_of
+from keystead.operations.key_backups import KEY_BACKUPS, Ended, RecordKeyBackup
 from keystead.operations.lifecycle import ApplyTransitions
 from keystead.operations.measurements import MEASUREMENTS
 from keystead.operations.node_state import NODE_STATE, NodeState
@@ -141,6 +144,9 @@ class KeysProcess:
         serving = Serving(self.activity, self.committer, self.objects, self.listener, self.module)
         self.gate.services[MEASUREMENTS] = serving.families
         self.gate.services[NODE_STATE] = self._state
+        self.gate.services[KEY_BACKUPS] = self._key_backups = KeyBackupService(
+            parts, self.module, self._key_backup_ended
+        )
         self.hardening: HardeningReport | None = None
         self._port = 0
         self.xml = self._xml_door()
@@ -165,6 +171,7 @@ class KeysProcess:
         await self.listener.close()
         if self.xml is not None:
             await self.xml.listener.close()
+        await asyncio.to_thread(self._key_backups.stop)
         await self._end_serving()
         self.objects.reader.close()  # the last connection to close copies the WAL back and removes it
         self._workshop.close()
@@ -176,6 +183,12 @@ class KeysProcess:
         """Let the clock bring stored states up to date, through the gate like everybody."""
         self.objects.refresh()
         self.gate.run(Batch(CLOCK, (ApplyTransitions(),)), lambda _replies: None)
+
+    def _key_backup_ended(self, ended: Ended) -> None:
+        """Have the end of a job audited; called on the job's thread."""
+        batch = Batch(CLOCK, (RecordKeyBackup(ended),))
+        with suppress(RuntimeError):  # the loop is closed: the job's own record tells
+            self._loop.call_soon_threadsafe(self.gate.run, batch, _note_failure)
 
     def store_served(self) -> None:
         """Store of a few objects that they are not fresh any more; so few that nobody has to wait."""
@@ -292,6 +305,12 @@ class KeysProcess:
     def _context(self, *, asks_certificate: bool = True) -> ssl.SSLContext:
         with server_certificate(self._parts) as file:
             return server_context(file, file, self._trust.anchors_pem, asks_certificate=asks_certificate)
+
+
+def _note_failure(replies: list[Reply]) -> None:
+    for reply in replies:
+        if reply.error is not None:
+            log.error("the end of a key backup could not be audited: %s", reply.error.message)
 
 
 def main(config: NodeConfig, options: KeysOptions, ready: int) -> int:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from keystead.protocols.listener import TlsListener
 
 BUSY_S_MAX = 60.0  # an answer that takes longer will not come
-READ_BYTES = 16_384  # a TLS record; what is longer comes in several reads anyway, and its memory would be fresh each time
+READ_BYTES = (
+    16_384  # a TLS record; what is longer comes in several reads anyway, and its memory would be fresh each time
+)
 MESSAGES_PER_TURN_COUNT_MAX = 16  # of one connection, so that others get their turn
 UNSENT_BYTES_MAX = 262_144  # replies of one connection in one turn
 UNREAD_BYTES_MAX = 262_144  # received for the next turn

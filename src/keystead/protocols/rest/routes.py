@@ -22,7 +22,9 @@ PLURALS = {
     "policy": "policies",
     "query": "queries",
 }
-SINGLE = frozenset({"audit", "ip_authorization", "module", "node", "server", "session", "settings"})
+SINGLE = frozenset(
+    {"audit", "ip_authorization", "key_backup", "key_restore", "module", "node", "server", "session", "settings"}
+)
 COLLECTION = {"create": "POST", "generate": "POST", "list": "GET", "find": "GET"}
 ITEM = {"show": "GET", "change": "PATCH", "delete": "DELETE", "remove": "DELETE"}
 READING = frozenset({"show", "state", "prove", "check", "read", "measure"})
