@@ -108,7 +108,7 @@ def test_lines_that_cannot_be_split(line: str) -> None:
         ("show us", "show user", ["user", "users"]),
         ("hsm enable ", "hsm enable secure-key-cache ", ["secure-key-cache"]),
         ("config user d", "config user d", ["delete", "disable"]),
-        ("settings change key_", "settings change key_server ", ["key_server"]),
+        ("settings change key_s", "settings change key_server ", ["key_server"]),
         ("user create carol --g", "user create carol --groups ", ["--groups"]),
         ("user disable carol --disabled n", "user disable carol --disabled no ", ["no"]),
         ("nonsense ", "nonsense ", []),
