@@ -136,6 +136,7 @@ class Principal:
         common_name: Of the client certificate, for the log.
         address: Peer address for the log, "-" for local ones.
         door: By which an administrator came from afar, "web" or "ssh"; "" for everybody else.
+        past_states: Life-cycle states of keys do not bind the asker (KS-LIFE-008).
     """
 
     kind: str
@@ -146,6 +147,7 @@ class Principal:
     common_name: str = ""
     address: str = "-"
     door: str = ""
+    past_states: bool = False
 
     @property
     def owner(self) -> str | None:

@@ -7,7 +7,7 @@ Life Cycle, Custom Attributes).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated
 
@@ -31,12 +31,17 @@ from keystead.operations.key_attribute_names import DefinedNames
 from keystead.operations.key_details import KeyDetails, details_of, other_half_of
 from keystead.operations.lifecycle import KEY_COMPROMISE, MESSAGE_CHARACTERS_MAX, activate, check_move, deletion, revoke
 from keystead.operations.requests import Activate, Revoke, Touched
+from keystead.settings.xml import XmlServer
 from keystead.storage.store import as_object
 
 ATTRIBUTES_PER_REQUEST_COUNT_MAX = 100
 DESCRIPTION_CHARACTERS_MAX = 4096
 KeyName = Annotated[str, Text(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", 64, example="payroll-2027")]
 Description = Annotated[str, Text(characters_max=DESCRIPTION_CHARACTERS_MAX)]
+STATE_IS_NOT_FOR_XML = (
+    "The state does not bind clients of the XML interface, who may use the key until it is destroyed; "
+    "xml_server.life_cycle_states changes that."
+)
 Assignments = Annotated[tuple[str, ...], Items(ATTRIBUTES_PER_REQUEST_COUNT_MAX), Text(r"[^=]+=.*", 4096)]
 AttributeNames = Annotated[tuple[str, ...], Items(ATTRIBUTES_PER_REQUEST_COUNT_MAX), Text(characters_max=255)]
 UNSPECIFIED = 1  # Revocation Reason Code
@@ -140,7 +145,13 @@ class EraseKey:
 @operation(ShowKey, "key.show", "KeyShow", administrator=Access.KEYS, targets=_SEEN)
 def show_key(call: Call, _request: ShowKey) -> KeyDetails:
     """Return everything about the key, also about a destroyed one."""
-    return details_of(call.target, call.now_us)
+    return replace(details_of(call.target, call.now_us), caution=_caution(call))
+
+
+def _caution(call: Call) -> str:
+    """Say to whom the state of the key means nothing (KS-LIFE-008)."""
+    is_bound = call.desk.objects.section(XmlServer).life_cycle_states or call.target.versioning is not None
+    return "" if is_bound else STATE_IS_NOT_FOR_XML
 
 
 @operation(

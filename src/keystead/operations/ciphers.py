@@ -46,6 +46,7 @@ from keystead.gate.call import Call
 from keystead.gate.leases import Leases
 from keystead.gate.operation import Target, operation
 from keystead.operations.requests import CipherParameters, Decrypt, Decrypted, Encrypt, Encrypted
+from keystead.operations.states_of_use import is_unbound
 from keystead.operations.wrapped_keys import check_usable
 from keystead.storage.store import Loaded, as_object
 from keystead.trust.asymmetric_ciphers import Asymmetric, MaskParameters, asymmetric_suite
@@ -130,7 +131,7 @@ def encrypt(call: Call, request: Encrypt) -> Encrypted | Change:
     if not record.shape.usage_mask & ENCRYPT_BIT:
         raise Refused("the key's usage mask does not allow encrypting", "refused.usage_mask")
     begin_us, end_us = protect_window(record.dates) if plan is None else plan.protects
-    if not begin_us <= call.now_us < end_us:
+    if not begin_us <= call.now_us < end_us and not is_unbound(call, record):
         raise WrongState("the key is not active, or its Protect Stop Date has passed")
     if plan is None:
         plan = _plan(call, loaded, asked)
@@ -170,7 +171,7 @@ def decrypt(call: Call, request: Decrypt) -> Decrypted:
     if not record.shape.usage_mask & DECRYPT_BIT:
         raise Refused("the key's usage mask does not allow decrypting", "refused.usage_mask")
     begin_us, end_us = process_window(record.dates) if plan is None else plan.processes
-    if not begin_us <= call.now_us < end_us:
+    if not begin_us <= call.now_us < end_us and not is_unbound(call, record):
         raise WrongState("the key is not active, or its Process Start Date is to come")
     if plan is None:
         plan = _plan(call, loaded, asked)

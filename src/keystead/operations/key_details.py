@@ -126,6 +126,7 @@ class KeyDetails:
         digest: SHA-256 of the key bytes in hexadecimal, "" where that would let somebody guess them.
         other_half: Id of the other key of its pair, "" = none.
         revision: Counts its changes.
+        caution: What whoever relies on the state should know (KS-LIFE-008); "" = nothing.
     """
 
     key: KeySummary
@@ -141,6 +142,7 @@ class KeyDetails:
     digest: str
     other_half: str
     revision: int
+    caution: str = ""
 
 
 def summary_of(record: ManagedObject, now_us: int) -> KeySummary:

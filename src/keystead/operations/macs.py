@@ -14,7 +14,6 @@ from keystead.core.algorithms import UsageMask
 from keystead.core.attribute_table import ObjectType
 from keystead.core.changes import Change
 from keystead.core.errors import Invalid, Refused, WrongState
-from keystead.core.lifecycle import may_process, may_protect
 from keystead.core.permission import Right
 from keystead.core.records import KIND_OBJECT, ManagedObject
 from keystead.core.secret import Secret
@@ -22,6 +21,7 @@ from keystead.gate.call import Call
 from keystead.gate.operation import PLACEHOLDER, Target, operation
 from keystead.operations.ciphers import LIMITS, NONE, own_parameters, spent
 from keystead.operations.requests import CipherParameters, Judged
+from keystead.operations.states_of_use import processes, protects
 from keystead.operations.wrapped_keys import check_usable
 from keystead.trust.macs import Method, digest, hashing, is_code, method
 
@@ -84,7 +84,7 @@ def mac(call: Call, request: Mac) -> MacMade | Change:
     record = call.target
     if not record.shape.usage_mask & UsageMask.MAC_GENERATE:
         raise Refused("the key's usage mask does not allow making authentication codes", "refused.usage_mask")
-    if not may_protect(record.dates, call.now_us):
+    if not protects(call, record):
         raise WrongState("the key is not active, or its Protect Stop Date has passed")
     found = _method(record, request.parameters)
     if found.legacy and not call.switches.legacy_algorithms:
@@ -110,7 +110,7 @@ def mac_verify(call: Call, request: MacVerify) -> Judged:
     record = call.target
     if not record.shape.usage_mask & UsageMask.MAC_VERIFY:
         raise Refused("the key's usage mask does not allow verifying authentication codes", "refused.usage_mask")
-    if not may_process(record.dates, call.now_us):
+    if not processes(call, record):
         raise WrongState("the key is not active, or its Process Start Date is to come")
     found = _method(record, request.parameters)
     is_valid = is_code(found.make(_key(call), request.data), request.code)

@@ -20,7 +20,6 @@ from typing import Any
 from keystead.core.algorithms import UsageMask
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Refused, WrongState
-from keystead.core.lifecycle import may_process, may_protect
 from keystead.core.permission import Right
 from keystead.core.structures import TAG_USAGE_LIMITS_UNIT, UNIT_BYTE
 from keystead.gate.call import Call
@@ -36,6 +35,7 @@ from keystead.operations.piece_work import (
     begin_signature,
 )
 from keystead.operations.requests import CipherParameters
+from keystead.operations.states_of_use import processes, protects
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +119,7 @@ def _protects(use: UsageMask) -> Callable[[Call], None]:
         record = call.target
         if not record.shape.usage_mask & use:
             raise Refused("the key's usage mask does not allow this", "refused.usage_mask")
-        if not may_protect(record.dates, call.now_us):
+        if not protects(call, record):
             raise WrongState("the key is not active, or its Protect Stop Date has passed")
 
     return check
@@ -130,7 +130,7 @@ def _processes(use: UsageMask) -> Callable[[Call], None]:
         record = call.target
         if not record.shape.usage_mask & use:
             raise Refused("the key's usage mask does not allow this", "refused.usage_mask")
-        if not may_process(record.dates, call.now_us):
+        if not processes(call, record):
             raise WrongState("the key is not active, or its Process Start Date is to come")
 
     return check

@@ -15,12 +15,12 @@ from keystead.core.algorithms import UsageMask
 from keystead.core.attribute_table import ObjectType
 from keystead.core.changes import Change
 from keystead.core.errors import Invalid, Refused, WrongState
-from keystead.core.lifecycle import may_process, may_protect
 from keystead.core.permission import Right
 from keystead.gate.call import Call
 from keystead.gate.operation import PLACEHOLDER, Target, operation
 from keystead.operations.ciphers import LIMITS, NONE, own_parameters, spent
 from keystead.operations.requests import CipherParameters, Judged
+from keystead.operations.states_of_use import processes, protects
 from keystead.operations.wrapped_keys import opened
 from keystead.trust.key_pairs import PrivateKey, PublicKey, read_private, read_public, specification_of
 from keystead.trust.signatures import Wanted, is_signature, scheme, sign
@@ -74,7 +74,7 @@ def sign_data(call: Call, request: Sign) -> Signed | Change:
         raise Invalid("only private keys sign", "invalid.object_type")
     if not record.shape.usage_mask & UsageMask.SIGN:
         raise Refused("the key's usage mask does not allow signing", "refused.usage_mask")
-    if not may_protect(record.dates, call.now_us):
+    if not protects(call, record):
         raise WrongState("the key is not active, or its Protect Stop Date has passed")
     ready = ready_key(call)
     how = scheme(ready.key, wanted_of(call, request.parameters))
@@ -104,7 +104,7 @@ def verify_signature(call: Call, request: SignatureVerify) -> Judged:
         raise Invalid("only public and private keys verify signatures", "invalid.object_type")
     if not record.shape.usage_mask & UsageMask.VERIFY:
         raise Refused("the key's usage mask does not allow verifying", "refused.usage_mask")
-    if not may_process(record.dates, call.now_us):
+    if not processes(call, record):
         raise WrongState("the key is not active, or its Process Start Date is to come")
     ready = ready_key(call)
     how = scheme(ready.key, wanted_of(call, request.parameters))

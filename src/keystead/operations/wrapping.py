@@ -17,7 +17,6 @@ from keystead.core.attribute_rules import birth_of
 from keystead.core.attribute_table import ObjectType
 from keystead.core.changes import Change, Put
 from keystead.core.errors import Invalid, NotFound, NotSupported, Refused, WrongState
-from keystead.core.lifecycle import may_process, may_protect
 from keystead.core.permission import Right
 from keystead.core.records import ManagedObject
 from keystead.core.secret import Secret
@@ -28,6 +27,7 @@ from keystead.operations.get import clear_block, released_format
 from keystead.operations.new_objects import conceived, described, id_of, with_templates
 from keystead.operations.register import register, told_shape
 from keystead.operations.requests import CipherParameters, Created, Get, GotWrapped, KeyBlock, Register, Wrapping
+from keystead.operations.states_of_use import processes, protects
 from keystead.operations.wrapped_keys import opened, packed
 from keystead.storage.store import Loaded, as_object
 from keystead.trust.cipher_modes import Prepared
@@ -107,7 +107,7 @@ def get_wrapped(call: Call, request: GetWrapped) -> GotWrapped | Change:
     if not key.shape.usage_mask & UsageMask.WRAP:
         raise Refused("the usage mask of the wrapping key does not allow wrapping", "refused.usage_mask")
     mode = _mode(key, request.wrapping)
-    if not may_protect(key.dates, call.now_us):
+    if not protects(call, key):
         raise WrongState("the wrapping key is not active")
     block = clear_block(call, loaded, form)
     iv, puts = _fresh_iv(call, key, mode)
@@ -165,7 +165,7 @@ def _unwrapping_key(call: Call, wrapping: Wrapping) -> Loaded | None:
         return None
     key = as_object(loaded)
     may = key.object_type == ObjectType.SYMMETRIC_KEY and key.shape.usage_mask & UsageMask.UNWRAP
-    return loaded if may and may_process(key.dates, call.now_us) else None
+    return loaded if may and processes(call, key) else None
 
 
 def _kept_wrapped(call: Call, request: RegisterWrapped, block: KeyBlock) -> Change:

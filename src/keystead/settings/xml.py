@@ -42,3 +42,4 @@ class XmlServer(Section):
         NAMED_CERTIFICATE,
         choices=(NO_CERTIFICATE, TLS_CERTIFICATE, NAMED_CERTIFICATE),
     )
+    life_cycle_states: bool = described("Life-cycle states of keys bind clients of the XML interface", False)

@@ -14,6 +14,7 @@ Source: requirements KS-AUTH-002 to 006, KS-NAE-003, 004; LEG-05.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from keystead.core.errors import Unauthenticated
 from keystead.core.permission import Principal
@@ -60,7 +61,7 @@ class Entrance:
         """
         if self._known is None or self._generation != self._admissions.generation:
             self._known = None
-            known = self._admitted()
+            known = replace(self._admitted(), past_states=not self._policy().life_cycle_states)
             self._generation, self._known = self._admissions.generation, known
             self.was_stranger = known.kind == "stranger"
         return self._known
