@@ -206,7 +206,8 @@ def test_a_restore_over_rest_goes_to_another_token(house: House) -> None:
     assert [drive["name"] for drive in admin.told("GET", "/drives")["items"]] == [f"drive {name}" for name in NAMES]
     assert admin.told("GET", "/key-backup")["due"] == ["the keys were never backed up"]
     wanted = {"drives": list(NAMES), "officer": "sandro", **PINS}
-    assert admin.told("POST", "/key-backup", {"partitions": ["payroll"], **wanted})["state"] == "running"
+    begun = admin.told("POST", "/key-backup", {"partitions": ["payroll"], **wanted})
+    assert [begun[word] for word in ("state", "user", "partitions")] == ["running", "admin", ["payroll"]]
     assert ended(admin)["state"] == "done"
     admin.told("POST", "/key-restore", {"targets": ["payroll=spare"], **wanted})
     shown = ended(admin)
@@ -237,6 +238,25 @@ def test_a_new_node_of_the_same_module_reads_sets_of_an_origin_it_was_told_to_tr
     told = house.run("hsm-restore", *words)
     assert told.returncode == 0, told.stdout + told.stderr
     assert inventory(house.library, "spare")
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_node_that_ends_in_the_middle_gives_up_and_the_next_backup_goes_on(house: House, is_killed: bool) -> None:
+    fill(house.library, "spare", Kinds(aes=600))
+    registered(house)
+    wanted = {"partitions": ["spare"], "drives": list(NAMES), "officer": "sandro", **PINS}
+    admin = administrator(house.node)
+    admin.told("POST", "/key-backup", wanted)
+    while (shown := admin.told("GET", "/key-backup"))["doing"] != "keys":
+        assert shown["state"] == "running"
+    house.node.kill() if is_killed else house.node.stop()
+    house.node.start()
+    shown = administrator(house.node).told("GET", "/key-backup")
+    assert shown["state"] in ("failed", "interrupted")
+    assert shown["partitions"] == ["spare"]
+    assert "the keys were never backed up" in shown["due"]
+    assert house.backup().returncode == 0
+    assert [len(list((house.media / name / "keystead-sets").iterdir())) for name in NAMES] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("place", ["..", "a/b", "/etc", "", "-x", "x\n", "link"])

@@ -33,7 +33,7 @@ from keystead.trust.root import RootOfTrust
 
 PURPOSE = "key-backups"
 FOLDER, ORIGIN_FILE, DRIVES_FILE, TRUSTED_FOLDER = "key-backups", "origin.sealed", "drives.sealed", "origins"
-STOP_S_MAX = 10.0
+STOP_S_MAX = 1.5
 UNSAVED_SHOWN_COUNT = 200
 _DRIVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DAY_S = 86_400
@@ -181,7 +181,7 @@ class KeyBackupService:
         with self._lock:
             if self._progress.running:
                 raise Conflict("another backup or restore of keys is running; wait for it")
-            begun = self._progress = Progress(failed.kind, running=True)
+            begun = self._progress = Progress(failed.kind, running=True, ended=failed)
         self._running = self._executor.submit(work)
         self._running.add_done_callback(partial(self._over, failed))
         return begun

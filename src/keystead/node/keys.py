@@ -167,11 +167,11 @@ class KeysProcess:
     async def stop(self) -> None:
         """Close the doors, finish commits, lock."""
         self.door.close()
+        await asyncio.to_thread(self._key_backups.stop)
         self._parts.config.keys_socket.unlink(missing_ok=True)
         await self.listener.close()
         if self.xml is not None:
             await self.xml.listener.close()
-        await asyncio.to_thread(self._key_backups.stop)
         await self._end_serving()
         self.objects.reader.close()  # the last connection to close copies the WAL back and removes it
         self._workshop.close()

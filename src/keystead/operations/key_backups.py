@@ -81,7 +81,7 @@ class Progress:
         steps: Those that were done, in order.
         doing: What is done now.
         number: Of `total`: steps, or objects.
-        ended: What came of it.
+        ended: What came of it; while it runs, who asked for what.
     """
 
     kind: str = ""
