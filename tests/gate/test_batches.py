@@ -16,7 +16,7 @@ from tests.support.builders import ALICE, a_key, a_node, creation
 def test_what_comes_after_the_time_of_a_batch_is_told_to_come_in_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, go_on: bool
 ) -> None:
-    monkeypatch.setattr(call, "BATCH_WORK_S_MAX", 0.05)
+    monkeypatch.setattr(call, "BATCH_WORK_S_MAX", 0.01)
     with a_node(tmp_path) as node:
         replies = node.batch(ALICE, [creation() for _ in range(1000)], go_on=go_on)
         made = [reply.result.id for reply in replies if reply.error is None]
