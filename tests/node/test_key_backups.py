@@ -202,6 +202,7 @@ def test_a_restore_over_rest_goes_to_another_token(house: House) -> None:
     admin = administrator(house.node)
     for name in NAMES:
         drive = admin.told("POST", "/drives", {"place": name, "name": f"drive {name}"})
+        assert "nothing is mounted" in drive["caution"]  # a folder of the test's
         assert admin.told("POST", "/drives/challenge", {"place": name})["id"] == drive["id"]
     assert [drive["name"] for drive in admin.told("GET", "/drives")["items"]] == [f"drive {name}" for name in NAMES]
     assert admin.told("GET", "/key-backup")["due"] == ["the keys were never backed up"]

@@ -35,6 +35,7 @@ PURPOSE = "key-backups"
 FOLDER, ORIGIN_FILE, DRIVES_FILE, TRUSTED_FOLDER = "key-backups", "origin.sealed", "drives.sealed", "origins"
 STOP_S_MAX = 1.5
 UNSAVED_SHOWN_COUNT = 200
+NOT_MOUNTED = "nothing is mounted at {place}: what is saved there lies on the disk of the folder above"
 _DRIVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DAY_S = 86_400
 
@@ -109,11 +110,16 @@ class KeyBackupService:
         with jobs.alone(self._made_folder()):  # nobody else may make another meanwhile
             return self._origin().key
 
-    def register(self, place: str, name: str) -> Registered:
-        """Register the drive that is mounted at a place; see custody.drives.registry.register."""
+    def register(self, place: str, name: str) -> tuple[Registered, str]:
+        """Register the drive that is mounted at a place; see custody.drives.registry.register.
+
+        Returns: the drive, and a caution where the place is a plain folder, so that nobody saves keys on the disk that
+            they are to be saved from.
+        """
+        path = self._drive(place)
         with jobs.alone(self._made_folder()):
-            identity = register(self._registry(), self._drive(place), name, self._origin(), now_us())
-            return self.books().drives[identity.id]
+            identity = register(self._registry(), path, name, self._origin(), now_us())
+            return self.books().drives[identity.id], "" if path.is_mount() else NOT_MOUNTED.format(place=place)
 
     def challenge(self, place: str) -> Registered:
         """Have a drive prove itself; see custody.drives.registry.challenge."""

@@ -137,8 +137,8 @@ class Service(Protocol):
     def origin(self) -> OriginKey:
         """Return the public half of what signs sets."""
 
-    def register(self, place: str, name: str) -> Registered:
-        """Register a drive."""
+    def register(self, place: str, name: str) -> tuple[Registered, str]:
+        """Register a drive; returns it with what people should know of its folder, "" = nothing."""
 
     def challenge(self, place: str) -> Registered:
         """Have a drive prove itself."""
@@ -189,6 +189,7 @@ class DriveShown:
         registered_us: When it was registered.
         visited_us: When it was here last.
         set_id: Of the newest set that was written to it, hexadecimal; "" = none.
+        caution: What is odd about the folder where it was registered; "" = nothing.
     """
 
     name: str
@@ -196,6 +197,7 @@ class DriveShown:
     registered_us: int
     visited_us: int
     set_id: str
+    caution: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,8 +334,12 @@ class RecordKeyBackup:
 def register_drive(call: Call, request: RegisterDrive) -> Change:
     """Register it on both sides."""
     service = _service(call)
-    drive = call.made(partial(service.register, request.place, request.name))
-    return Change((), _shown(drive), detail=f"drive {drive.identity.name} ({drive.identity.id.hex()}) registered")
+    drive, caution = call.made(partial(service.register, request.place, request.name))
+    return Change(
+        (),
+        replace(_shown(drive), caution=caution),
+        detail=f"drive {drive.identity.name} ({drive.identity.id.hex()}) registered",
+    )
 
 
 @operation(ListDrives, "drive.list", "DriveList", administrator=Access.ANY, material=True)

@@ -26,6 +26,8 @@ def drives_register(words: argparse.Namespace) -> int:
     """Give a drive its identity."""
     drive = ask_node(words, "drive.register", place=words.place, name=words.name)
     print(f"{drive['name']} is registered as {drive['id']}")
+    if drive["caution"]:
+        print(f"Note: {drive['caution']}", file=sys.stderr)
     return 0
 
 
