@@ -107,6 +107,14 @@ def test_an_account_is_locked_after_wrong_passwords(admin: Rest, nobody: Rest) -
     assert admin.told("GET", "/administrators/forgetful")["is_locked"] is True
 
 
+def _content(path: Path) -> bytes:
+    """What a file of a running node holds; one that was renamed meanwhile is read under its other name."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return path.with_suffix("").read_bytes() if path.suffix == ".new" else b""
+
+
 def test_no_password_and_no_token_is_written_down(node: DevNode, admin: Rest, somebody: Callable[..., Rest]) -> None:
     session = somebody(name="secretive")
     program = session.told("POST", "/api-tokens", {"label": "canary"})["token"]
@@ -116,5 +124,5 @@ def test_no_password_and_no_token_is_written_down(node: DevNode, admin: Rest, so
     session.ask("POST", "/session", {"username": "secretive", "password": wrong, "more": wrong})
     secrets = [one.encode() for one in (FIRST, SECOND, wrong, session.token, admin.token, program)]
     files = [path for path in Path(node.folder).rglob("*") if path.is_file() and "insecure" not in path.parts]
-    found = [(path.name, secret[:6]) for path in files for secret in secrets if secret in path.read_bytes()]
+    found = [(path.name, secret[:6]) for path in files for secret in secrets if secret in _content(path)]
     assert found == []
