@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from keystead.core.errors import Invalid
+from tests.hostile.doors import at_door
 from tests.node.production import keystead
 from tests.node.test_people import ran
 from tests.support.console import Browser
@@ -169,6 +171,11 @@ def test_the_login_alone_starts_nothing(house: House) -> None:
     shown = ended(admin)
     assert (shown["state"], shown["officer"]) == ("failed", "sandro")
     assert "PIN" in shown["message"]
+    admin.told("POST", "/key-backup", {**wanted, "drives": ["d1", "d1", "d1"]})
+    assert (failed := ended(admin))["state"] == "failed", failed
+    assert "named twice" in failed["message"]
+    with pytest.raises(Invalid, match="give one PIN"):
+        at_door(house.node, "key_backup.start", **{**wanted, "officer_pins": b"\xff\xfe", "user_pins": b"1234"})
     assert not any((house.media / name / "keystead-sets").exists() for name in NAMES)
     audited(house, "backup of payroll by admin with security officer sandro, drives d1, d2, d3: FAILED")
 

@@ -34,7 +34,7 @@ REVEAL_SITES: dict[str, tuple[str, ...]] = {
     # Passwords on their way to a directory: to the process that asks it, and over TLS to the server.
     "appliance/ldap_client.py": ("connected", "proves"),
     "gate/directory.py": ("Users.prove",),
-    "operations/key_backups.py": ("_lines",),
+    "operations/key_backups.py": ("_is_text", "_lines"),
     "operations/user_directory.py": ("_is_text", "_proven.judged"),
     # PINs and keys on their way to the token, over the socket of its process.
     "trust/pkcs11/modules.py": (

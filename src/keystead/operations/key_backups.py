@@ -476,9 +476,16 @@ def _pins(labels: tuple[str, ...], officers: Secret, users: Secret) -> dict[str,
 
 def _lines(given: Secret, count: int) -> list[Secret]:
     lines = [Secret(line.removesuffix(b"\r")) for line in given.reveal().removesuffix(b"\n").split(b"\n")]
-    if len(lines) not in (1, count) or not all(map(len, lines)):
+    if len(lines) not in (1, count) or not all(map(_is_text, lines)):
         raise Invalid(f"give one PIN for all, or {count} of them, a line for each partition", "invalid.field")
     return lines * count if len(lines) == 1 else lines
+
+
+def _is_text(pin: Secret) -> bool:
+    try:
+        return bool(pin.reveal().decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _begun(call: Call, kind: str, asker: Asker, labels: tuple[str, ...], drives: tuple[str, ...]) -> Change:
