@@ -242,6 +242,12 @@ def test_a_new_node_of_the_same_module_reads_sets_of_an_origin_it_was_told_to_tr
     assert stranger.returncode == 1
     assert "restore failed" in stranger.stdout
     (kept / "origins").mkdir()
+    (kept / "origins" / "notes.txt").write_text("no key")
+    confused = house.run("hsm-restore", *words)
+    assert confused.returncode == 1
+    assert "notes.txt is no public key" in confused.stdout
+    assert "\nset " not in confused.stdout
+    (kept / "origins" / "notes.txt").unlink()
     shutil.copy(public, kept / "origins" / "old-node")
     told = house.run("hsm-restore", *words)
     assert told.returncode == 0, told.stdout + told.stderr
@@ -273,6 +279,18 @@ def test_drives_are_folders_below_the_one_that_is_set(house: House, place: str) 
     reply = administrator(house.node).ask("POST", "/drives", {"place": place, "name": "one"})
     assert reply.status in (403, 422), reply.body
     assert not list(house.node.folder.glob("keystead-*"))
+
+
+def test_a_list_of_addresses_that_cannot_be_read_lets_nobody_in_and_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for house in _house(tmp_path, monkeypatch, "key_backups.allowed_addresses=192.0.2.7/24"):
+        reply = administrator(house.node).ask("POST", "/drives", {"place": "d1", "name": "one"})
+        assert reply.status == 403
+        assert "192.0.2.7/24" in reply.body["detail"]
+        done = house.run("drives", "register", "d1", "one")
+        assert done.returncode != 0
+        assert "mend the setting" in done.stderr
 
 
 @pytest.mark.row("CB-005", "CB-020")

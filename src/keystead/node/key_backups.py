@@ -5,6 +5,7 @@ The serving thread only starts them and asks how they are; what was told last is
 Source: docs/adr/0093; requirements CB-004, 005, 013, 017, 018, 020, 022.
 """
 
+import ipaddress
 import logging
 import re
 import threading
@@ -105,10 +106,7 @@ class KeyBackupService:
 
     def origin(self) -> OriginKey:
         """Return the public half of what signs sets."""
-        if (self._folder / ORIGIN_FILE).exists():
-            return self._origin().key
-        with jobs.alone(self._made_folder()):  # nobody else may make another meanwhile
-            return self._origin().key
+        return self._origin().key
 
     def register(self, place: str, name: str) -> tuple[Registered, str]:
         """Register the drive that is mounted at a place; see custody.drives.registry.register.
@@ -236,7 +234,21 @@ class KeyBackupService:
         return TokenProcess(TokenPlace(library, "", None, COMMAND))
 
     def _networks(self) -> tuple[str, ...]:
-        return tuple(word.strip() for word in self._settings.allowed_addresses.split(",") if word.strip())
+        """Return who may ask.
+
+        Raises:
+            Refused: the setting cannot be read, and then nobody may, not even at the local door.
+        """
+        named = [word.strip() for word in self._settings.allowed_addresses.split(",") if word.strip()]
+        for word in named:
+            try:
+                ipaddress.ip_network(word)
+            except ValueError:
+                raise Refused(
+                    f"key_backups.allowed_addresses holds {word!r}, which is no network such as 192.0.2.0/24; "
+                    "stop the node, mend the setting, start it"
+                ) from None
+        return tuple(named)
 
     def _drive(self, place: str) -> Path:
         """Return where a drive is mounted; it is named by its folder alone, so that nobody names another place."""
@@ -263,20 +275,31 @@ class KeyBackupService:
     def _origin(self) -> Origin:
         """Return the node's own origin, made when it is first needed; sealed under the node's key."""
         path = self._made_folder() / ORIGIN_FILE
-        try:
-            return Origin(self._node_key.unseal(PURPOSE, b"origin", path.read_bytes()))
-        except FileNotFoundError:
-            origin = Origin.generate()
-            write_private(path, self._node_key.seal(PURPOSE, b"origin", origin.secret))
-            return origin
+        with self._lock:  # nobody may make another meanwhile
+            try:
+                return Origin(self._node_key.unseal(PURPOSE, b"origin", path.read_bytes()))
+            except FileNotFoundError:
+                origin = Origin.generate()
+                write_private(path, self._node_key.seal(PURPOSE, b"origin", origin.secret))
+                return origin
 
     def _origins(self) -> Mapping[bytes, OriginKey]:
         """Return the origins that are trusted: the node's own, and those an operator put into the folder `origins`."""
         keys = [self._origin().key]
         trusted = self._folder / TRUSTED_FOLDER
         if trusted.is_dir():
-            keys += [OriginKey(path.read_bytes()) for path in sorted(trusted.iterdir())]
+            keys += map(_origin_in, sorted(trusted.iterdir()))
         return {key.id: key for key in keys}
+
+
+def _origin_in(path: Path) -> OriginKey:
+    try:
+        return OriginKey(path.read_bytes())
+    except (Invalid, OSError):
+        told = (
+            f"{FOLDER}/{TRUSTED_FOLDER}/{path.name} is no public key of an origin; put there what `drives origin` wrote"
+        )
+        raise Invalid(told) from None
 
 
 def _hint(count: int, unsaved: tuple[Unsaved, ...]) -> str:

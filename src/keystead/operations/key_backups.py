@@ -50,7 +50,8 @@ class Ended:
         kind: "backup" or "restore".
         asker: Who asked, and who was the security officer.
         partitions: Labels of the tokens.
-        drives: Those that hold the set, or the one it was read from; of a failed job nothing.
+        drives: Names of those that hold the set, or of the one it was read from; before it is done, and of a job that
+            failed, the folders that were asked for.
         ok: It worked.
         message: In plain words.
         count: Objects saved, or made ready for use.
@@ -268,7 +269,8 @@ class KeyBackupShown:
         user: Who asked.
         officer: The security officer.
         partitions: Labels of the tokens.
-        drives: Names of the drives that hold the set, or of the one it was read from.
+        drives: Names of the drives that hold the set, or of the one it was read from; unless it is done, the folders
+            that were asked for.
         message: What came of it.
         unsaved: Objects that stay in their tokens, with the reason; they are not saved.
         hints: Drives with which something is wrong.

@@ -103,7 +103,7 @@ def _run(words: argparse.Namespace, operation: str, labels: list[str], **fields:
 def _print_end(shown: dict[str, Any]) -> int:
     """Print what came of it; returns the exit status."""
     print(f"{shown['kind']} {shown['state']}: {shown['message']}")
-    if shown["drives"]:
+    if shown["state"] == "done":
         print(f"set {shown['set_id']} on {', '.join(shown['drives'])}")
     for line in shown["unsaved"]:
         print(f"NOT saved: {line}")
