@@ -25,6 +25,7 @@ from keystead.custody.safeguard.depot import (
     Area,
     SnapshotRef,
 )
+from keystead.trust.durable_files import flush_folder
 
 _SEQUENCE_DIGITS = 12
 
@@ -72,7 +73,7 @@ class FolderDepot:
                 self._write_new(self._folders[area], path, data)
                 touched.add(path.parent)
             for folder in touched:
-                _flush_folder(folder)
+                flush_folder(folder)
         except OSError as error:
             raise _unavailable(error) from None
 
@@ -116,7 +117,7 @@ class FolderDepot:
         try:
             if not self._write_new(self._folders[Area.CLIENT], self._snapshot_path(sequence), snapshot):
                 raise Conflict("another backup of this client was finished first; run the backup again")
-            _flush_folder(self._snapshots)
+            flush_folder(self._snapshots)
         except OSError as error:
             raise _unavailable(error) from None
         return SnapshotRef(sequence, hashlib.sha256(snapshot).digest())
@@ -174,15 +175,7 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
-    _flush_folder(folder.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush_folder(folder.parent)
 
 
 def _unavailable(error: OSError) -> Unavailable:
