@@ -325,25 +325,35 @@ def test_readers_read_while_others_write_and_copy_the_wal_back(
 # ------------------------------------------------------------------------------------------------------------ searching
 
 
+@pytest.mark.parametrize("oldest_first", [False, True], ids=["newest first", "oldest first"])
+@pytest.mark.parametrize("beside_factor", [0, 1, 8], ids=["looked up", "either", "walked beside"])
 @pytest.mark.parametrize("bounds", [(), (1,), (2, 3, 5), (7, 1000)])
-def test_a_search_finds_everything_in_however_many_rounds(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, bounds: tuple[int, ...]
+def test_a_search_finds_everything_in_however_many_windows(
+    store: SqliteStore,
+    monkeypatch: pytest.MonkeyPatch,
+    bounds: tuple[int, ...],
+    beside_factor: int,
+    oldest_first: bool,
 ) -> None:
     monkeypatch.setattr("keystead.storage.locate._BOUNDS", bounds)
+    monkeypatch.setattr("keystead.storage.locate._BESIDE_FACTOR", beside_factor)
     writer, reader = store.writer(), store.reader()
     put(
         writer,
         *(
-            new_object(n, attributes=attributes(Name=f"n{n % 2}", Object_Group=f"g{n % 3}", x_site=f"s{n % 5}"))
+            new_object(n, attributes=attributes(Name=f"n{n % 2}", Object_Group=f"g{n % 3}", x_site=f"s{n > 80}"))
             for n in range(1, 91)
         ),
     )
-    asked = [equal("Name", kmip_name("n1")), equal("Object Group", text("g2")), equal("x-site", text("s4"))]
+    asked = [equal("Name", kmip_name("n1")), equal("Object Group", text("g2")), equal("x-site", text("sTrue"))]
     for count in (2, 3):
         conditions = asked[:count]
-        expected = [n for n in range(90, 0, -1) if n % 2 == 1 and n % 3 == 2 and (count == 2 or n % 5 == 4)]
-        assert numbers(reader.locate(query(*conditions))) == expected
-        assert numbers(reader.locate(query(*reversed(conditions), equal("State", 2)))) == expected
+        expected = [n for n in range(90, 0, -1) if n % 2 == 1 and n % 3 == 2 and (count == 2 or n > 80)]
+        if oldest_first:
+            expected.reverse()
+        for order in (conditions, [*conditions[::-1], equal("State", 2)]):
+            assert numbers(reader.locate(query(*order, oldest_first=oldest_first))) == expected
+    assert reader.locate(query(*asked, equal("x-site", text("sFalse")))) == []
     reader.close()
     writer.close()
 

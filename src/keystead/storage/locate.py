@@ -2,9 +2,10 @@
 
 A search walks one stream of candidates per scope and merges them, newest first. Within a scope the walk is driven by
 the rarest indexed condition; the other indexed conditions and those on the head are tested in the same statement.
-Which one is rarest is found by counting up to a bound that grows with what has been walked, so that neither counting
-nor walking along the wrong one costs more than the other. Without an indexed condition the listing is walked. So the
-cost follows the smallest set that the index knows, and never the size of the store.
+Which one is rarest is found window by window: the one whose next rows reach furthest. A condition that has not many
+more rows in the window is walked beside it, a denser one is looked up for each row. Windows grow, so that neither
+looking ahead nor walking along the wrong one costs more than the other. Without an indexed condition the listing is
+walked. So the cost follows the smallest set that the index knows, and never the size of the store.
 
 Laws: a search writes nothing; it finds an object by its state at the query's moment also before the clock has applied
 a due transition; statements are made of this file's and conditions.py's constants, values are always parameters.
@@ -39,9 +40,14 @@ from keystead.storage.store import (
 STATEMENTS_COUNT_MAX = 256  # different walks of which the text is remembered
 
 _BOUNDS: tuple[int, ...] = (256, 4096, 65_536)  # candidates of one scope looked at before the driver is chosen anew
+_BESIDE_FACTOR = 8  # rows that are walked beside another condition's in the time that it takes to look one up
 _NEWEST = b"\xff" * 17  # after every id
 
-_COUNT = "SELECT count(*) FROM (SELECT 1 FROM attribute_index WHERE term = ? LIMIT ?) AS counted"
+_END = "SELECT object FROM attribute_index WHERE term = ? AND object {way} ORDER BY object {order} LIMIT 1 OFFSET ?"
+_COUNT = (
+    "SELECT count(*) FROM (SELECT 1 FROM attribute_index WHERE term = ? AND object {way} AND object {until} LIMIT ?)"
+    " AS counted"
+)
 # Not EXISTS: an engine that plans joins would take it for one, and walk along the larger set.
 _HAS_VALUE = "(SELECT 1 FROM attribute_index WHERE term = ? AND object = d.object) IS NOT NULL"
 _HAS_HEAD = "(SELECT 1 FROM listing WHERE place = ? AND object = d.object AND %s) IS NOT NULL"
@@ -52,8 +58,9 @@ _PLACES = (  # one step of the index for each; the 0 says that a row proposes no
 )
 _LIVING = Test("state < ?", (int(State.DESTROYED),))
 _WALK = "SELECT object FROM {table} AS d WHERE {driver} AND object {way} AND {tests} ORDER BY object {order}"
-_ROUND = "SELECT object, {tests} FROM {table} AS d WHERE {driver} AND object {way} ORDER BY object {order} LIMIT ?"
-_NEWEST_FIRST, _OLDEST_FIRST = ("< ?", "DESC"), ("> ?", "ASC")
+_WINDOW = "SELECT object FROM attribute_index AS d WHERE term = ? AND object {way} AND object {until} AND {tests}"
+_BESIDE = " INTERSECT SELECT object FROM attribute_index WHERE term = ? AND object {way} AND object {until}"
+_NEWEST_FIRST, _OLDEST_FIRST = ("< ?", ">= ?", "DESC"), ("> ?", "<= ?", "ASC")
 
 
 class Rows(Protocol):
@@ -106,8 +113,8 @@ class Search:
         self._ranges = [values for match in query.matches if (values := value_range(match)) is not None]
         self._head = [test for match in query.matches if (test := head_test(match, query.now_us)) is not None]
         self._cursors: list[Rows] = []
-        self._way = _OLDEST_FIRST if query.oldest_first else _NEWEST_FIRST
-        begin = b"" if query.oldest_first else _NEWEST
+        self._way, self._until, self._order = _OLDEST_FIRST if query.oldest_first else _NEWEST_FIRST
+        begin, self._end = (b"", _NEWEST) if query.oldest_first else (_NEWEST, b"")
         below = key_of(KIND_OBJECT, query.below) if query.below else begin
         if below is None:
             raise Invalid("a search goes on below the id of an object")
@@ -197,24 +204,56 @@ class Search:
     def _walk_rarest(self, terms: list[bytes], tests: list[Test]) -> Iterator[bytes]:
         below = self._below
         for bound in _BOUNDS:
-            terms = self._by_count(terms, bound)
-            driver, others = _driven(terms, tests)
-            way, order = self._way
-            sql = _ROUND.format(table="attribute_index", driver=driver.sql, tests=others.sql, way=way, order=order)
-            looked_at = 0
-            for key, proposed in self._rows(sql, (*others.parameters, *driver.parameters, below, bound)):
-                looked_at += 1
-                below = key
-                if proposed:
-                    yield key
-            if looked_at < bound:
+            terms, count, until = self._by_reach(terms, below, bound)
+            yield from self._window(terms, count, (below, until or self._end), tests)
+            if until is None:
                 return
-        driver, others = _driven(terms, tests)
-        yield from self._walk_all("attribute_index", driver, [others], below)
+            below = until
+        driver, *others = terms
+        joined = [*(Test(_HAS_VALUE, (term,)) for term in others), *tests]
+        yield from self._walk_all("attribute_index", Test("term = ?", (driver,)), joined, below)
+
+    def _by_reach(self, terms: list[bytes], below: bytes, bound: int) -> tuple[list[bytes], int, bytes | None]:
+        """Return terms, the one whose next rows reach furthest first; how many those are; and their last, None = all.
+
+        Args:
+            terms: What has to be found together.
+            below: Where the next rows begin.
+            bound: As many are looked at.
+        """
+        sql = _END.format(way=self._way, order=self._order)
+        ends: dict[bytes, bytes | None] = {}
+        for term in terms:
+            row = self._asked.execute(sql, (term, below, bound - 1)).fetchone()
+            ends[term] = None if row is None else bytes(row[0])
+        counts = {term: self._count(term, (below, self._end), bound) for term in ends if ends[term] is None}
+        if counts:
+            rarest = min(counts, key=counts.__getitem__)
+        else:
+            rarest = (max if self._query.oldest_first else min)(ends, key=lambda term: ends[term] or b"")
+        return [rarest, *(term for term in ends if term != rarest)], counts.get(rarest, bound), ends[rarest]
+
+    def _window(
+        self, terms: list[bytes], count: int, window: tuple[bytes, bytes], tests: list[Test]
+    ) -> Iterator[bytes]:
+        """Yield what all conditions have in a window in which the first one has `count` rows."""
+        driver, *others = terms
+        most = _BESIDE_FACTOR * count
+        beside = [term for term in others if self._count(term, window, most + 1) <= most]
+        joined = _all([*(Test(_HAS_VALUE, (term,)) for term in others if term not in beside), *tests])
+        sql = _window_sql(joined.sql, len(beside), self._way, self._until, self._order)
+        besides = [cell for term in beside for cell in (term, *window)]
+        for (key,) in self._rows(sql, (driver, *window, *joined.parameters, *besides)):
+            yield key
+
+    def _count(self, term: bytes, window: tuple[bytes, bytes], most: int) -> int:
+        """Return how many rows a term has in a window, as far as `most` tells."""
+        sql = _COUNT.format(way=self._way, until=self._until)
+        return int(self._asked.execute(sql, (term, *window, most)).fetchone()[0])
 
     def _walk_all(self, table: str, driver: Test, tests: list[Test], below: bytes | None = None) -> Iterator[bytes]:
         joined = _all(tests)
-        sql = _walk_sql(table, driver.sql, joined.sql, *self._way)
+        sql = _walk_sql(table, driver.sql, joined.sql, self._way, self._order)
         for (key,) in self._rows(sql, (*driver.parameters, below or self._below, *joined.parameters)):
             yield key
 
@@ -222,11 +261,6 @@ class Search:
         cursor = self._asked.execute(sql, parameters)
         self._cursors.append(cursor)
         return cursor
-
-    def _by_count(self, terms: list[bytes], bound: int) -> list[bytes]:
-        """Return terms, rarest first as far as counting up to `bound` tells."""
-        counts = {term: int(self._asked.execute(_COUNT, (term, bound)).fetchone()[0]) for term in terms}
-        return sorted(counts, key=counts.__getitem__)
 
 
 def _merged(walks: list[Iterator[bytes]], *, newest_first: bool) -> Iterator[bytes]:
@@ -243,10 +277,10 @@ def _walk_sql(table: str, driver: str, tests: str, way: str, order: str) -> str:
     return _WALK.format(table=table, driver=driver, tests=tests, way=way, order=order)
 
 
-def _driven(terms: list[bytes], tests: list[Test]) -> tuple[Test, Test]:
-    """Return the condition that drives a walk along the first term, and all that must hold beside it."""
-    others = [Test(_HAS_VALUE, (term,)) for term in terms[1:]]
-    return Test("term = ?", (terms[0],)), _all([*others, *tests])
+@lru_cache(STATEMENTS_COUNT_MAX)
+def _window_sql(tests: str, beside_count: int, way: str, until: str, order: str) -> str:
+    arms = _WINDOW + _BESIDE * beside_count + " ORDER BY object {order}"
+    return arms.format(tests=tests, way=way, until=until, order=order)
 
 
 def _all(tests: list[Test]) -> Test:
