@@ -90,6 +90,7 @@ def table() -> Iterator[Table]:
 
 def main() -> int:
     """Tell the story; status 0 only if all of it worked."""
+    os.environ["LANGUAGE"] = "en"  # its words are read below
     try:
         with table() as made:
             nine = prepare(made)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -117,6 +118,13 @@ class Fleet:
         assert not check or done.returncode == 0, done.stderr
         return done
 
+    def python(self, code: str, *words: str, **environment: str) -> str:
+        """Run a piece of Python in a process of its own, and return what it prints."""
+        command = [sys.executable, "-c", code, *words]
+        environment = {**os.environ, **environment}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, env=environment)
+        return done.stdout
+
     def module(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `keystead-module`."""
         return self.run("secure_module", *words, check=check)
@@ -178,8 +186,9 @@ class Fleet:
     def enrol(self) -> str:
         """Enrol a coordinator; returns its folder."""
         desk, state = str(self.folder / "desk"), str(self.folder / "coordinator")
-        issued = self.coordinator("issue", desk).stdout.split()
-        number, pin, token = issued[2], issued[4], issued[-1]
+        issued = self.coordinator("issue", desk).stdout
+        number, pin = re.findall(r"\d{4}-\d{4}-\d{4}", issued)[0], re.findall(r"PIN (\d{8})\n", issued)[0]
+        token = issued.split()[-1]
         self.coordinator("confirm", desk, token)
         self.coordinator_pin = self.pin_file(Secret(pin.encode()))
         self.coordinator("register", state, "--desk", desk, "--number", number, "--pin-file", self.coordinator_pin)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from keystead.core.translation import mark, tr
+
 _PR_SET_PDEATHSIG = 1
 _PR_GET_DUMPABLE = 3
 _PR_SET_DUMPABLE = 4
@@ -27,8 +29,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Memory(StrEnum):
     """What is kept out of swap."""
 
-    ALL = "all memory is locked"
-    HELD_KEYS = "only the pages of held keys are locked; raise the limit of locked memory (LimitMEMLOCK=infinity)"
+    ALL = mark("all memory is locked")
+    HELD_KEYS = mark("only the pages of held keys are locked; raise the limit of locked memory (LimitMEMLOCK=infinity)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ class HardeningReport:
 
     def __str__(self) -> str:
         """Say it in a line for the log."""
-        core = "no cores" if self.core_dumps_off and self.undumpable else "CORES ARE POSSIBLE"
-        return f"{core}; {self.memory.value}"
+        core = tr("no cores") if self.core_dumps_off and self.undumpable else tr("CORES ARE POSSIBLE")
+        return f"{core}; {tr(self.memory.value)}"
 
 
 def harden(*, parent_pid: int | None = None) -> HardeningReport:

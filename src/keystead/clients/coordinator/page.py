@@ -20,10 +20,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from jinja2 import Environment, FileSystemLoader
 
-from keystead.clients.coordinator import relay, texts
+from keystead.clients.coordinator import relay
 from keystead.clients.coordinator.registry import Registry
 from keystead.core.errors import Invalid, KeysteadError, Refused
 from keystead.core.secret import Secret
+from keystead.core.translation import language, tr
 from keystead.custody.modules.messages import Options
 
 FORM_BYTES_MAX = 65_536
@@ -56,6 +57,7 @@ class Page:
         self.lines: list[str] = []
         self.worker: threading.Thread | None = None
         self._templates = Environment(loader=FileSystemLoader(_HERE), autoescape=True)
+        self._templates.globals |= {"tr": tr, "language": language}
         page = self
 
         class Handler(_Handler):
@@ -99,7 +101,7 @@ class Page:
                 continue
         is_running = self.worker is not None and self.worker.is_alive()
         shown = {"modules": modules, "source": self.source, "settings": self.registry.settings()}
-        return self.drawn("main", "Cloning", refresh=is_running, lines=list(self.lines), **shown, **more)
+        return self.drawn("main", tr("Cloning"), refresh=is_running, lines=list(self.lines), **shown, **more)
 
     # ------------------------------------------------------------------------------------------------------- actions
 
@@ -116,17 +118,17 @@ class Page:
         """Set a module as source; it must be unlocked by its administrator (CA-014)."""
         chosen = form.get("source", "")
         if chosen not in self.hub.serials():
-            raise Invalid("choose one of the modules that are plugged in")
+            raise Invalid(tr("choose one of the modules that are plugged in"))
         if not self.hub.status(chosen)["by_administrator"]:
-            raise Refused("unlock the source with its administrator's PIN before you set it as source")
+            raise Refused(tr("unlock the source with its administrator's PIN before you set it as source"))
         self.source = chosen
 
     def start(self, form: dict[str, str]) -> None:
         """Start cloning to all others, in the background."""
         if self.worker is not None and self.worker.is_alive():
-            raise Refused("a cloning is running; wait for its end")
+            raise Refused(tr("a cloning is running; wait for its end"))
         if form.get("source") != self.source or not self.source:
-            raise Invalid("set this module as source first")
+            raise Invalid(tr("set this module as source first"))
         self.registry.choose({name: name in form for name in ("auto_lock", "policy")})
         options = Options("auto_lock" in form, "policy" in form, "disable_source" in form)
         targets = [serial for serial in self.hub.serials() if serial != self.source]
@@ -142,7 +144,7 @@ class Page:
             self.lines.append(error.message)
             return
         cloned = sum(not outcome.why for outcome in outcomes)
-        self.lines.append(texts.SUMMARY.format(cloned=cloned, all=len(outcomes)))
+        self.lines.append(tr("{cloned} of {all} cloned.", cloned=cloned, all=len(outcomes)))
 
     def bring(self, form: dict[str, str]) -> None:
         """Take over exported settings (CA-020)."""
@@ -172,19 +174,19 @@ class _Handler(BaseHTTPRequestHandler):
         elif address.path.startswith("/open/"):
             self._open(address.path.removeprefix("/open/"))
         elif not self._knows_cookie():
-            self._refuse(HTTPStatus.FORBIDDEN, "Open this page by the link that the program printed.")
+            self._refuse(HTTPStatus.FORBIDDEN, tr("Open this page by the link that the program printed."))
         elif not self.of.is_open:
-            self._answer(self.of.drawn("login", "PIN"))
+            self._answer(self.of.drawn("login", tr("PIN")))
         elif address.path == "/":
             self._answer(self.of.main())
         elif address.path == "/pin":
             show = "show" in parse_qs(address.query)
-            self._answer(self.of.drawn("pin", "Change PIN", number=self.of.registry.number, show=show))
+            self._answer(self.of.drawn("pin", tr("Change PIN"), number=self.of.registry.number, show=show))
         elif address.path == "/settings.json":
             told = {"format": "keystead-coordinator-settings-1", **self.of.registry.settings()}
             self._answer(json.dumps(told, indent=1) + "\n", kind="application/json")
         else:
-            self._refuse(HTTPStatus.NOT_FOUND, "There is no such page.")
+            self._refuse(HTTPStatus.NOT_FOUND, tr("There is no such page."))
 
     def do_POST(self) -> None:
         """Do what a form asks."""
@@ -192,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         form = self._form()
         if form is None or not self._knows_cookie() or not hmac.compare_digest(form.get("form", ""), self.of.form):
-            self._refuse(HTTPStatus.FORBIDDEN, "This form was not made by this page; open it anew.")
+            self._refuse(HTTPStatus.FORBIDDEN, tr("This form was not made by this page; open it anew."))
             return
         actions: dict[str, tuple[Callable[[dict[str, str]], None], str]] = {
             "/source": (self.of.set_source, "main"),
@@ -203,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.of.is_open:
             actions = {"/login": (self.of.log_in, "login")}
         if self.path not in actions:
-            self._refuse(HTTPStatus.NOT_FOUND, "There is no such form.")
+            self._refuse(HTTPStatus.NOT_FOUND, tr("There is no such form."))
             return
         act, view = actions[self.path]
         try:
@@ -212,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(self._view(view, error.message), HTTPStatus.CONFLICT)
             return
         if view == "pin":
-            self._answer(self.of.main(note=texts.PIN_CHANGED))
+            self._answer(self.of.main(note=tr("The new PIN counts from the next start.")))
         else:
             self._send(HTTPStatus.SEE_OTHER, b"", {"Location": "/"})
 
@@ -220,12 +222,12 @@ class _Handler(BaseHTTPRequestHandler):
         if view == "main":
             return self.of.main(error=error)
         if view == "pin":
-            return self.of.drawn("pin", "Change PIN", number=self.of.registry.number, error=error)
-        return self.of.drawn("login", "PIN", error=error)
+            return self.of.drawn("pin", tr("Change PIN"), number=self.of.registry.number, error=error)
+        return self.of.drawn("login", tr("PIN"), error=error)
 
     def _open(self, token: str) -> None:
         if not self.of.link_token or not hmac.compare_digest(token.encode(), self.of.link_token.encode()):
-            self._refuse(HTTPStatus.FORBIDDEN, "This link was used already; start the page anew.")
+            self._refuse(HTTPStatus.FORBIDDEN, tr("This link was used already; start the page anew."))
             return
         self.of.link_token = ""
         cookie = f"keystead-coordinator={self.of.cookie}; HttpOnly; SameSite=Strict; Path=/"
@@ -235,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Refuse a request to another name: a page elsewhere that had its name point here."""
         if self.headers.get("Host") == self.of.host:
             return False
-        self._refuse(HTTPStatus.MISDIRECTED_REQUEST, "This is not the page's address.")
+        self._refuse(HTTPStatus.MISDIRECTED_REQUEST, tr("This is not the page's address."))
         return True
 
     def _knows_cookie(self) -> bool:
@@ -268,5 +270,5 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _secret(form: dict[str, str], name: str) -> Secret:
     if not form.get(name):
-        raise Invalid("fill in every field")
+        raise Invalid(tr("fill in every field"))
     return Secret(form[name].encode())

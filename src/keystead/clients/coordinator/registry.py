@@ -17,6 +17,7 @@ from typing import Any
 
 from keystead.core.errors import Exists, Invalid, NotFound, Refused, WrongState
 from keystead.core.secret import Secret
+from keystead.core.translation import tr
 from keystead.custody.modules import pins
 from keystead.custody.modules.store import read_file
 from keystead.trust import passwords
@@ -65,7 +66,7 @@ class Desk:
         """
         known = self._known()
         if len(known) >= ENROLMENTS_COUNT_MAX:
-            raise Invalid("there are too many enrolments; begin another desk")
+            raise Invalid(tr("there are too many enrolments; begin another desk"))
         number = "-".join(f"{secrets.randbelow(10_000):04}" for _ in range(3))
         pin, token = Secret(f"{secrets.randbelow(10**8):08}".encode()), secrets.token_urlsafe(24)
         until = self._clock() + days * _US_PER_DAY
@@ -92,7 +93,7 @@ class Desk:
         known = self._known()
         number = self._by_link(known, token)
         if number is None:
-            raise NotFound("this link does not exist, was used already, or is too old; ask for a new enrolment")
+            raise NotFound(tr("this link does not exist, was used already, or is too old; ask for a new enrolment"))
         known[number] |= {"link": "", "state": "confirmed"}
         self._keep(known)
         return number
@@ -108,14 +109,15 @@ class Desk:
         enrolment = known.get(number)
         if enrolment is None or enrolment["attempts_left"] <= 0:
             passwords.is_password(pin, passwords.nobodys())
-            raise Refused("number and PIN must be exactly as received", "refused.wrong_secret")
+            raise Refused(tr("number and PIN must be exactly as received"), "refused.wrong_secret")
         enrolment["attempts_left"] -= 1
         self._keep(known)
         if not passwords.is_password(pin, enrolment["pin"]):
-            raise Refused("number and PIN must be exactly as received", "refused.wrong_secret")
+            raise Refused(tr("number and PIN must be exactly as received"), "refused.wrong_secret")
         if enrolment["state"] != "confirmed":
-            what = "was used already" if enrolment["state"] == "used" else "is not confirmed; follow the link first"
-            raise WrongState(f"this enrolment {what}")
+            if enrolment["state"] == "used":
+                raise WrongState(tr("this enrolment was used already"))
+            raise WrongState(tr("this enrolment is not confirmed; follow the link first"))
         enrolment["state"] = "used"
         self._keep(known)
 
@@ -159,7 +161,7 @@ class Registry:
             Exists: registered already. Others: see `Desk.use`.
         """
         if self._path.exists():
-            raise Exists("this coordinator is registered already")
+            raise Exists(tr("this coordinator is registered already"))
         desk.use(number, pin)
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         kept = {"number": number, "pin": passwords.kept(pin), "attempts_left": ATTEMPTS_COUNT}
@@ -173,10 +175,12 @@ class Registry:
         """
         kept = self._kept()
         if kept["attempts_left"] <= 0:
-            raise WrongState("too many wrong PINs; register this coordinator in a new folder, with a new enrolment")
+            raise WrongState(tr("too many wrong PINs; register this coordinator in a new folder, with a new enrolment"))
         self._keep(kept | {"attempts_left": kept["attempts_left"] - 1})
         if not passwords.is_password(pin, kept["pin"]):
-            raise Refused(f"the PIN is wrong; attempts left: {kept['attempts_left'] - 1}", "refused.wrong_secret")
+            raise Refused(
+                tr("the PIN is wrong; attempts left: {left}", left=kept["attempts_left"] - 1), "refused.wrong_secret"
+            )
         self._keep(kept | {"attempts_left": ATTEMPTS_COUNT})
 
     def change_pin(self, current: Secret, new: Secret, confirmed: Secret) -> None:
@@ -188,7 +192,7 @@ class Registry:
         self.open(current)
         pins.check_form(new)
         if not new.matches(confirmed):
-            raise Invalid("the new PIN and its confirmation differ; nothing was changed")
+            raise Invalid(tr("the new PIN and its confirmation differ; nothing was changed"))
         self._keep(self._kept() | {"pin": passwords.kept(new)})
 
     def settings(self) -> dict[str, bool]:
@@ -211,18 +215,18 @@ class Registry:
             Invalid: it is none.
         """
         try:
-            told = json.loads(read_file(file, "the file of settings", 4096))
+            told = json.loads(read_file(file, tr("the file of settings"), 4096))
             if told["format"] != "keystead-coordinator-settings-1" or set(told) != {"format", *_SETTINGS}:
                 raise ValueError
             if not all(isinstance(told[name], bool) for name in _SETTINGS):
                 raise ValueError
         except (ValueError, KeyError, TypeError):
-            raise Invalid("this file holds no settings of a coordinator; export them again") from None
+            raise Invalid(tr("this file holds no settings of a coordinator; export them again")) from None
         self.choose(told)
 
     def _kept(self) -> dict[str, Any]:
         if not self._path.exists():
-            raise WrongState("this coordinator is not registered; ask an administrator for an enrolment")
+            raise WrongState(tr("this coordinator is not registered; ask an administrator for an enrolment"))
         return dict(json.loads(self._path.read_text()))
 
     def _keep(self, kept: dict[str, Any]) -> None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keystead.clients.coordinator import texts
 from keystead.clients.secure_module import frames
 from keystead.core.errors import DeviceFault, Invalid, KeysteadError, Refused, WrongState
+from keystead.core.translation import tr
 from keystead.custody.modules.messages import Options
 
 TARGETS_COUNT = 9  # CA-003, unless a person says otherwise
@@ -80,7 +80,7 @@ class Hub:
         """
         path = self.folder / f"{serial}.sock"
         if path.parent != self.folder:
-            raise Invalid("this is no serial number")
+            raise Invalid(tr("this is no serial number"))
         connection = stack.enter_context(frames.connect(path))
 
         def ask(message: dict[str, Any]) -> dict[str, Any]:
@@ -122,31 +122,33 @@ def clone(hub: Hub, run: Run, tell: Callable[[str], None]) -> list[Outcome]:
     _check(hub, run, tell)
     outcomes = []
     for serial in run.targets:
-        tell(texts.TARGET_WAITING.format(serial=serial))
+        tell(tr("Target {serial} - waiting", serial=serial))
         outcomes.append(_one(hub, run, serial, tell))
     with ExitStack() as stack:
         after = hub.connect(run.source, stack)({"do": "end-cycle"})
     if not after["cloning"]:
-        tell(texts.SOURCE_DISABLED.format(serial=run.source))
+        tell(tr("Cloning is switched off in source {serial} now.", serial=run.source))
     return outcomes
 
 
 def _check(hub: Hub, run: Run, tell: Callable[[str], None]) -> None:
     if not 1 <= run.targets_count_max <= TARGETS_COUNT_MAX:
-        raise Invalid(f"a hub takes 1 to {TARGETS_COUNT_MAX} targets")
+        raise Invalid(tr("a hub takes 1 to {most} targets", most=TARGETS_COUNT_MAX))
     if not run.targets:
-        raise Invalid("plug in at least one target")
+        raise Invalid(tr("plug in at least one target"))
     if len(run.targets) > run.targets_count_max:
-        raise Invalid(f"at most {run.targets_count_max} targets at a time; unplug some and repeat for the others")
+        raise Invalid(
+            tr("at most {most} targets at a time; unplug some and repeat for the others", most=run.targets_count_max)
+        )
     if run.source in run.targets or len(set(run.targets)) != len(run.targets):
-        raise Invalid("name each module once; the source is no target")
-    tell(texts.SOURCE_UNASSIGNED.format(serial=run.source))
+        raise Invalid(tr("name each module once; the source is no target"))
+    tell(tr("Source {serial} - unassigned", serial=run.source))
     source = hub.status(run.source)
     if not source["by_administrator"]:
-        raise WrongState("unlock the source with its administrator's PIN before you set it as source")
+        raise WrongState(tr("unlock the source with its administrator's PIN before you set it as source"))
     if not source["cloning"]:
-        raise Refused("cloning is switched off in the source; switch it on there", "refused.switched_off")
-    tell(texts.SOURCE_ACTIVE.format(serial=run.source))
+        raise Refused(tr("cloning is switched off in the source; switch it on there"), "refused.switched_off")
+    tell(tr("Source {serial} - active", serial=run.source))
 
 
 def _one(hub: Hub, run: Run, serial: str, tell: Callable[[str], None]) -> Outcome:
@@ -154,11 +156,11 @@ def _one(hub: Hub, run: Run, serial: str, tell: Callable[[str], None]) -> Outcom
         with ExitStack() as stack:
             for step in carry(hub, run, serial, stack):
                 if step == _STEP_AUTHENTICATED:
-                    tell(texts.TARGET_AUTHENTICATED.format(serial=serial))
+                    tell(tr("Target {serial} - authenticated, receiving", serial=serial))
     except KeysteadError as error:
-        tell(texts.TARGET_FAILED.format(serial=serial, why=error.message))
+        tell(tr("✗ Target {serial} - failed: {why}", serial=serial, why=error.message))
         return Outcome(serial, error.message)
-    tell(texts.TARGET_CLONED.format(serial=serial))
+    tell(tr("✓ Target {serial} - cloned", serial=serial))
     return Outcome(serial)
 
 
@@ -187,4 +189,4 @@ def carry(hub: Hub, run: Run, serial: str, stack: ExitStack) -> Iterator[int]:
         both[ask] = told["finished"]
         if all(both.values()):
             return
-    raise DeviceFault("the modules do not come to an end; start again")
+    raise DeviceFault(tr("the modules do not come to an end; start again"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keystead.core.errors import Exists, NotFound
+from keystead.core.translation import tr
 from keystead.custody.modules.manufacture import Device, Root, RootSecret, manufacture, new_root, revoke
 from keystead.custody.modules.module import SecureModule
 from keystead.custody.modules.store import ModuleStore, read_file
@@ -27,7 +28,7 @@ def found_manufacturer(folder: Path, name: str, now: int) -> None:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if (folder / "root.sealed").exists():
-        raise Exists("there is a manufacturing root in this folder already")
+        raise Exists(tr("there is a manufacturing root in this folder already"))
     secret = new_root(name, now)
     key = NodeKey.generate()
     key.write(folder / "root.key")
@@ -41,7 +42,7 @@ def manufacturer(folder: Path) -> RootSecret:
     Raises:
         NotFound: there is none. Tampered: changed.
     """
-    sealed = read_file(folder / "root.sealed", "the manufacturing root")
+    sealed = read_file(folder / "root.sealed", tr("the manufacturing root"))
     key = NodeKey.read(folder / "root.key")
     return RootSecret.decoded(key.unseal("module-token/root", b"", sealed))
 
@@ -61,7 +62,7 @@ def make_module(root: RootSecret, folder: Path, device_key: Path, serial: str, v
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if (folder / _SERIAL).exists():
-        raise Exists("there is a module in this folder already")
+        raise Exists(tr("there is a module in this folder already"))
     device = manufacture(root, serial, *validity)
     NodeKey.generate().write(device_key)
     store = ModuleStore(folder, device_key, serial)
@@ -77,12 +78,18 @@ def open_module(folder: Path, device_key: Path, clock: Callable[[], int]) -> Sec
     Raises:
         NotFound: there is none. Tampered: its files were changed, or belong to another device key.
     """
-    serial = str(json.loads(read_file(folder / _SERIAL, "the module"))["serial"])
-    root = Root.decoded(read_file(folder / _ROOT, "the manufacturing root"))
+    serial = str(json.loads(read_file(folder / _SERIAL, tr("the module")))["serial"])
+    root = Root.decoded(read_file(folder / _ROOT, tr("the manufacturing root")))
     if not device_key.exists():
-        raise NotFound(f"the device key of module {serial} is not there: {device_key.name}; name its file")
+        raise NotFound(
+            tr(
+                "the device key of module {serial} is not there: {name}; name its file",
+                serial=serial,
+                name=device_key.name,
+            )
+        )
     store = ModuleStore(folder, device_key, serial)
-    sealed = read_file(folder / _DEVICE, "the module's identity")
+    sealed = read_file(folder / _DEVICE, tr("the module's identity"))
     device = Device.decoded(store.unseal("module-token/device", sealed), root)
     return SecureModule(device, root, store, clock)
 

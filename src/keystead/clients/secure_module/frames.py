@@ -15,6 +15,7 @@ from typing import Any
 import cbor2
 
 from keystead.core.errors import ERROR_CLASSES, DeviceFault, Internal, KeysteadError
+from keystead.core.translation import tr
 
 FRAME_BYTES_MAX = 524_288
 FILES_COUNT_MAX = 2
@@ -46,14 +47,14 @@ def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | Non
         head += _exactly(connection, _LENGTH_BYTES - len(head))
         length = int.from_bytes(head, "big")
         if length > FRAME_BYTES_MAX:
-            raise DeviceFault("a message to or from a secure module is longer than allowed")
+            raise DeviceFault(tr("a message to or from a secure module is longer than allowed"))
         message = cbor2.loads(_exactly(connection, length))
         if not isinstance(message, dict):
-            raise DeviceFault("a message to or from a secure module breaks its form")
+            raise DeviceFault(tr("a message to or from a secure module breaks its form"))
     except (cbor2.CBORError, ValueError, KeysteadError) as error:
         for descriptor in files:
             os.close(descriptor)
-        raise DeviceFault("a message to or from a secure module breaks its form, or it was cut off") from error
+        raise DeviceFault(tr("a message to or from a secure module breaks its form, or it was cut off")) from error
     return message, list(files)
 
 
@@ -69,7 +70,7 @@ def ask(connection: socket.socket, message: dict[str, Any], files: Sequence[int]
     except OSError:
         answer = None
     if answer is None:
-        raise DeviceFault("the module has gone; plug it in again")
+        raise DeviceFault(tr("the module has gone; plug it in again"))
     raise_error(answer[0])
     return answer[0]
 
@@ -87,7 +88,7 @@ def connect(path: Path) -> socket.socket:
             connection.connect(name)
     except OSError:
         connection.close()
-        raise DeviceFault(f"no module is running in {path.parent.name}; plug it in first") from None
+        raise DeviceFault(tr("no module is running in {folder}; plug it in first", folder=path.parent.name)) from None
     return connection
 
 
@@ -102,7 +103,7 @@ def listen(path: Path) -> socket.socket:
     except DeviceFault:
         path.unlink(missing_ok=True)
     else:
-        raise DeviceFault("this module is plugged in already")
+        raise DeviceFault(tr("this module is plugged in already"))
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
     try:
@@ -116,7 +117,7 @@ def listen(path: Path) -> socket.socket:
 
 def error_of(error: KeysteadError) -> dict[str, Any]:
     """Return the answer that tells an error."""
-    return {"error": error.message, "reason": error.reason}
+    return {"error": tr(error.message), "reason": error.reason}
 
 
 def raise_error(answer: dict[str, Any]) -> None:
@@ -135,7 +136,7 @@ def _exactly(connection: socket.socket, length_bytes: int) -> bytes:
     while len(data) < length_bytes:
         piece = connection.recv(length_bytes - len(data))
         if not piece:
-            raise DeviceFault("a message to or from a secure module was cut off")
+            raise DeviceFault(tr("a message to or from a secure module was cut off"))
         data += piece
     return bytes(data)
 

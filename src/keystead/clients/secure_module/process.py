@@ -19,6 +19,7 @@ from keystead.appliance.hardening import HardeningReport, harden
 from keystead.clients.secure_module import frames
 from keystead.core.errors import Invalid, KeysteadError
 from keystead.core.secret import Secret
+from keystead.core.translation import mark, tr
 from keystead.custody.modules.cloning import Source, Target
 from keystead.custody.modules.messages import Options
 from keystead.custody.modules.module import SecureModule
@@ -29,6 +30,28 @@ CONNECTIONS_COUNT_MAX = 16
 _LOOK_S = 1.0
 
 Answer = dict[str, Any]
+
+EMPTY, LOCKED, BY_ADMINISTRATOR, BY_USER = (
+    mark("empty"),
+    mark("locked"),
+    mark("unlocked by the administrator"),
+    mark("unlocked by the user"),
+)
+STATUS = {
+    "serial": mark("serial number"),
+    "state": mark("state"),
+    "holds_key": mark("holds a key"),
+    "is_unlocked": mark("unlocked"),
+    "by_administrator": mark("by the administrator"),
+    "cloning": mark("cloning"),
+    "mode": mark("mode of files"),
+    "auto_lock_min": mark("auto-lock, minutes"),
+    "policy": mark("policy for users' PINs"),
+    "user_pin": mark("user's PIN is set"),
+    "copied_from": mark("clone of"),
+    "valid_until": mark("identity valid until, us"),
+}
+"""What `status` tells, and what people read for it."""
 
 
 class Process:
@@ -93,7 +116,7 @@ class Process:
                     except KeysteadError as error:
                         told = frames.error_of(error)
                     except (TypeError, ValueError, KeyError):
-                        told = frames.error_of(Invalid("this is no request that a module knows"))
+                        told = frames.error_of(Invalid(tr("this is no request that a module knows")))
                     finally:
                         for descriptor in files:
                             os.close(descriptor)
@@ -137,7 +160,7 @@ class Process:
         elif what == "cloning":
             module.set_cloning(enabled=message["value"] is True)
         else:
-            raise Invalid("a module has no such setting")
+            raise Invalid(tr("a module has no such setting"))
         return status(module)
 
     def _crypt(self, message: dict[str, Any], files: list[int]) -> Answer:
@@ -192,7 +215,7 @@ class HubSession:
             return self._told(source, b"")
         if what == "carry" and self._side is not None:
             return self._told(self._side, self._side.receive(message["bytes"]))
-        raise Invalid("a coordinator cannot ask this of a module; its owner can")
+        raise Invalid(tr("a coordinator cannot ask this of a module; its owner can"))
 
     def _told(self, side: Source | Target, back: bytes) -> Answer:
         return {"bytes": back, "finished": side.is_finished}
@@ -201,7 +224,8 @@ class HubSession:
 def status(module: SecureModule) -> Answer:
     """Return what everybody may know of a module."""
     state, who = module.state, module.who()
-    shown = "empty" if not state.holds_key else "locked" if who is None else f"unlocked by the {who}"
+    unlocked = BY_ADMINISTRATOR if who is Slot.ADMINISTRATOR else BY_USER
+    shown = EMPTY if not state.holds_key else LOCKED if who is None else unlocked
     return {
         "serial": module.serial,
         "state": shown,
@@ -230,5 +254,5 @@ def run(opened: Callable[[], SecureModule], folder: Path, hub: Path, tell: Calla
 
 def _pin(message: dict[str, Any]) -> Secret:
     if not isinstance(message["pin"], bytes):
-        raise Invalid("a PIN is missing")
+        raise Invalid(tr("a PIN is missing"))
     return Secret(message["pin"])

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from keystead.core.translation import tr
+
 LOOK_S = 0.5
 _SHOWN_FROM_S = 1.0
 
@@ -37,7 +39,7 @@ def line(done_bytes: int, expected_bytes: int, passed_s: float) -> str:
     rate = done_bytes / max(passed_s, 0.001)
     left_s = max(0, expected_bytes - done_bytes) / max(rate, 1)
     share = min(100, 100 * done_bytes // max(expected_bytes, 1))
-    return f"{share:3} %, {rate / 1e6:.0f} MB/s, {left_s:.0f} s left"
+    return tr("{share:3} %, {rate:.0f} MB/s, {left:.0f} s left", share=share, rate=rate / 1e6, left=left_s)
 
 
 def _watch(descriptor: int, expected_bytes: int, ended: threading.Event) -> None:

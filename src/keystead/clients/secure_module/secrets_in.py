@@ -13,6 +13,7 @@ from pathlib import Path
 
 from keystead.core.errors import Invalid, Refused
 from keystead.core.secret import Secret
+from keystead.core.translation import tr
 
 SECRET_BYTES_MAX = 1024
 
@@ -31,10 +32,10 @@ def secret_from(file: Path | None, prompt: str, *, twice: bool = False) -> Secre
     if file is not None:
         return _read(file)
     first = getpass.getpass(f"{prompt}: ", sys.stderr)
-    if twice and getpass.getpass(f"{prompt}, once more: ", sys.stderr) != first:
-        raise Invalid("the two entries differ; nothing was changed")
+    if twice and getpass.getpass(tr("{prompt}, once more", prompt=prompt) + ": ", sys.stderr) != first:
+        raise Invalid(tr("the two entries differ; nothing was changed"))
     if not first:
-        raise Invalid("nothing was entered")
+        raise Invalid(tr("nothing was entered"))
     return Secret(first.encode())
 
 
@@ -43,10 +44,10 @@ def _read(file: Path) -> Secret:
         with file.open("rb") as opened:
             mode = stat.S_IMODE(os.fstat(opened.fileno()).st_mode)
             if mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise Refused("others than its owner may read the file with the PIN; set its mode to 0600")
+                raise Refused(tr("others than its owner may read the file with the PIN; set its mode to 0600"))
             text = opened.read(SECRET_BYTES_MAX).rstrip(b"\r\n")
     except OSError as error:
-        raise Invalid(f"the file with the PIN cannot be read: {error.strerror}") from None
+        raise Invalid(tr("the file with the PIN cannot be read: {why}", why=error.strerror)) from None
     if not text:
-        raise Invalid("the file with the PIN is empty")
+        raise Invalid(tr("the file with the PIN is empty"))
     return Secret(text)

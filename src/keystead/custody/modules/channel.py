@@ -10,6 +10,7 @@ import os
 import ssl
 
 from keystead.core.errors import Refused, TooLarge
+from keystead.core.translation import tr
 from keystead.custody.modules.manufacture import Device, Root
 from keystead.custody.modules.messages import MESSAGE_BYTES
 
@@ -56,7 +57,7 @@ class Channel:
             TooLarge: more than a cloning needs.
         """
         if len(data) + self._incoming.pending > INCOMING_BYTES_MAX:
-            raise TooLarge("the other side sends more than a cloning needs")
+            raise TooLarge(tr("the other side sends more than a cloning needs"))
         self._incoming.write(data)
         if not self._is_open:
             self._shake()
@@ -72,7 +73,7 @@ class Channel:
         try:
             self._tls.write(message)
         except ssl.SSLError:
-            raise Refused("the connection between the modules is not open") from None
+            raise Refused(tr("the connection between the modules is not open")) from None
         return self._outgoing.read()
 
     @property
@@ -89,7 +90,7 @@ class Channel:
         """
         certificate = self._tls.getpeercert(binary_form=True) if self._is_open else None
         if certificate is None:
-            raise Refused("the other module has not proven itself")
+            raise Refused(tr("the other module has not proven itself"))
         return certificate
 
     def _shake(self) -> None:
@@ -99,7 +100,9 @@ class Channel:
         except ssl.SSLWantReadError:
             return
         except ssl.SSLError as error:
-            raise Refused(f"the other module is not genuine, or its messages were changed ({_why(error)})") from None
+            raise Refused(
+                tr("the other module is not genuine, or its messages were changed ({why})", why=_why(error))
+            ) from None
 
     def _messages(self) -> list[bytes]:
         try:
@@ -111,7 +114,7 @@ class Channel:
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
-            raise Refused(f"the other module ended the connection, or it was cut ({_why(error)})") from None
+            raise Refused(tr("the other module ended the connection, or it was cut ({why})", why=_why(error))) from None
         whole = len(self._waiting) // MESSAGE_BYTES
         messages = [bytes(self._waiting[i * MESSAGE_BYTES : (i + 1) * MESSAGE_BYTES]) for i in range(whole)]
         del self._waiting[: whole * MESSAGE_BYTES]

@@ -18,6 +18,7 @@ import cbor2
 
 from keystead.core.errors import Invalid, Refused, Tampered, WrongState
 from keystead.core.secret import Secret
+from keystead.core.translation import tr
 from keystead.custody.modules import messages
 from keystead.custody.modules.channel import Channel
 from keystead.custody.modules.manufacture import Identity, judge, read_identity
@@ -54,7 +55,7 @@ class _Side:
             Refused: not proven yet.
         """
         if self._peer is None:
-            raise Refused("the other module has not proven itself")
+            raise Refused(tr("the other module has not proven itself"))
         return self._peer
 
     def _meet(self, encoded: bytes) -> None:
@@ -66,7 +67,7 @@ class _Side:
         peer = read_identity(encoded, self._module.root)
         judge(peer, self._channel.peer_certificate, self._module.state.revoked, self._module.now)
         if peer.serial == self._module.serial:
-            raise Refused("the other module has the same serial number as this one; one of them is not genuine")
+            raise Refused(tr("the other module has the same serial number as this one; one of them is not genuine"))
         self._peer = peer
 
     def _send(self, said: Said, fields: dict[str, Any]) -> tuple[bytes, bytes]:
@@ -81,11 +82,11 @@ class _Side:
             WrongState: more comes after the end.
         """
         if self.is_finished:
-            raise WrongState("this cloning has ended; start another one", "wrong_state.module")
+            raise WrongState(tr("this cloning has ended; start another one"), "wrong_state.module")
         arrived, back = self._channel.receive(data)
         for message in arrived:
             if self.is_finished:
-                raise Invalid("the other module says more than the protocol has")
+                raise Invalid(tr("the other module says more than the protocol has"))
             back += answer(message)
         return back
 
@@ -140,7 +141,7 @@ class Target(_Side):
         peer = self.peer
         opened = envelope.verify(sealed, {peer.origin.id: peer.origin}, ENVELOPE_KIND)
         if opened.header.about.get("transcript") != self._transcript:
-            raise Tampered("the envelope is of another cloning; it was played again or swapped")
+            raise Tampered(tr("the envelope is of another cloning; it was played again or swapped"))
         copied = _copied(opened.read([self._module.device.recipient], CLONE_BYTES_MAX), peer.serial)
         self._module.check_target(replace=self._replace)  # it may have been locked meanwhile
         self._module.become(copied)
@@ -178,7 +179,7 @@ class Source(_Side):
         fields = unpacked(message, Said.HELLO)
         self._meet(field_bytes(fields, "identity"))
         if self._target_serial and self.peer.serial != self._target_serial:
-            raise Refused("another module than the chosen one answered; look at what is plugged in")
+            raise Refused(tr("another module than the chosen one answered; look at what is plugged in"))
         field_bytes(fields, "nonce", NONCE_BYTES)
         offer = {"identity": self._module.device.identity.encoded, "nonce": self._nonce}
         said, carried = self._send(Said.OFFER, offer)
@@ -238,7 +239,7 @@ def _copied(content: Secret, source_serial: str) -> ModuleState:
         if not state.holds_key:
             raise ValueError
     except (cbor2.CBORError, ValueError, TypeError, KeyError, AttributeError, Tampered):
-        raise Invalid("what the source sent breaks its form") from None
+        raise Invalid(tr("what the source sent breaks its form")) from None
     state.copied_from, state.attempts_left = source_serial, ATTEMPTS_COUNT
     return state
 

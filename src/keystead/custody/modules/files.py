@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB, XTS
 
 from keystead.core.errors import Invalid, Refused, Tampered
 from keystead.core.secret import Secret
+from keystead.core.translation import tr
 from keystead.custody.modules.state import LINEAGE_BYTES, Mode
 from keystead.trust.sealing import derive
 
@@ -100,9 +101,9 @@ def decrypt(source: BinaryIO, target: BinaryIO, key: Secret, lineage: bytes) -> 
         data = piece[:-MAC_BYTES] if is_last else piece
         mac.update(data)
         if is_last and not (data and hmac.compare_digest(mac.digest(), piece[-MAC_BYTES:])):
-            raise Tampered("the file was changed, cut off or appended to; nothing of it is released")
+            raise Tampered(tr("the file was changed, cut off or appended to; nothing of it is released"))
         if len(data) % BLOCK_BYTES:
-            raise Tampered("the file was changed, cut off or appended to; nothing of it is released")
+            raise Tampered(tr("the file was changed, cut off or appended to; nothing of it is released"))
         decryptor = keys.cipher(unit).decryptor()
         clear = decryptor.update(data) + decryptor.finalize()
         clear = _unpadded(clear) if is_last else clear
@@ -114,7 +115,7 @@ def decrypt(source: BinaryIO, target: BinaryIO, key: Secret, lineage: bytes) -> 
 def _read_header(source: BinaryIO, lineage: bytes) -> tuple[bytes, Mode, bytes]:
     start = source.read(len(MAGIC) + _LENGTH.size)
     if not start.startswith(MAGIC) or len(start) != len(MAGIC) + _LENGTH.size:
-        raise Invalid("this file was not encrypted by a secure module")
+        raise Invalid(tr("this file was not encrypted by a secure module"))
     length = _LENGTH.unpack(start[len(MAGIC) :])[0]
     encoded = source.read(min(length, HEADER_BYTES_MAX))
     try:
@@ -125,9 +126,9 @@ def _read_header(source: BinaryIO, lineage: bytes) -> tuple[bytes, Mode, bytes]:
         if not isinstance(found, bytes) or not isinstance(salt, bytes):
             raise TypeError
     except (cbor2.CBORError, ValueError, KeyError, TypeError):
-        raise Tampered("the head of this file was changed") from None
+        raise Tampered(tr("the head of this file was changed")) from None
     if not hmac.compare_digest(found, lineage):
-        raise Refused("this file was encrypted under another key than this module's", "refused.wrong_secret")
+        raise Refused(tr("this file was encrypted under another key than this module's"), "refused.wrong_secret")
     return start + encoded, mode, salt
 
 
@@ -156,5 +157,5 @@ def _padded(piece: bytes) -> bytes:
 def _unpadded(piece: bytes) -> bytes:
     stripped = piece.rstrip(b"\0")
     if not stripped.endswith(b"\x80") or len(piece) - len(stripped) >= BLOCK_BYTES:
-        raise Tampered("the file was changed")
+        raise Tampered(tr("the file was changed"))
     return stripped[:-1]

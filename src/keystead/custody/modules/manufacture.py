@@ -24,6 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from keystead.core.errors import Invalid, Refused, Tampered
 from keystead.core.secret import Secret
+from keystead.core.translation import tr
 from keystead.trust.origins import Origin, OriginKey
 from keystead.trust.recipients import RecipientKey, RecipientSecret
 from keystead.trust.x509 import key_usage
@@ -197,7 +198,7 @@ def manufacture(root: RootSecret, serial: str, now: int, days: int = IDENTITY_DA
     ca = x509.load_pem_x509_certificate(root.root.certificate.encode())
     ca_key = serialization.load_pem_private_key(root.ca_key.reveal(), None)
     if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
-        raise Invalid("the key of the manufacturing root is of another kind")
+        raise Invalid(tr("the key of the manufacturing root is of another kind"))
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, serial)])
     builder = _builder(subject, ca.subject, key.public_key(), now, days)
     uses = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
@@ -229,7 +230,7 @@ def revoke(root: RootSecret, number: int, serials: Sequence[str]) -> bytes:
         Invalid: too many, or no serials.
     """
     if len(serials) > REVOKED_COUNT_MAX:
-        raise Invalid(f"a revocation list names at most {REVOKED_COUNT_MAX} modules")
+        raise Invalid(tr("a revocation list names at most {most} modules", most=REVOKED_COUNT_MAX))
     for serial in serials:
         check_serial(serial)
     return _signed(root.origin, {"number": number, "serials": sorted(set(serials))}, _REVOCATION)
@@ -257,7 +258,7 @@ def read_identity(encoded: bytes, root: Root) -> Identity:
             encoded,
         )
     except (KeyError, TypeError, ValueError):
-        raise Invalid("the identity of a module breaks its form") from None
+        raise Invalid(tr("the identity of a module breaks its form")) from None
 
 
 def read_revocations(encoded: bytes, root: Root) -> Revocations:
@@ -270,7 +271,7 @@ def read_revocations(encoded: bytes, root: Root) -> Revocations:
     try:
         return Revocations(int(fields["number"]), frozenset(str(serial) for serial in fields["serials"]))
     except (KeyError, TypeError, ValueError):
-        raise Invalid("the revocation list breaks its form") from None
+        raise Invalid(tr("the revocation list breaks its form")) from None
 
 
 def judge(identity: Identity, certificate: bytes, revoked: frozenset[str], now: int) -> None:
@@ -286,11 +287,11 @@ def judge(identity: Identity, certificate: bytes, revoked: frozenset[str], now: 
         Refused: it names another certificate, is expired or not valid yet, or revoked.
     """
     if not hmac.compare_digest(hashlib.sha256(certificate).digest(), identity.certificate):
-        raise Refused("the other module shows an identity that does not belong to its certificate")
+        raise Refused(tr("the other module shows an identity that does not belong to its certificate"))
     if not identity.valid_from <= now < identity.valid_until:
-        raise Refused("the other module's identity has expired or is not valid yet; have it replaced")
+        raise Refused(tr("the other module's identity has expired or is not valid yet; have it replaced"))
     if identity.serial in revoked:
-        raise Refused("the other module is revoked; keep it out of use")
+        raise Refused(tr("the other module is revoked; keep it out of use"))
 
 
 def check_serial(serial: object) -> None:
@@ -301,7 +302,7 @@ def check_serial(serial: object) -> None:
     """
     text = serial if isinstance(serial, str) else ""
     if not (text.isascii() and text.replace("-", "").isalnum() and len(text) <= SERIAL_CHARACTERS_MAX):
-        raise Invalid(f"a serial number has 1 to {SERIAL_CHARACTERS_MAX} letters, digits and hyphens")
+        raise Invalid(tr("a serial number has 1 to {most} letters, digits and hyphens", most=SERIAL_CHARACTERS_MAX))
 
 
 # --------------------------------------------------------------------------------------------------------------- parts
@@ -319,7 +320,7 @@ def _verified(encoded: bytes, root: Root, purpose: str) -> dict[str, Any]:
         if not isinstance(said, bytes) or not isinstance(signature, bytes):
             raise TypeError
     except (cbor2.CBORError, ValueError, TypeError):
-        raise Tampered("a statement of the manufacturing root breaks its form") from None
+        raise Tampered(tr("a statement of the manufacturing root breaks its form")) from None
     root.key.verify(signature, said, purpose)
     return _map(said)
 
@@ -330,7 +331,7 @@ def _map(encoded: bytes) -> dict[str, Any]:
     except (cbor2.CBORError, ValueError):
         fields = None
     if not isinstance(fields, dict):
-        raise Invalid("the statement breaks its form")
+        raise Invalid(tr("the statement breaks its form"))
     return fields
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import cbor2
 
 from keystead.core.errors import Invalid, TooLarge
+from keystead.core.translation import tr
 from keystead.trust.sealing import frame
 
 MESSAGE_BYTES = 24_576
@@ -54,7 +55,7 @@ def packed(said: Said, fields: dict[str, Any]) -> bytes:
     """
     encoded = cbor2.dumps({"said": str(said), "suite": SUITE, **fields}, canonical=True)
     if len(encoded) + 4 > MESSAGE_BYTES:
-        raise TooLarge("a message of cloning is longer than all of them are")
+        raise TooLarge(tr("a message of cloning is longer than all of them are"))
     return (len(encoded).to_bytes(4, "big") + encoded).ljust(MESSAGE_BYTES, b"\0")
 
 
@@ -73,11 +74,23 @@ def unpacked(message: bytes, expected: Said) -> dict[str, Any]:
         if not isinstance(fields, dict):
             raise TypeError
     except (cbor2.CBORError, ValueError, TypeError):
-        raise Invalid("the other module sent something else than a message of cloning") from None
+        raise Invalid(tr("the other module sent something else than a message of cloning")) from None
     if fields.get("suite") != SUITE:
-        raise Invalid(f"the other module speaks suite {fields.get('suite')!r}; only suite {SUITE} is accepted")
+        raise Invalid(
+            tr(
+                "the other module speaks suite {theirs!r}; only suite {ours} is accepted",
+                theirs=fields.get("suite"),
+                ours=SUITE,
+            )
+        )
     if fields.get("said") != expected:
-        raise Invalid(f"the other module said {fields.get('said')!r} where {str(expected)!r} has to come")
+        raise Invalid(
+            tr(
+                "the other module said {said!r} where {expected!r} has to come",
+                said=fields.get("said"),
+                expected=str(expected),
+            )
+        )
     return fields
 
 
@@ -95,5 +108,5 @@ def field_bytes(fields: dict[str, Any], name: str, length_bytes: int | None = No
     """
     value = fields.get(name)
     if not isinstance(value, bytes) or (length_bytes is not None and len(value) != length_bytes):
-        raise Invalid(f"the field {name!r} of a message of cloning breaks its form")
+        raise Invalid(tr("the field {name!r} of a message of cloning breaks its form", name=name))
     return value

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from keystead.core.errors import Invalid, Refused, Unavailable, WrongState
 from keystead.core.secret import Secret
+from keystead.core.translation import tr
 from keystead.custody.modules import files, pins
 from keystead.custody.modules.manufacture import Device, Revocations, Root, read_revocations
 from keystead.custody.modules.pins import PinPolicy
@@ -85,7 +86,7 @@ class SecureModule:
         pins.check_form(administrator)
         if self._state.holds_key and self.who() is not Slot.ADMINISTRATOR:
             raise WrongState(
-                "this module holds a key; unlock it as administrator before you replace it", "wrong_state.module"
+                tr("this module holds a key; unlock it as administrator before you replace it"), "wrong_state.module"
             )
         self._key = new_key(self._state, administrator)
         self._store.save(self._state)
@@ -101,7 +102,7 @@ class SecureModule:
             WrongState: nothing is set up. Invalid: not 7 to 15 digits; not counted.
         """
         if not self._state.holds_key:
-            raise WrongState("this module is empty; set it up, or clone another one to it", "wrong_state.module")
+            raise WrongState(tr("this module is empty; set it up, or clone another one to it"), "wrong_state.module")
         pins.check_form(pin)
         self.lock()
         self._state.attempts_left -= 1
@@ -109,9 +110,14 @@ class SecureModule:
         opened = entry_of(pin, self._state.salt).open(self._state)
         if opened is None and self._state.attempts_left <= 0:
             self.destroy()
-            raise Refused(f"{ATTEMPTS_COUNT} wrong PINs in a row: the module destroyed its key", "refused.wrong_secret")
+            raise Refused(
+                tr("{count} wrong PINs in a row: the module destroyed its key", count=ATTEMPTS_COUNT),
+                "refused.wrong_secret",
+            )
         if opened is None:
-            raise Refused(f"the PIN is wrong; attempts left: {self._state.attempts_left}", "refused.wrong_secret")
+            raise Refused(
+                tr("the PIN is wrong; attempts left: {left}", left=self._state.attempts_left), "refused.wrong_secret"
+            )
         slot, secret = opened
         if slot is Slot.SELF_DESTRUCT:
             self.destroy()
@@ -179,7 +185,9 @@ class SecureModule:
         """
         self._unlocked(Slot.ADMINISTRATOR)
         if minutes is not None and not AUTO_LOCK_MIN_MIN <= minutes <= AUTO_LOCK_MIN_MAX:
-            raise Invalid(f"auto-lock takes {AUTO_LOCK_MIN_MIN} to {AUTO_LOCK_MIN_MAX} minutes, or off")
+            raise Invalid(
+                tr("auto-lock takes {least} to {most} minutes, or off", least=AUTO_LOCK_MIN_MIN, most=AUTO_LOCK_MIN_MAX)
+            )
         self._state.auto_lock_min = minutes
         self._store.save(self._state)
 
@@ -192,7 +200,7 @@ class SecureModule:
         self._unlocked(Slot.ADMINISTRATOR)
         if mode is Mode.ECB and not legacy_ecb:
             raise Refused(
-                "AES-ECB shows which blocks of a file are equal; allow it with the legacy switch if you must",
+                tr("AES-ECB shows which blocks of a file are equal; allow it with the legacy switch if you must"),
                 "refused.switched_off",
             )
         self._state.mode, self._state.legacy_ecb = mode, mode is Mode.ECB
@@ -212,7 +220,7 @@ class SecureModule:
         """
         listed = read_revocations(encoded, self.root)
         if listed.number < self._state.revocation_number:
-            raise Refused("this revocation list is older than the one that the module has")
+            raise Refused(tr("this revocation list is older than the one that the module has"))
         self._state.revoked, self._state.revocation_number = listed.serials, listed.number
         self._store.save(self._state)
         return listed
@@ -227,7 +235,7 @@ class SecureModule:
         """
         self._unlocked(Slot.ADMINISTRATOR, Slot.USER)
         if self._key is None:
-            raise Unavailable("the module is locked", "unavailable.locked")
+            raise Unavailable(tr("the module is locked"), "unavailable.locked")
         return self._key
 
     def encrypt(self, source: BinaryIO, target: BinaryIO) -> int:
@@ -248,7 +256,7 @@ class SecureModule:
         """
         self._unlocked(Slot.ADMINISTRATOR)
         if not self._state.cloning:
-            raise Refused("cloning is switched off in this module; switch it on there", "refused.switched_off")
+            raise Refused(tr("cloning is switched off in this module; switch it on there"), "refused.switched_off")
 
     def check_target(self, *, replace: bool) -> None:
         """Check that it may become a clone now (CA-032).
@@ -259,7 +267,7 @@ class SecureModule:
         if not self._state.holds_key:
             return
         if not replace:
-            raise Refused("this module holds a key, which cloning would replace; confirm it")
+            raise Refused(tr("this module holds a key, which cloning would replace; confirm it"))
         self._unlocked(Slot.ADMINISTRATOR)
 
     def become(self, copied: ModuleState) -> None:
@@ -285,7 +293,7 @@ class SecureModule:
     def _unlocked(self, *allowed: Slot) -> None:
         who = self.who()
         if who is None:
-            raise Unavailable("the module is locked; unlock it with its PIN first", "unavailable.locked")
+            raise Unavailable(tr("the module is locked; unlock it with its PIN first"), "unavailable.locked")
         if who not in allowed:
-            raise Refused("only the administrator of this module may do this; unlock it with that PIN")
+            raise Refused(tr("only the administrator of this module may do this; unlock it with that PIN"))
         self._used_at = self.now

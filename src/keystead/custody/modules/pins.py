@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from keystead.core.errors import Invalid
 from keystead.core.secret import Secret
+from keystead.core.translation import tr
 
 PIN_DIGITS_MIN = 7
 PIN_DIGITS_MAX = 15
@@ -32,7 +33,9 @@ class PinPolicy:
             Invalid: not 7 to 15.
         """
         if type(self.digits_min) is not int or not PIN_DIGITS_MIN <= self.digits_min <= PIN_DIGITS_MAX:
-            raise Invalid(f"a policy asks for {PIN_DIGITS_MIN} to {PIN_DIGITS_MAX} digits at least")
+            raise Invalid(
+                tr("a policy asks for {least} to {most} digits at least", least=PIN_DIGITS_MIN, most=PIN_DIGITS_MAX)
+            )
 
 
 def check_form(pin: Secret) -> None:
@@ -43,7 +46,7 @@ def check_form(pin: Secret) -> None:
     """
     value = pin.reveal()
     if not PIN_DIGITS_MIN <= len(value) <= PIN_DIGITS_MAX or not all(0x30 <= byte <= 0x39 for byte in value):
-        raise Invalid(f"a PIN has {PIN_DIGITS_MIN} to {PIN_DIGITS_MAX} digits")
+        raise Invalid(tr("a PIN has {least} to {most} digits", least=PIN_DIGITS_MIN, most=PIN_DIGITS_MAX))
 
 
 def check_policy(pin: Secret, policy: PinPolicy | None) -> None:
@@ -57,7 +60,9 @@ def check_policy(pin: Secret, policy: PinPolicy | None) -> None:
         return
     value = pin.reveal()
     if len(value) < policy.digits_min:
-        raise Invalid(f"the policy of this module asks for PINs of {policy.digits_min} digits or more")
+        raise Invalid(tr("the policy of this module asks for PINs of {least} digits or more", least=policy.digits_min))
     steps = {(after - before) % 10 for before, after in itertools.pairwise(value)}
     if policy.no_patterns and steps in ({0}, {1}, {9}):
-        raise Invalid("the policy of this module refuses PINs of one repeated digit and those that count up or down")
+        raise Invalid(
+            tr("the policy of this module refuses PINs of one repeated digit and those that count up or down")
+        )

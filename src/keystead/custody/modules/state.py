@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from keystead.core.errors import Invalid, Tampered
 from keystead.core.secret import Secret
+from keystead.core.translation import mark, tr
 from keystead.custody.modules.pins import PinPolicy
 from keystead.trust.recipients import ARGON2_LANES_COUNT, ARGON2_MEMORY_KIB, ARGON2_PASSES_COUNT
 from keystead.trust.sealing import KEY_BYTES, derive, frame, seal, unseal
@@ -34,6 +35,14 @@ class Slot(StrEnum):
     ADMINISTRATOR = "administrator"
     USER = "user"
     SELF_DESTRUCT = "self-destruct"
+
+
+SLOTS = {
+    Slot.ADMINISTRATOR: mark("administrator"),
+    Slot.USER: mark("user"),
+    Slot.SELF_DESTRUCT: mark("self-destruct"),
+}
+"""What people read for each."""
 
 
 class Mode(StrEnum):
@@ -124,7 +133,7 @@ class ModuleState:
         """
         fields: dict[str, Any] = cbor2.loads(encoded)
         if fields.pop("format") != FORMAT:
-            raise Tampered("the module's memory is of another version of this program")
+            raise Tampered(tr("the module's memory is of another version of this program"))
         policy = fields.pop("policy")
         fields["policy"] = None if policy is None else PinPolicy(*policy)
         fields["slots"] = {Slot(name): sealed for name, sealed in fields["slots"].items()}
@@ -211,7 +220,7 @@ def set_pin(state: ModuleState, slot: Slot, pin: Secret, key: Secret) -> None:
     entry = entry_of(pin, state.salt)
     opened = entry.open(state)
     if opened is not None and opened[0] is not slot:
-        raise Invalid("this PIN is in use in this module already; choose another one")
+        raise Invalid(tr("this PIN is in use in this module already; choose another one"))
     content = Secret(frame(b"destroy", state.lineage)) if slot is Slot.SELF_DESTRUCT else key
     state.slots[slot] = entry.seal(state, slot, content)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from keystead.core.errors import NotFound, Tampered
 from keystead.core.secret import Secret
+from keystead.core.translation import tr
 from keystead.custody.modules.state import ModuleState
 from keystead.trust.durable_files import write_private
 from keystead.trust.node_key import NodeKey, check_outside
@@ -49,12 +50,12 @@ class ModuleStore:
         seen = self._seen()
         if not self._path.exists():
             if seen:
-                raise Tampered("the module's memory is missing; it cannot start without it")
+                raise Tampered(tr("the module's memory is missing; it cannot start without it"))
             return ModuleState()
         sealed = self._path.read_bytes()[:STATE_BYTES_MAX]
         state = ModuleState.decoded(self._key.unseal("module-token/state", self._context, sealed).reveal())
         if state.epoch < seen:
-            raise Tampered("the module's memory is older than what it has been; an old copy was put back")
+            raise Tampered(tr("the module's memory is older than what it has been; an old copy was put back"))
         if state.epoch > seen:
             self._note(state.epoch)  # the crash was between the two files
         return state
@@ -85,7 +86,7 @@ class ModuleStore:
             return 0
         epoch, mac = data[:_EPOCH_BYTES], data[_EPOCH_BYTES:]
         if not hmac.compare_digest(mac, self._mac(epoch)):
-            raise Tampered("the witness beside the device key was changed")
+            raise Tampered(tr("the witness beside the device key was changed"))
         return int.from_bytes(epoch, "big")
 
     def _note(self, epoch: int) -> None:
@@ -107,7 +108,7 @@ def read_file(path: Path, what: str, length_bytes_max: int = STATE_BYTES_MAX) ->
         with path.open("rb") as file:
             data = file.read(length_bytes_max + 1)
     except FileNotFoundError:
-        raise NotFound(f"{what} is not there: {path.name}") from None
+        raise NotFound(tr("{what} is not there: {file}", what=what, file=path.name)) from None
     if len(data) > length_bytes_max:
-        raise Tampered(f"{what} is longer than it can be")
+        raise Tampered(tr("{what} is longer than it can be", what=what))
     return data
