@@ -97,13 +97,20 @@ def _hsm(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     login = _verb(hsm, "login", "log a role in with its tokens", "local:hsm_login")
     login.add_argument("role", choices=("crypto-user", "security-officer"))
     login.add_argument("--token", action="append", required=True, metavar="FILE", help="role token (repeat for M of N)")
+    login.epilog = "PINs enter by a program: who administers this machine could observe them."
     login.add_argument("--answers", metavar="FILE", help="PINs as lines `role = PIN` (- for standard input)")
     _data(login)
     logout = _verb(hsm, "logout", "log a role out", "local:hsm_logout")
     logout.add_argument("role", choices=("crypto-user", "security-officer"))
     _data(logout)
-    for name in ("activate", "deactivate", "enable-key-cache", "disable-key-cache"):
-        _data(_verb(hsm, name, name.replace("-", " "), "local:hsm_switch"))
+    switches = {
+        "activate": "use the partition again, within the activation window",
+        "deactivate": "stop using the partition, which locks the node",
+        "enable-key-cache": "hold key-encryption keys between requests; the same algorithms stay allowed",
+        "disable-key-cache": "hold no key-encryption key between requests",
+    }
+    for name, text in switches.items():
+        _data(_verb(hsm, name, text, "local:hsm_switch"))
 
 
 def _drives(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -144,6 +144,16 @@ def test_the_secure_key_cache_is_off_until_switched_on(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.row("KS-HSM-025", "KS-HSM-054")
+def test_people_are_told_who_could_see_their_pin_and_what_the_cache_leaves_as_it_is() -> None:
+    def told(*words: str) -> str:
+        return " ".join(keystead("hsm", *words, "--help").stdout.split())
+
+    assert "who administers this machine could observe them" in told("login")
+    assert "the same algorithms stay allowed" in told()
+    assert "the same algorithms stay allowed" in told("enable-key-cache")
+
+
 @pytest.mark.row("KS-KMIP-007", "KS-KMIP-008")
 def test_clients_may_neither_make_nor_fetch_keys_until_switched_on(tmp_path: Path) -> None:
     data = make(tmp_path)

@@ -268,9 +268,12 @@ def test_the_very_next_request_knows_what_has_changed(node: Node, cached: bool) 
     assert node.reason(ALICE, request) == "wrong_state.object"
 
 
+@pytest.mark.row("KS-HSM-054")
 def test_what_is_held_follows_record_and_switches(open_node: Node) -> None:
+    """The secure key cache allows nothing that is not allowed without it."""
     key = a_key(open_node, Cryptographic_Parameters=made("Cryptographic Parameters", ECB, PKCS5))
     assert open_node.reason(ALICE, Encrypt(DATA, key)) is None
+    assert open_node.keyring.ready
     open_node.gate.switches = replace(EVERYTHING, legacy_modes=False)
     assert open_node.reason(ALICE, Encrypt(DATA, key)) == "refused.switched_off"
     changed = made("Cryptographic Parameters", CBC, PKCS5, None, None, None, None, True)

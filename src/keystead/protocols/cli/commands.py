@@ -94,7 +94,10 @@ HANDMADE: tuple[Command, ...] = (
     Command(("hsm", "logout", "security", "officer"), "Log the security officer out."),
     Command(("hsm", "activate"), "Use the partition again, within the activation window."),
     Command(("hsm", "deactivate"), "Stop using the partition, which locks the node.", is_destructive=True),
-    Command(("hsm", "enable", "secure-key-cache"), "Let key-encryption keys be held between requests."),
+    Command(
+        ("hsm", "enable", "secure-key-cache"),
+        "Let key-encryption keys be held between requests; the same algorithms stay allowed.",
+    ),
     Command(("hsm", "disable", "secure-key-cache"), "Let no key-encryption key be held between requests."),
     Command(("password",), "Set your own password."),
     Command(("edit", "ras", "settings"), "Edit remote administration; Enter leaves a field as it is.", changes=True),
