@@ -61,12 +61,19 @@ def catalogue(language: str) -> Catalog:
 
 def collected(language: str, wanted: set[str]) -> Catalog:
     """Return the catalogue of exactly what is wanted, with the translations that there are."""
-    before, after = catalogue(language), Catalog(language, charset="utf-8", creation_date=_EPOCH, revision_date=_EPOCH)
-    after.fuzzy = False
+    before, after = catalogue(language), _empty(language)
     for message in sorted(wanted):
         known = before.get(message)
         after.add(message, message if language == "en" else known.string if known else "")
     return after
+
+
+def _empty(language: str) -> Catalog:
+    """Return a catalogue whose head names no dates and no people, so that it changes with its messages only."""
+    made = Catalog(language, project=DOMAIN, charset="utf-8", fuzzy=False)
+    made.creation_date = made.revision_date = _EPOCH
+    made.last_translator = made.language_team = made.msgid_bugs_address = ""
+    return made
 
 
 def main(argv: Sequence[str]) -> int:
