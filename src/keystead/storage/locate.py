@@ -204,8 +204,8 @@ class Search:
     def _walk_rarest(self, terms: list[bytes], tests: list[Test]) -> Iterator[bytes]:
         below = self._below
         for bound in _BOUNDS:
-            terms, count, until = self._by_reach(terms, below, bound)
-            yield from self._window(terms, count, (below, until or self._end), tests)
+            terms, counts, until = self._ahead(terms, below, bound)
+            yield from self._window(terms, counts, (below, until or self._end), bound, tests)
             if until is None:
                 return
             below = until
@@ -213,37 +213,37 @@ class Search:
         joined = [*(Test(_HAS_VALUE, (term,)) for term in others), *tests]
         yield from self._walk_all("attribute_index", Test("term = ?", (driver,)), joined, below)
 
-    def _by_reach(self, terms: list[bytes], below: bytes, bound: int) -> tuple[list[bytes], int, bytes | None]:
-        """Return terms, the one whose next rows reach furthest first; how many those are; and their last, None = all.
+    def _ahead(self, terms: list[bytes], below: bytes, bound: int) -> tuple[list[bytes], list[int], bytes | None]:
+        """Look ahead, up to `bound` rows of each term.
 
-        Args:
-            terms: What has to be found together.
-            below: Where the next rows begin.
-            bound: As many are looked at.
+        Returns: terms, the one whose rows reach furthest first; how many rows each has, as far as counted, or `bound`;
+            the last row of the first one, None when it has no more than these.
         """
-        sql = _END.format(way=self._way, order=self._order)
-        ends: dict[bytes, bytes | None] = {}
-        for term in terms:
-            row = self._asked.execute(sql, (term, below, bound - 1)).fetchone()
-            ends[term] = None if row is None else bytes(row[0])
-        counts = {term: self._count(term, (below, self._end), bound) for term in ends if ends[term] is None}
-        if counts:
-            rarest = min(counts, key=counts.__getitem__)
-        else:
-            rarest = (max if self._query.oldest_first else min)(ends, key=lambda term: ends[term] or b"")
-        return [rarest, *(term for term in ends if term != rarest)], counts.get(rarest, bound), ends[rarest]
+        counts = {term: self._count(term, (below, self._end), bound) for term in terms}
+        driver = min(counts, key=counts.__getitem__)
+        until: bytes | None = None
+        if counts[driver] == bound:
+            sql = _END.format(way=self._way, order=self._order)
+            ends = {term: bytes(self._asked.execute(sql, (term, below, bound - 1)).fetchone()[0]) for term in counts}
+            driver = (max if self._query.oldest_first else min)(ends, key=ends.__getitem__)
+            until = ends[driver]
+        ordered = [driver, *(term for term in counts if term != driver)]
+        return ordered, [counts[term] for term in ordered], until
 
     def _window(
-        self, terms: list[bytes], count: int, window: tuple[bytes, bytes], tests: list[Test]
+        self, terms: list[bytes], counts: list[int], window: tuple[bytes, bytes], bound: int, tests: list[Test]
     ) -> Iterator[bytes]:
-        """Yield what all conditions have in a window in which the first one has `count` rows."""
-        driver, *others = terms
-        most = _BESIDE_FACTOR * count
-        beside = [term for term in others if self._count(term, window, most + 1) <= most]
-        joined = _all([*(Test(_HAS_VALUE, (term,)) for term in others if term not in beside), *tests])
+        """Yield what all conditions have in a window; the first one drives."""
+        most = _BESIDE_FACTOR * counts[0]
+        beside: list[bytes] = []
+        looked_up: list[bytes] = []
+        for term, count in zip(terms[1:], counts[1:], strict=True):
+            known = count if count < bound else self._count(term, window, most + 1)
+            (beside if known <= most else looked_up).append(term)
+        joined = _all([*(Test(_HAS_VALUE, (term,)) for term in looked_up), *tests])
         sql = _window_sql(joined.sql, len(beside), self._way, self._until, self._order)
         besides = [cell for term in beside for cell in (term, *window)]
-        for (key,) in self._rows(sql, (driver, *window, *joined.parameters, *besides)):
+        for (key,) in self._rows(sql, (terms[0], *window, *joined.parameters, *besides)):
             yield key
 
     def _count(self, term: bytes, window: tuple[bytes, bytes], most: int) -> int:
