@@ -14,13 +14,16 @@ import pytest
 
 from keystead.core.errors import KeysteadError
 from keystead.core.secret import Secret
+from keystead.custody.drives.registry import register
 from keystead.node import creation
 from keystead.node.doctor.examination import CHECKS, examine
 from keystead.node.doctor.findings import DAY_S, Examined, Finding, Severity, Thresholds
 from keystead.node.doctor.folders import note_verification
 from keystead.node.folder import UNFINISHED, NodeConfig, read_config
+from keystead.node.key_backups import DRIVES_FILE, FOLDER, registry_of
 from keystead.node.opening import open_module, open_parts
 from keystead.trust import x509
+from keystead.trust.origins import Origin
 from keystead.trust.root import Role
 from tests.node import production as production_node
 from tests.node.production import keystead
@@ -135,6 +138,25 @@ def test_a_verification_that_is_long_ago_or_found_something(config: NodeConfig) 
     assert severities(found(config, "last_verification")) == ["error"]
     config.verified.write_text("{}")
     assert severities(found(config, "last_verification")) == ["warning"]
+
+
+@pytest.mark.row("CB-019")
+def test_backups_and_drives_that_are_due(config: NodeConfig, tmp_path: Path) -> None:
+    later_s = time.time() + 32 * DAY_S
+    assert not found(config, "key_backups", later_s), "who backs nothing up is left in peace"
+    drive = tmp_path / "drive"
+    drive.mkdir()
+    (config.data / FOLDER).mkdir(mode=0o700)
+    register(registry_of(open_parts(config)), drive, "vault A, drive 1", Origin.generate(), time.time_ns() // 1000)
+    assert [finding.what for finding in found(config, "key_backups")] == [
+        "The keys were never backed up (every 31 days)."
+    ]
+    assert [finding.what for finding in found(config, "key_backups", later_s)] == [
+        "The keys were never backed up (every 31 days).",
+        "The drive vault A, drive 1 has to be brought and checked (every 31 days).",
+    ]
+    (config.data / FOLDER / DRIVES_FILE).write_bytes(b"changed")
+    assert severities(found(config, "key_backups")) == ["warning"]
 
 
 # ----------------------------------------------------------------------------------------------------- what it trusts

@@ -48,6 +48,11 @@ def now_us() -> int:
     return time.time_ns() // 1_000
 
 
+def registry_of(parts: Parts) -> FileRegistry:
+    """Return a node's books of drives, in a folder that its first backup makes."""
+    return FileRegistry(parts.config.data / FOLDER / DRIVES_FILE, parts.node_key.derive(f"{PURPOSE}/drives"))
+
+
 class KeyBackupService:
     """What operations on drives and key backups need (operations.key_backups.Service).
 
@@ -58,6 +63,7 @@ class KeyBackupService:
     """
 
     def __init__(self, parts: Parts, root: RootOfTrust, ended: Callable[[Ended], None]) -> None:
+        self._parts = parts
         self._folder = parts.config.data / FOLDER
         self._node_key = parts.node_key
         self._root = root
@@ -270,7 +276,8 @@ class KeyBackupService:
         return self._folder
 
     def _registry(self) -> FileRegistry:
-        return FileRegistry(self._made_folder() / DRIVES_FILE, self._node_key.derive(f"{PURPOSE}/drives"))
+        self._made_folder()
+        return registry_of(self._parts)
 
     def _origin(self) -> Origin:
         """Return the node's own origin, made when it is first needed; sealed under the node's key."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from keystead.core.errors import KeysteadError
-from keystead.node.doctor import audit, folders, processes, trust
+from keystead.node.doctor import audit, drives, folders, processes, trust
 from keystead.node.doctor.findings import Check, Examined, Finding, Severity, Thresholds
 from keystead.node.folder import NodeConfig, unix_address
 from keystead.node.opening import Parts, open_parts
@@ -25,6 +25,7 @@ CHECKS: dict[str, Check] = {
         trust.trusted_authorities,
         trust.witness,
         audit.audit_log,
+        drives.key_backups,
         folders.last_verification,
         folders.write_ahead_log,
         folders.leftovers,
