@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ STEPS = (
 RESTORE_STEPS = ("request received", "address checked", "drives fetched", "set verified and decrypted")
 FIRST, LATER = "Violet-Kettle-93-Harbour", "Copper-Lantern-58-Meadow"
 NAMES = ("d1", "d2", "d3")
+PAGE = Path(__file__).parents[2] / "docs" / "drives.md"
 ENDS_S_MAX = 60
 PINS = {"officer_pins": OFFICER_PIN, "user_pins": USER_PIN}
 
@@ -149,6 +151,24 @@ def test_keys_go_to_drives_and_come_back_by_commands(house: House) -> None:
     assert not any(
         has_windows(everything, secret) for secret in [*house.secrets, OFFICER_PIN.encode(), USER_PIN.encode()]
     )
+
+
+def test_every_command_of_the_page_works(house: House) -> None:
+    """As docs/drives.md has them, but for the places of the library and the drives, and PINs that nobody types."""
+    blocks = re.findall(r"```\n(keystead .*?)\n```", PAGE.read_text(), re.DOTALL)
+    settings, commands = ([shlex.split(line)[1:-2] for line in block.splitlines()] for block in blocks)
+    assert [words[0] for words in commands] == ["drives"] * 3 + ["hsm-backup"] + ["drives"] * 2 + ["hsm-restore"]
+    house.node.stop()
+    placed = {"/usr/lib/softhsm/libsofthsm2.so": house.library, "/media/keystead": str(house.media)}
+    for words in settings:
+        name, _, value = words[-1].partition("=")
+        set_so = house.run(*words[:-1], f"{name}={placed.get(value, value)}")
+        assert set_so.returncode == 0, set_so.stderr
+    house.node.start()
+    for words in commands:
+        done = house.run(*words, *(["--answers", str(house.answers)] if words[0].startswith("hsm-") else []))
+        assert done.returncode == 0, (words, done.stderr)
+    assert inventory(house.library, "spare")
 
 
 @pytest.mark.row("CB-004", "CB-018")
