@@ -25,7 +25,7 @@ from keystead.custody.drives.registry import Books, FileRegistry, Registered, ch
 from keystead.custody.drives.restore import RestoreOrder, run_restore
 from keystead.node.opening import Parts, own_section
 from keystead.node.transfer_process import COMMAND
-from keystead.operations.key_backups import Ended, Progress, WantedBackup, WantedRestore
+from keystead.operations.key_backup_service import Ended, Progress, WantedBackup, WantedRestore
 from keystead.settings.key_backups import KeyBackups
 from keystead.trust.durable_files import write_private
 from keystead.trust.origins import Origin, OriginKey
@@ -54,7 +54,7 @@ def registry_of(parts: Parts) -> FileRegistry:
 
 
 class KeyBackupService:
-    """What operations on drives and key backups need (operations.key_backups.Service).
+    """What operations on drives and key backups need (operations.key_backup_service.Service).
 
     Args:
         parts: Of the node; its settings count as they are now.

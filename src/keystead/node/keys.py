@@ -63,7 +63,8 @@ from keystead.node.xml_door import House, XmlDoor, asks_certificate
 from keystead.operations.client_events import CLIENT_EVENTS
 from keystead.operations.credentials import GRANTS, Grants
 from keystead.operations.ip_authorization import Service, policy_of
-from keystead.operations.key_backups import KEY_BACKUPS, Ended, RecordKeyBackup
+from keystead.operations.key_backup_service import KEY_BACKUPS, Ended
+from keystead.operations.key_backups import RecordKeyBackup
 from keystead.operations.lifecycle import ApplyTransitions
 from keystead.operations.measurements import MEASUREMENTS
 from keystead.operations.node_state import NODE_STATE, NodeState

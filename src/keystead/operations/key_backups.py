@@ -1,204 +1,49 @@
-"""Keys of PKCS#11 tokens on sets of drives: register and challenge drives, back tokens up, bring keys back, look on.
+"""Keys of PKCS#11 tokens on sets of drives: back tokens up, bring keys back, look on.
 
 Everything runs in the `keys` process, since sets are sealed under the node's security module. A backup or restore is
 started and then goes on by itself; its end is audited by the clock (docs/adr/0093).
 
-Source: requirements CB-001, 002, 004, 005, 013, 017 to 020, 022; docs/drives.md.
+Source: requirements CB-001, 002, 004, 005, 013, 018 to 020, 022; docs/drives.md.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Protocol
+from typing import Annotated
 
 from keystead.core.changes import Change
-from keystead.core.errors import Invalid, NotFound
+from keystead.core.errors import Invalid
 from keystead.core.fields import Items, Text
 from keystead.core.permission import Access
 from keystead.core.secret import Secret
 from keystead.custody.drives.jobs import PARTITIONS_COUNT_MAX, Asker, Job, Pins, RestoreStep, State, Step
-from keystead.custody.drives.manifest import DRIVE_NAME_CHARACTERS_MAX, ID_BYTES
-from keystead.custody.drives.registry import Books, Registered
+from keystead.custody.drives.manifest import ID_BYTES
 from keystead.gate.call import Call
 from keystead.gate.operation import operation
-from keystead.trust.origins import OriginKey
+from keystead.operations.key_backup_service import (
+    PLACE_CHARACTERS_MAX,
+    PLACE_PATTERN,
+    Ended,
+    Progress,
+    Service,
+    WantedBackup,
+    WantedRestore,
+    address_of,
+    service_of,
+)
 
-KEY_BACKUPS = "key_backups"
-"""Service of the gate, in the `keys` process: a `Service`."""
 DRIVES_PER_SET_COUNT_MAX = 7
-PLACE_CHARACTERS_MAX = 64
 DETAIL_CHARACTERS_MAX = 1_000
 LABEL_CHARACTERS_MAX = 32
 OFFICER_CHARACTERS_MAX = 64
 PINS_CHARACTERS_MAX = 16_384  # one for each partition
 
-Place = Annotated[str, Text("[A-Za-z0-9][A-Za-z0-9._-]*", PLACE_CHARACTERS_MAX, characters_min=1, example="drive-1")]
 Places = Annotated[
     tuple[str, ...],
     Items(DRIVES_PER_SET_COUNT_MAX),
-    Text("[A-Za-z0-9][A-Za-z0-9._-]*", PLACE_CHARACTERS_MAX, example="drive-1"),
+    Text(PLACE_PATTERN, PLACE_CHARACTERS_MAX, example="drive-1"),
 ]
 Officer = Annotated[str, Text(characters_max=OFFICER_CHARACTERS_MAX, characters_min=1, example="sandro")]
 PinLines = Annotated[Secret, Text(characters_max=PINS_CHARACTERS_MAX, characters_min=1, multiline=True)]
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """What came of a job.
-
-    Attributes:
-        kind: "backup" or "restore".
-        asker: Who asked, and who was the security officer.
-        partitions: Labels of the tokens.
-        drives: Names of those that hold the set, or of the one it was read from; before it is done, and of a job that
-            failed, the folders that were asked for.
-        ok: It worked.
-        message: In plain words.
-        count: Objects saved, or made ready for use.
-        unsaved: Objects that stay in their tokens.
-        hints: Drives with which something is wrong.
-        set_id: Hexadecimal.
-    """
-
-    kind: str
-    asker: Asker
-    partitions: tuple[str, ...]
-    drives: tuple[str, ...]
-    ok: bool = False
-    message: str = ""
-    count: int = 0
-    unsaved: tuple[str, ...] = ()
-    hints: tuple[str, ...] = ()
-    set_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How a job is.
-
-    Attributes:
-        kind: "backup", "restore", or "" = none since the process started.
-        running: It has not ended.
-        steps: Those that were done, in order.
-        doing: What is done now.
-        number: Of `total`: steps, or objects.
-        ended: What came of it; while it runs, who asked for what.
-    """
-
-    kind: str = ""
-    running: bool = False
-    steps: tuple[str, ...] = ()
-    doing: str = ""
-    number: int = 0
-    total: int = 0
-    ended: Ended | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class WantedBackup:
-    """What a backup is started with: who asks, PINs by partition, and folders of drives."""
-
-    asker: Asker
-    pins: Mapping[str, Pins]
-    drives: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class WantedRestore:
-    """What a restore is started with: who asks, partition in the set -> token, PINs by token, drives, an older set."""
-
-    asker: Asker
-    targets: Mapping[str, str]
-    pins: Mapping[str, Pins]
-    drives: tuple[str, ...]
-    set_id: bytes
-
-
-class Service(Protocol):
-    """What the `keys` process offers; the first three look at memory alone, the others wait for drives."""
-
-    def check_address(self, address: str) -> None:
-        """Judge where a request comes from. Raises Refused."""
-
-    def check(self, user: str, officer: str, address: str) -> None:
-        """Judge address and persons. Raises Refused."""
-
-    def progress(self) -> Progress:
-        """Return how the job is."""
-
-    def last(self) -> Job | None:
-        """Return the record of the last job."""
-
-    def books(self) -> Books:
-        """Return what is known of drives."""
-
-    def due(self) -> tuple[str, ...]:
-        """Say what has to be redone."""
-
-    def origin(self) -> OriginKey:
-        """Return the public half of what signs sets."""
-
-    def register(self, place: str, name: str) -> tuple[Registered, str]:
-        """Register a drive; returns it with what people should know of its folder, "" = nothing."""
-
-    def challenge(self, place: str) -> Registered:
-        """Have a drive prove itself."""
-
-    def back_up(self, wanted: WantedBackup) -> Progress:
-        """Start a backup."""
-
-    def restore(self, wanted: WantedRestore) -> Progress:
-        """Start a restore."""
-
-
-@dataclass(frozen=True, slots=True)
-class RegisterDrive:
-    """Register the drive that is mounted in a folder: it gets an identity that this node signs.
-
-    Attributes:
-        place: Folder where it is mounted, below key_backups.folder.
-        name: What it is called from now on, as on its label.
-    """
-
-    place: Place
-    name: Annotated[str, Text(characters_max=DRIVE_NAME_CHARACTERS_MAX, characters_min=1, example="vault A, drive 1")]
-
-
-@dataclass(frozen=True, slots=True)
-class ListDrives:
-    """List the registered drives by name, with the set that each holds."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChallengeDrive:
-    """Have a mounted drive prove that it is the one that was here last, and no copy of it.
-
-    Attributes:
-        place: Folder where it is mounted, below key_backups.folder.
-    """
-
-    place: Place
-
-
-@dataclass(frozen=True, slots=True)
-class DriveShown:
-    """A registered drive.
-
-    Attributes:
-        name: As given when it was registered.
-        id: Hexadecimal.
-        registered_us: When it was registered.
-        visited_us: When it was here last.
-        set_id: Of the newest set that was written to it, hexadecimal; "" = none.
-        caution: What is odd about the folder where it was registered; "" = nothing.
-    """
-
-    name: str
-    id: str
-    registered_us: int
-    visited_us: int
-    set_id: str
-    caution: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,24 +141,6 @@ class KeyBackupShown:
 
 
 @dataclass(frozen=True, slots=True)
-class ShowOrigin:
-    """Show by which key this node signs sets; a new node has to trust it to read them."""
-
-
-@dataclass(frozen=True, slots=True)
-class OriginShown:
-    """The public half of the node's origin.
-
-    Attributes:
-        fingerprint: Hexadecimal, for people.
-        key: Both public keys, 1,984 bytes.
-    """
-
-    fingerprint: str
-    key: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class RecordKeyBackup:
     """Write the end of a backup or restore into the audit log; asked by the clock.
 
@@ -322,49 +149,6 @@ class RecordKeyBackup:
     """
 
     ended: Ended
-
-
-@operation(
-    RegisterDrive,
-    "drive.register",
-    "DriveRegister",
-    administrator=Access.BACKUP_KEYS,
-    material=True,
-    route="POST /drives",
-    answer=DriveShown,
-)
-def register_drive(call: Call, request: RegisterDrive) -> Change:
-    """Register it on both sides."""
-    service = _service(call)
-    drive, caution = call.made(partial(service.register, request.place, request.name))
-    return Change(
-        (),
-        replace(_shown(drive), caution=caution),
-        detail=f"drive {drive.identity.name} ({drive.identity.id.hex()}) registered",
-    )
-
-
-@operation(ListDrives, "drive.list", "DriveList", administrator=Access.ANY, material=True)
-def list_drives(call: Call, _request: ListDrives) -> tuple[DriveShown, ...]:
-    """Return them by name."""
-    books: Books = call.made(_service(call).books)
-    return tuple(sorted(map(_shown, books.drives.values()), key=lambda drive: drive.name))
-
-
-@operation(
-    ChallengeDrive,
-    "drive.challenge",
-    "DriveChallenge",
-    administrator=Access.BACKUP_KEYS,
-    material=True,
-    route="POST /drives/challenge",
-    answer=DriveShown,
-)
-def challenge_drive(call: Call, request: ChallengeDrive) -> Change:
-    """Check it, and leave it the next token."""
-    service = _service(call)
-    drive = call.made(partial(service.challenge, request.place))
-    return Change((), _shown(drive), detail=f"drive {drive.identity.name} ({drive.identity.id.hex()}) proved itself")
 
 
 @operation(
@@ -421,23 +205,9 @@ def restore_keys(call: Call, request: RestoreKeys) -> Change:
 )
 def show_key_backup(call: Call, _request: ShowKeyBackup) -> KeyBackupShown:
     """Return it; what is due is looked up in the books."""
-    service = _service(call)
+    service = service_of(call)
     last, due = call.made(lambda: (service.last(), service.due()))
     return _how(service.progress(), last, due)
-
-
-@operation(
-    ShowOrigin,
-    "key_backup.show_origin",
-    "KeyBackupOrigin",
-    administrator=Access.ANY,
-    material=True,
-    route="GET /key-backup/origin",
-)
-def show_origin(call: Call, _request: ShowOrigin) -> OriginShown:
-    """Return it; it is made when it is first needed."""
-    key: OriginKey = call.made(_service(call).origin)
-    return OriginShown(key.id.hex(), key.encoded)
 
 
 @operation(RecordKeyBackup, "key_backup.record", "KeyBackupRecord")
@@ -449,24 +219,11 @@ def record_key_backup(_call: Call, request: RecordKeyBackup) -> Change:
     return Change((), None, detail=f"{told}: {result}, {ended.message}"[:DETAIL_CHARACTERS_MAX])
 
 
-def _service(call: Call) -> Service:
-    service: Service | None = call.desk.services.get(KEY_BACKUPS)
-    if service is None:
-        raise NotFound("this process has no drives")
-    service.check_address(_address(call))
-    return service
-
-
 def _asked(call: Call, officer: str) -> tuple[Service, Asker]:
-    service = _service(call)
-    address = _address(call)
+    service = service_of(call)
+    address = address_of(call)
     service.check(call.principal.name, officer, address)
     return service, Asker(call.principal.name, officer, address)
-
-
-def _address(call: Call) -> str:
-    """Return where the asker is; empty = the local door."""
-    return "" if call.principal.kind == "local" else call.principal.address
 
 
 def _pins(labels: tuple[str, ...], officers: Secret, users: Secret) -> dict[str, Pins]:
@@ -491,18 +248,13 @@ def _is_text(pin: Secret) -> bool:
 
 
 def _begun(call: Call, kind: str, asker: Asker, labels: tuple[str, ...], drives: tuple[str, ...]) -> Change:
-    shown = _how(_service(call).progress(), None, ())
+    shown = _how(service_of(call).progress(), None, ())
     return Change((), shown, detail=f"{_said(kind, asker, labels, drives)}: begun"[:DETAIL_CHARACTERS_MAX])
 
 
 def _said(kind: str, asker: Asker, labels: tuple[str, ...], drives: tuple[str, ...]) -> str:
     named = f", drives {', '.join(drives)}" if drives else ""
     return f"{kind} of {', '.join(labels)} by {asker.user} with security officer {asker.officer}{named}"
-
-
-def _shown(drive: Registered) -> DriveShown:
-    identity = drive.identity
-    return DriveShown(identity.name, identity.id.hex(), identity.registered_at, drive.visited_at, drive.set_id.hex())
 
 
 def _up_to(job: Job) -> tuple[str, ...]:
