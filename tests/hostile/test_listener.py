@@ -8,7 +8,9 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -239,3 +241,38 @@ def test_messages_of_one_kind_run_together(tmp_path: Path) -> None:
     under_attack(tmp_path, attack, turn_is_over)
     assert max(map(len, turns)) > 3
     assert all(turn == sorted(turn) for turn in turns)
+
+
+def test_handshakes_take_a_thread_when_somebody_is_served_or_many_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Class 27: the loop itself shakes hands only where that holds nobody up; a lone client is answered sooner."""
+    steps: list[object] = []
+
+    class Counting(ThreadPoolExecutor):
+        def submit(self, step: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+            steps.append(step)
+            return super().submit(step, *arguments, **named)
+
+    monkeypatch.setattr(listener, "ThreadPoolExecutor", Counting)
+    monkeypatch.setattr(listener, "SWEEP_S", 0.05)
+
+    async def attack(connect: Connect) -> None:
+        reader, writer = await connect()
+        assert steps == [], "nobody else is there"
+        writer.write(HONEST)
+        assert await reader.readexactly(len(HONEST)) == HONEST
+        others = [await connect()]
+        assert steps, "somebody was served just now"
+        await asyncio.sleep(0.5)
+        steps.clear()
+        others.append(await connect())
+        assert steps == [], "nobody was served for a while"
+        others += await asyncio.gather(*(connect() for _ in range(12)))
+        assert steps, "many come at once"
+        writer.write(HONEST)
+        assert await reader.readexactly(len(HONEST)) == HONEST
+        for _, each in [(reader, writer), *others]:
+            each.close()
+
+    assert under_attack(tmp_path, attack) == []

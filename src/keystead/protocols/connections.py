@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from keystead.protocols.listener import TlsListener
 
 BUSY_S_MAX = 60.0  # an answer that takes longer will not come
-READ_BYTES = (
-    16_384  # a TLS record; what is longer comes in several reads anyway, and its memory would be fresh each time
-)
+READ_BYTES = 16_384  # a TLS record; more comes in several reads anyway, and its memory would be fresh each time
 MESSAGES_PER_TURN_COUNT_MAX = 16  # of one connection, so that others get their turn
 UNSENT_BYTES_MAX = 262_144  # replies of one connection in one turn
 UNREAD_BYTES_MAX = 262_144  # received for the next turn
@@ -199,23 +197,27 @@ class Connection(asyncio.Protocol):
     # -- handshake ---------------------------------------------------------------------------------------------
 
     def _step(self) -> None:
-        """Let a pool thread take one handshake step; nothing is read meanwhile, as the buffers are its own."""
+        """Take a handshake step: at once while nobody else is served, else on a pool thread, which has the buffers."""
+        if self._listener.is_alone():
+            self._stepped(*self._shaken())
+            return
         self._hold(True)
         self._listener.pool.submit(self._handshake)
 
     def _handshake(self) -> None:
-        failure: Exception | None = None
-        done = False
+        self._listener.post(self._stepped, *self._shaken())
+
+    def _shaken(self) -> tuple[bool, Exception | None]:
+        """Take a handshake step; return whether it was the last one, and why there will be none."""
         try:
             self._tls.do_handshake()
-            done = True
         except ssl.SSLWantReadError:
-            pass
+            return False, None
         except (ssl.SSLError, OSError) as error:
-            failure = error
-        self._listener.post(lambda: self._stepped(done=done, failure=failure))
+            return False, error
+        return True, None
 
-    def _stepped(self, *, done: bool, failure: Exception | None) -> None:
+    def _stepped(self, done: bool, failure: Exception | None) -> None:
         if self.closing or self._transport is None:
             return
         if self._outgoing.pending:

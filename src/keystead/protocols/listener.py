@@ -31,6 +31,7 @@ CONNECTIONS_COUNT_MAX = 4_000
 HELD_BYTES_MAX = 268_435_456  # of all connections: unfinished messages, replies that nobody takes
 OTHER_FILES_COUNT_MAX = 100  # of the process: stores, logs, sockets of its own
 HANDSHAKE_THREADS = 1
+ALONE_COUNT_MAX = 2  # newcomers at once whose handshakes take no thread: about 2 ms of the loop
 SWEEP_S = 1.0
 IDENTITIES_COUNT_MAX = 2_000
 REFUSALS_LOGGED_PER_S_MAX = 20
@@ -57,6 +58,7 @@ class Turn:
         began_s: When the turn began; 0 = it is not timed.
         prompt_count: Messages that the turn answers itself.
         late_s: When the timed turns began that took up the messages which are answered only now, after a commit.
+        listeners: Whose connections take part.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, before: Callable[[], None], after: Callable[[], None]) -> None:
@@ -71,6 +73,7 @@ class Turn:
         self.began_s = 0.0
         self.prompt_count = 0
         self.late_s: list[float] = []
+        self.listeners: list[TlsListener] = []
 
     def look(self) -> None:
         """Refresh caches."""
@@ -193,11 +196,13 @@ class TlsListener:
         self._connections: set[Connection] = set()
         self._unproven: dict[Connection, None] = {}  # in the order of their arrival
         self._held_bytes: dict[Connection, int] = {}
+        self._is_quiet = False  # nobody was served within the last second or so
         self._server: Any = None  # asyncio's or uvloop's, which give lists where the other gives tuples
         self.now = self._loop.time
         self.post = self._loop.call_soon_threadsafe
         self.pool = ThreadPoolExecutor(HANDSHAKE_THREADS, "handshake", initializer=_lower_priority)
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
+        turn.listeners.append(self)
 
     async def listen(self, host: str, port: int) -> int:
         """Start accepting; return the port (chosen by the system when 0 was asked for)."""
@@ -207,6 +212,7 @@ class TlsListener:
     async def close(self) -> None:
         """Stop accepting and close every connection."""
         self._sweeper.cancel()
+        self.turn.listeners.remove(self)
         if self._server is not None:
             self._server.close()
         for connection in list(self._connections):
@@ -259,6 +265,15 @@ class TlsListener:
         self._connections.add(connection)
         self._unproven[connection] = None
         return True
+
+    def is_alone(self) -> bool:
+        """Tell whether a handshake holds nobody up, so that it need not go to a thread and back."""
+        unproven_count = 0
+        for each in self.turn.listeners:
+            unproven_count += len(each._unproven)
+            if not each._is_quiet and len(each._connections) > len(each._unproven):
+                return False
+        return unproven_count <= ALONE_COUNT_MAX
 
     def proven(self, connection: Connection) -> None:
         """Note that a connection's peer is known."""
@@ -327,6 +342,8 @@ class TlsListener:
             if connection in self._unproven:
                 self.count_refusal("handshake_timeout")
             connection.abort()
+        proven = self._connections - self._unproven.keys()
+        self._is_quiet = not any(connection.since > now - SWEEP_S for connection in proven)
         unlogged_count = self._refused_count - REFUSALS_LOGGED_PER_S_MAX
         if unlogged_count > 0:
             self._on_refused("-", f"{unlogged_count} more within a second")

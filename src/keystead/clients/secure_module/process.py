@@ -69,6 +69,8 @@ class Process:
         self._seats = threading.BoundedSemaphore(CONNECTIONS_COUNT_MAX)
         self._ended = threading.Event()
         self._is_leaving = False
+        for number in (signal.SIGTERM, signal.SIGINT):  # before the sockets say that it is there
+            signal.signal(number, lambda *_: self._ended.set())
         self._owner_path, self._hub_path = folder / "module.sock", hub / f"{module.serial}.sock"
         self._owner, self._hub = frames.listen(self._owner_path), frames.listen(self._hub_path)
         self._owners: dict[str, Callable[[dict[str, Any], list[int]], Answer]] = {
@@ -85,8 +87,6 @@ class Process:
         """Serve both sockets until somebody unplugs the module or the process is told to end."""
         for listening, answer in ((self._owner, self._as_owner), (self._hub, None)):
             threading.Thread(target=self._accept, args=(listening, answer), daemon=True).start()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._ended.set())
         while not self._ended.wait(_LOOK_S):
             with self._turn:
                 self._module.who()  # locks it when it was left alone for too long
