@@ -212,6 +212,7 @@ FLAGS = st.lists(st.tuples(st.sampled_from(["Sensitive", "Extractable"]), st.boo
 
 @given(FLAGS)
 def test_protection_only_grows(changes: list[tuple[str, bool]]) -> None:
+    """Attack class 19: nobody talks a key out of being sensitive, or back into being extractable."""
     record = KEY
     for name, value in changes:
         before = record.protection

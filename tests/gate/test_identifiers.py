@@ -26,6 +26,7 @@ def test_ids_of_one_moment_differ() -> None:
 
 
 def test_the_clock_never_runs_backwards_and_says_when_it_was_set_back() -> None:
+    """Attack class 53; what that means for a key: tests/hostile/test_clock.py."""
     far = 4_000_000_000_000_000
     clock = Clock(not_before_us=far)
     assert [clock.now_us() for _ in range(3)] == [far + 1, far + 2, far + 3]

@@ -58,6 +58,7 @@ from keystead.operations.requests import (
 )
 from keystead.operations.signatures import Sign, SignatureVerify
 from keystead.operations.users import CreateUser
+from tests.support import tokens
 from tests.support.builders import (
     ADMINISTRATOR,
     ALICE,
@@ -247,6 +248,39 @@ def test_for_everybody_else_the_key_does_not_exist(node: Node, key: str, name: s
     with pytest.raises(NotFound) as of_hidden:
         node.ask(asker, MATRIX[name].request(key))
     assert of_hidden.value.message == of_unknown.value.message
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["cache on", "cache off"])
+def token_node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """Keys under a PKCS#11 token instead of the software module."""
+    folder = tmp_path_factory.mktemp("token")
+    with tokens.softhsm(folder) as bench, a_node(folder, PERMISSIVE, bench=bench) as node:
+        node.module.set_key_cache(enabled=request.param)
+        yield node
+
+
+@EVERY_ROW
+def test_keys_under_a_token_are_for_nobody_else_either(token_node: Node, name: str) -> None:
+    """Attack class 23: what a security module does is judged as what software does, held keys or not."""
+    node, right = token_node, MATRIX[name].right
+    keys = [a_key(node) for _ in range(3)]
+    for key in keys:
+        node.ask(ALICE, AddAttribute("x-Held", text("v"), key))
+        node.ask(ALICE, GrantKey(key, "staff", int(Right.SEE)))
+    assert outcome(node, ALICE, name, keys[0]) == "let through"
+    before = node.record(keys[1])
+    for asker in (BOB, a_user("carol", "others"), GLOBAL):
+        assert outcome(node, asker, name, keys[1]) == "hidden"
+    assert outcome(node, a_user("carol", "staff"), name, keys[1]) == (
+        "let through" if right == Right.SEE else "refused"
+    )
+    assert node.record(keys[1]) == before
+    node.module.deactivate()
+    try:
+        assert node.reason(BOB, MATRIX[name].request(keys[2])) in {"not_found.item", "unavailable.locked"}
+        assert node.reason(BOB, Get(keys[2])) in {"not_found.item", "unavailable.locked"}
+    finally:
+        node.unlock()
 
 
 @EVERY_ROW

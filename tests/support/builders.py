@@ -64,13 +64,19 @@ class Node:
         log: The activity log's file.
     """
 
-    def __init__(self, folder: Path, switches: Switches = PERMISSIVE, store: Store | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        switches: Switches = PERMISSIVE,
+        store: Store | None = None,
+        bench: Bench | None = None,
+    ) -> None:
         self.path = folder / "store.db"
         self.log = folder / "activity.log"
         if store is None:
             copyfile(_empty_store(), self.path)
             store = open_store(self.path, KEYS, insecure_no_flush=True)
-        self._bench = Bench()
+        self._bench = bench or Bench()
         self.module = self._bench.unlocked()
         self.module.set_key_cache(enabled=True)
         self.keyring = Keyring(self.module, {})
@@ -165,9 +171,11 @@ def _empty_store() -> Path:
 
 
 @contextmanager
-def a_node(folder: Path, switches: Switches = PERMISSIVE, store: Store | None = None) -> Iterator[Node]:
-    """A node that is closed in the end; on a store of its own unless one is given."""
-    node = Node(folder, switches, store)
+def a_node(
+    folder: Path, switches: Switches = PERMISSIVE, store: Store | None = None, bench: Bench | None = None
+) -> Iterator[Node]:
+    """A node that is closed in the end; on a store and a software module of its own unless others are given."""
+    node = Node(folder, switches, store, bench)
     try:
         yield node
     finally:
