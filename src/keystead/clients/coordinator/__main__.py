@@ -77,7 +77,7 @@ def _status(options: argparse.Namespace) -> None:
     hub = relay.Hub(options.hub)
     for serial in hub.serials():
         told = hub.status(serial)
-        parts = [tr(told["state"]), tr("cloning on") if told["cloning"] else tr("cloning off")]
+        parts = [tr(str(told["state"])), tr("cloning on") if told["cloning"] else tr("cloning off")]
         if told["copied_from"]:
             parts.append(tr("clone of {serial}", serial=told["copied_from"]))
         print(f"{serial}: {', '.join(parts)}")

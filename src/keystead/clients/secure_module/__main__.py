@@ -95,10 +95,10 @@ def _status(options: argparse.Namespace) -> None:
         print(json.dumps(told))
         return
     for name, value in told.items():
-        shown = tr(value) if name == "state" else "-" if value is None else value
+        shown = tr(str(value)) if name == "state" else "-" if value is None else value
         if isinstance(value, bool):
             shown = tr("yes") if value else tr("no")
-        print(f"{tr(process.STATUS[name]):28} {shown}")
+        print(f"{tr(process.STATUS.get(name, name)):28} {shown}")
 
 
 def _set_up(options: argparse.Namespace) -> None:
