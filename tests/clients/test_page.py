@@ -178,3 +178,12 @@ def test_a_source_is_set_and_cloned_at_the_page(inside: Browser, modules: Fleet)
     assert "1 of 1 cloned." in text
     assert modules.status("TARGET")["copied_from"] == "SOURCE"
     assert modules.status("SOURCE")["cloning"] is False
+
+
+def test_a_state_that_is_no_text_breaks_no_page(browser: Browser) -> None:
+    """Whatever listens in the hub's folder says what it likes."""
+    odd = {"serial": "ODD", "state": ["<b>", 1], "cloning": False}
+    settings = {"auto_lock": True, "policy": True}
+    drawn = browser.page.drawn("main", "Cloning", modules=[odd], source="", settings=settings, lines=[], refresh=False)
+    assert "ODD" in drawn
+    assert "<b>" not in drawn
