@@ -14,6 +14,7 @@ from pathlib import Path
 PROCESS_CPU_CLOCK = 2  # CPUCLOCK_SCHED in clock_getcpuclockid(3)'s numbering of other processes' clocks
 PRIORITY = -10  # of servers, clients and the neighbour alike
 BUSY_LOOP = "while True: pass"
+LATENCY_REQUESTS = Path("/dev/cpu_dma_latency")  # microseconds as 32 bits (kernel documentation, PM QoS)
 
 
 def cores() -> tuple[int, int]:
@@ -69,24 +70,19 @@ def resident_bytes(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def burning(core: int, *, like: int | None = None, idle_class: bool = False) -> Iterator[None]:
+def burning(core: int, *, like: int) -> Iterator[None]:
     """A Python loop that burns the core meanwhile, in the session of servers and clients.
 
-    Where the kernel groups sessions (autogroup), priorities and the idle class count within a session only: a loop in
-    one of its own takes a tenth of the core, 4 ms at a time, from whatever it should yield to.
+    Where the kernel groups sessions (autogroup), priorities count within a session only: a loop in one of its own takes
+    a tenth of the core, 4 ms at a time, from whatever it should yield to.
 
     Args:
         core: to burn.
         like: process whose priority the loop takes.
-        idle_class: it yields to everything and only keeps the core from sleeping.
     """
-    command = [sys.executable, "-S", "-c", BUSY_LOOP]
-    if like is None:
-        prefix = ["chrt", "--idle", "0"] if idle_class else []
-        process = subprocess.Popen(on_core(core, *prefix, *command))
-    else:
-        nice = os.getpriority(os.PRIO_PROCESS, like) - os.getpriority(os.PRIO_PROCESS, 0)
-        process = subprocess.Popen(["taskset", "--cpu-list", str(core), "nice", "-n", str(nice), *command])
+    nice = os.getpriority(os.PRIO_PROCESS, like) - os.getpriority(os.PRIO_PROCESS, 0)
+    command = ["taskset", "--cpu-list", str(core), "nice", "-n", str(nice), sys.executable, "-S", "-c", BUSY_LOOP]
+    process = subprocess.Popen(command)
     try:
         yield
     finally:
@@ -96,9 +92,16 @@ def burning(core: int, *, like: int | None = None, idle_class: bool = False) -> 
 
 @contextlib.contextmanager
 def awake() -> Iterator[None]:
-    """Both cores kept from halting: in a virtual machine, waking one costs more than serving a request."""
-    server, client = cores()
-    with ahead(), burning(server, idle_class=True), burning(client, idle_class=True):
+    """Both cores kept from halting where that is allowed: in a virtual machine, waking one costs more than a request.
+
+    Asked of the kernel, whose idle loop then polls. A process of lowest priority that burns the core is no substitute:
+    the kernel's own threads, that pass on what a disk has flushed, wait for the next tick before they take its place,
+    and each flush then takes 4 or 8 ms. Where the kernel cannot be asked, cores halt as they do for everybody.
+    """
+    with ahead(), contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            request = stack.enter_context(LATENCY_REQUESTS.open("wb", buffering=0))  # holds for as long as it is open
+            request.write(bytes(4))
         yield
 
 

@@ -562,7 +562,9 @@ def test_sealed_material_of_any_size_is_kept(reader: Reader, writer: Writer) -> 
     assert loaded.material == large
 
 
-def test_no_change_is_passed_over_however_often_somebody_looks(store: Store, reader: Reader) -> None:
+@pytest.mark.parametrize("watching", [False, True])
+def test_no_change_is_passed_over_however_often_somebody_looks(store: Store, watching: bool) -> None:
+    reader = store.reader(watching=watching)
     count, done = 300, threading.Event()
 
     def write() -> None:
@@ -583,6 +585,7 @@ def test_no_change_is_passed_over_however_often_somebody_looks(store: Store, rea
         if is_last:
             break
     thread.join()
+    reader.close()
     assert seen == [object_id(number) for number in range(1, count + 1)]
 
 

@@ -15,7 +15,16 @@ from keystead.core.changes import Change, Transaction
 from keystead.core.errors import KeysteadError
 from keystead.core.records import KIND_AUDIT_KEY
 from keystead.gate.operation import REGISTRY
-from keystead.node.auditing import KEY_HANDLE, KEY_ID, KEY_PURPOSE, REMEMBER, Auditing, audit_folder, verifier_key
+from keystead.node.auditing import (
+    KEY_HANDLE,
+    KEY_ID,
+    KEY_PURPOSE,
+    REMEMBER,
+    STORE_COUNT_MAX,
+    Auditing,
+    audit_folder,
+    verifier_key,
+)
 from keystead.node.doctor.examination import examine
 from keystead.node.doctor.findings import Finding
 from keystead.node.folder import NodeConfig
@@ -101,6 +110,17 @@ def test_leaves_of_both_stores_become_one_tree(config: NodeConfig, tmp_path: Pat
     assert (epoch.sequence, epoch.head) == (anchor.sequence, anchor.head)
     assert (epoch.audit_sequence, epoch.audit_head) == (anchor.audit_sequence, anchor.audit_head)
     assert audit_findings(config) == []
+
+
+def test_under_load_leaves_wait_for_the_next_second_unless_they_fill_a_batch(config: NodeConfig) -> None:
+    parts = open_parts(config)
+    auditing = taken(parts)
+    work(parts.shared, 3)
+    assert not auditing.take_over()  # whoever comes meanwhile is part of the next checkpoint
+    work(parts.shared, STORE_COUNT_MAX + 1)
+    assert auditing.take_over()
+    assert not auditing.take_over()
+    assert auditing.state().behind_count == 0
 
 
 def test_taking_over_again_changes_nothing(config: NodeConfig) -> None:

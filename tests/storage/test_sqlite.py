@@ -1,5 +1,6 @@
 """What is particular to stores in SQLite files: opening, flushing, erasing, several writers, failing."""
 
+import random
 import sqlite3
 import stat
 import subprocess
@@ -494,3 +495,37 @@ def test_newcomers_that_are_taken_are_told_and_their_neighbours_stored(store: Sq
     assert verify_store(open_store(store.path, KEYS)).findings == ()
     reader.close()
     writer.close()
+
+
+# ---------------------------------------------------------------------------------------------- learning of commits
+
+
+def test_a_watching_reader_does_not_read_back_what_its_own_process_wrote(store: SqliteStore) -> None:
+    reader, writer = store.reader(watching=True), store.writer()
+    asked: list[str] = []
+    reader._connection.set_trace_callback(asked.append)
+    put(writer, new_object(1), new_object(2))
+    newest, changed = reader.changes_since(0)
+    assert (newest, changed) == (2, [("object", object_id(n), request_id(1)) for n in (1, 2)])
+    put(writer, new_object(3))
+    assert reader.changes_since(newest) == (3, [("object", object_id(3), request_id(1))])
+    assert asked == []
+    assert reader.changes_since(0)[0] == 3
+    assert asked != []  # it asks about what was before
+
+
+def test_a_watching_reader_learns_of_each_change_once_whoever_makes_them(store: SqliteStore) -> None:
+    others = open_store(store.path, KEYS)  # as another process opens it
+    reader, writers = store.reader(watching=True), (store.writer(), others.writer())
+    rng = random.Random(7)  # noqa: S311 - no secret
+    seen: list[str] = []
+    sequence = 0
+    for number in range(1, 201):
+        put(rng.choice(writers), new_object(number))
+        if rng.random() < 0.5:
+            sequence, changed = reader.changes_since(sequence)
+            seen += [changed_id for _, changed_id, _ in changed or []]
+        if number % 50 == 0:
+            writers[0].tidy()
+    seen += [changed_id for _, changed_id, _ in reader.changes_since(sequence)[1] or []]
+    assert seen == [object_id(number) for number in range(1, 201)]

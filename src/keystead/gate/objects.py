@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from keystead.core.changes import Transaction
+from keystead.core.eviction import oldest
 from keystead.core.records import KIND_KEY_VERSION, KIND_OBJECT, KIND_SETTINGS, KINDS, ROOT_REALM, ManagedObject, Record
 from keystead.settings.section import S, read
 from keystead.storage.store import KIND_COUNTER, Loaded, Reader, as_object
@@ -154,9 +155,14 @@ class Objects:
             entry = _not_fresh(entry)
         self.at_hand[object_id] = entry
         self.held_bytes += _weight_bytes(entry)
-        while len(self.at_hand) > ENTRIES_COUNT_MAX or self.held_bytes > ENTRIES_BYTES_MAX:
-            self._forget(next(iter(self.at_hand)))
+        if len(self.at_hand) > ENTRIES_COUNT_MAX or self.held_bytes > ENTRIES_BYTES_MAX:
+            self._make_room()
         return entry
+
+    def _make_room(self) -> None:
+        while len(self.at_hand) > ENTRIES_COUNT_MAX or self.held_bytes > ENTRIES_BYTES_MAX:
+            for object_id in oldest(self.at_hand):
+                self._forget(object_id)
 
     def _forget(self, object_id: str) -> None:
         entry = self.at_hand.pop(object_id, None)

@@ -35,6 +35,7 @@ from keystead.storage.store import Store
 from keystead.trust.notes import Checkpoint, VerifierKey, new_signing_key, sign
 
 PERIOD_S = 1.0
+STORE_COUNT_MAX = BATCH_COUNT_MAX // 2  # leaves of one store in a batch; there are two stores
 REMEMBERED_ANEW_S = 60.0
 COMPLAINED_ANEW_S = 60.0
 STOP_S_MAX = 3.0
@@ -188,7 +189,8 @@ class Auditing:
             if not self.take_over():
                 self._wanted.wait(PERIOD_S)
                 self._wanted.clear()
-        self.take_over()
+        while self.take_over():
+            pass
         with suppress(KeysteadError), self._lock:
             self.remember()
 
@@ -208,7 +210,7 @@ class Auditing:
         self._news_count += sum(leaf.operation != REMEMBER for _, _, leaf in merged)
         if time.monotonic() - self._remembered_s > REMEMBERED_ANEW_S:
             self.remember()
-        return True
+        return any(len(one.leaves) == STORE_COUNT_MAX for one in taken.values())
 
     def _new_leaves(self, epochs: dict[str, Epoch]) -> Mapping[str, Taken]:
         """Return what is new in each store, and move its epoch; one that fails does not keep the other back."""
@@ -222,8 +224,7 @@ class Auditing:
                 anchor = source.anchor()
                 if anchor.audit_sequence == before.audit_sequence:
                     continue
-                count = BATCH_COUNT_MAX // len(self._sources)
-                found = new_leaves(name, source, before, anchor.audit_sequence, count)
+                found = new_leaves(name, source, before, anchor.audit_sequence, STORE_COUNT_MAX)
             except KeysteadError as error:
                 self._troubles[name] = error.message
                 continue

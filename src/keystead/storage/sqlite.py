@@ -18,6 +18,7 @@ from keystead.storage.identity import Identity, identify
 from keystead.storage.journal import Root
 from keystead.storage.sqlite_connections import connect, unavailable
 from keystead.storage.sqlite_reader import SqliteReader
+from keystead.storage.sqlite_watch import Watch
 from keystead.storage.sqlite_writer import SqliteWriter
 from keystead.storage.statements import CHAIN_AT, MARKS, META, NEWEST_LEAF, NEWEST_ROW, ROOT, SQLITE
 from keystead.storage.store import Anchor, StoreKeys
@@ -41,15 +42,16 @@ class SqliteStore:
         self.identity = identity
         self._options = options
         self.seals = identity.seals
+        self._watch = Watch()
 
     def reader(self, *, watching: bool = False) -> SqliteReader:
         """Open a reader for the calling thread (store.Store.reader)."""
-        return SqliteReader(self.path, self.seals, watching=watching)
+        return SqliteReader(self.path, self.seals, self._watch if watching else None)
 
     def writer(self) -> SqliteWriter:
         """Open the writer (store.Store.writer)."""
         flush = not self._options.insecure_no_flush
-        return SqliteWriter(self.path, self.seals, self.identity.marks_mac, self._options.kinds, flush=flush)
+        return SqliteWriter(self.path, self.identity, self._options.kinds, self._watch, flush=flush)
 
     def mark(self, name: str) -> str | None:
         """Return a permanent mark (store.Store.mark)."""

@@ -14,7 +14,7 @@ from keystead.storage.loading import LOCATE_KEPT_COUNT_MAX
 from keystead.storage.locate import Search
 from keystead.storage.sealed import Seals, key_of, text_of
 from keystead.storage.sqlite_connections import connect, unavailable
-from keystead.storage.sqlite_watch import HEADER_BYTES, header_of
+from keystead.storage.sqlite_watch import HEADER_BYTES, Watch, header_of
 from keystead.storage.statements import (
     BY_HANDLE,
     BY_ID,
@@ -37,16 +37,18 @@ class SqliteReader:
     Args:
         path: The store's file.
         seals: Digests of this store.
-        watching: It is asked for its data version all the time; takes a descriptor for the life of the process.
+        watch: Shared with the writers of this process; None = the reader is not asked for its data version all the
+            time. Takes a descriptor for the life of the process.
     """
 
-    def __init__(self, path: Path, seals: Seals, *, watching: bool = False) -> None:
+    def __init__(self, path: Path, seals: Seals, watch: Watch | None = None) -> None:
         self._seals = seals
         self._connection = connect(path, read_only=True)
+        self._watch = watch
         self._header = None
-        if watching:
+        if watch is not None:
             self._row(NEWEST)  # the WAL index is there once something was read
-            self._header = header_of(path)
+            self._header = watch.header = header_of(path)
 
     def data_version(self) -> Hashable:
         """Return what changes with every commit by anyone else (store.Reader.data_version)."""
@@ -55,7 +57,11 @@ class SqliteReader:
 
     def changes_since(self, sequence: int) -> tuple[int, list[tuple[str, str, bytes]] | None]:
         """Return the newest sequence and what changed since (store.Reader.changes_since)."""
-        rows = self._rows(CHANGES, (sequence, CHANGES_COUNT_MAX + 1))
+        own = None if self._watch is None else self._watch.committed
+        if own is not None and own.since == sequence and own.header == self.data_version():
+            rows = own.rows
+        else:
+            rows = self._rows(CHANGES, (sequence, CHANGES_COUNT_MAX + 1))
         return loading.changes(sequence, rows, lambda: int(self._row(NEWEST)[0]))
 
     def object(self, object_id: str) -> Loaded | None:

@@ -1,7 +1,8 @@
 """Has anyone committed? A look at the head of the WAL index, without a read transaction.
 
 The first 48 bytes of a store's -shm file are the WAL index header: SQLite rewrites it with every commit, after the
-commit is flushed, and every reader begins by comparing it with what it has seen. So does this.
+commit is flushed, and every reader begins by comparing it with what it has seen. So does this. While it is still as one
+of this process's own commits has left it, what that commit wrote is all that is new.
 
 Law: the file's descriptors are never closed while the process lives. POSIX locks of a process on a file are dropped
 when it closes any descriptor of that file, and SQLite holds its locks there.
@@ -13,6 +14,7 @@ which besides takes and releases locks and Python's interpreter lock); docs/adr/
 import mmap
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 HEADER_BYTES = 48
 
@@ -33,3 +35,36 @@ def header_of(store: Path) -> mmap.mmap:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         _kept[key] = mmap.mmap(descriptor, HEADER_BYTES, prot=mmap.PROT_READ)
     return _kept[key]
+
+
+class Committed(NamedTuple):
+    """What a commit of this process has moved.
+
+    Attributes:
+        header: The head of the WAL index right after it.
+        since: Newest sequence of the journal before it.
+        rows: Of the journal: sequence, kind, id as stored, request id.
+    """
+
+    header: bytes
+    since: int
+    rows: list[tuple[int, str, bytes, bytes]]
+
+
+class Watch:
+    """What readers and writers of one store tell each other within a process: its own commits are not read back.
+
+    Attributes:
+        header: The head of the WAL index; None until a reader watches it.
+        committed: The latest commit of a writer of this process.
+    """
+
+    __slots__ = ("committed", "header")
+
+    def __init__(self) -> None:
+        self.header: mmap.mmap | None = None
+        self.committed: Committed | None = None
+
+    def version(self) -> bytes | None:
+        """Return the head of the WAL index, None while no reader watches it."""
+        return None if self.header is None else self.header[:HEADER_BYTES]

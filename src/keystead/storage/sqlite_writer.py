@@ -17,10 +17,11 @@ from pathlib import Path
 
 from keystead.core.changes import Transaction
 from keystead.core.errors import KeysteadError, Tampered, Unavailable
-from keystead.storage.journal import Root
+from keystead.storage.identity import Identity
+from keystead.storage.journal import Root, Row
 from keystead.storage.planning import Name, Plan, Stored
-from keystead.storage.sealed import Seals
 from keystead.storage.sqlite_connections import BUSY_S, LOCK_POLL_S, WriterLock, connect, unavailable
+from keystead.storage.sqlite_watch import Committed, Watch
 from keystead.storage.statements import HOLDER, PUT_ROOT, ROOT, SQLITE, STORED, rows_of
 from keystead.storage.store import KIND_COUNTER, Staged, do_nothing
 
@@ -33,23 +34,23 @@ class SqliteWriter:
 
     Args:
         path: The store's file.
-        seals: Digests of this store.
-        marks_mac: Binds the root to the store's marks.
+        identity: Of this store; gives its digests, and binds the root to its marks.
         kinds: Kinds of record bound to this store.
+        watch: Where readers of this process learn of its commits.
         flush: False = nothing is flushed (`insecure_no_flush`).
     """
 
-    def __init__(self, path: Path, seals: Seals, marks_mac: bytes, kinds: frozenset[str], *, flush: bool) -> None:
-        self._path = path
-        self._seals = seals
-        self._marks_mac = marks_mac
+    def __init__(self, path: Path, identity: Identity, kinds: frozenset[str], watch: Watch, *, flush: bool) -> None:
+        self._seals = identity.seals
+        self._marks_mac = identity.marks_mac
+        self._watch = watch
         self._kinds = kinds | {KIND_COUNTER}
-        self._flush = flush
         self._lock = WriterLock(path)
         self._connection = connect(path, flush=flush)
         self._connection.execute("PRAGMA busy_timeout = 0")  # waiting is done here, in line with other writers
         self._known: tuple[bytes, Root] | None = None
         self._moved: tuple[bytes, Root] | None = None  # by what is written and not committed yet
+        self._written: tuple[int, list[tuple[Row, bytes]]] = (0, [])  # journal before it, and what it adds
         self._rows_copied = self._connection.total_changes
 
     def commit(self, group: Sequence[Transaction]) -> list[KeysteadError | None]:
@@ -170,6 +171,7 @@ class SqliteWriter:
             self._connection.executemany(statement, rows)
         self._connection.execute(PUT_ROOT, (sealed,))
         self._moved = (sealed, plan.root)
+        self._written = (plan.root.sequence - len(plan.journal), plan.journal)
         return True
 
     def _finish(self) -> None:
@@ -180,11 +182,20 @@ class SqliteWriter:
             raise unavailable(error) from error
         else:
             self._known = self._moved
+            self._tell()
         finally:
             self._give_up()
         if self._connection.total_changes - self._rows_copied >= ROWS_WITHOUT_PAUSE_MAX:
             with suppress(Unavailable):  # what is committed stays so; what is due stays due
                 self._copy_back()
+
+    def _tell(self) -> None:
+        """Tell readers of this process what was committed, while the lock keeps everybody else from committing."""
+        header = self._watch.version()
+        if header is not None:
+            since, journal = self._written
+            rows = [(row.sequence, row.kind, row.key, row.by.request_id) for row, _ in journal]
+            self._watch.committed = Committed(header, since, rows)
 
     def _give_up(self) -> None:
         """Leave the transaction, if there still is one, and the lock."""

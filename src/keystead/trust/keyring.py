@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keystead.core.changes import SealedMaterial
 from keystead.core.errors import Internal
+from keystead.core.eviction import oldest
 from keystead.core.records import ROOT_REALM
 from keystead.core.secret import Secret
 from keystead.trust.locked_memory import LockedSecret
@@ -140,11 +141,12 @@ class Keyring:
         return opener
 
     def keep(self, key: Any, plan: Any) -> None:
-        """Put a plan into `ready` if anything may be held between calls; the oldest goes when there are too many."""
+        """Put a plan into `ready` if anything may be held between calls; the oldest go when there are too many."""
         ready = self.ready
         if ready is not None:
             if len(ready) >= READY_COUNT_MAX:
-                ready.pop(next(iter(ready)), None)
+                for old in oldest(ready):
+                    ready.pop(old, None)
             ready[key] = plan
 
     def check(self) -> None:
@@ -192,7 +194,8 @@ class Keyring:
                 return
             openers = held.openers
             if len(openers) >= self._cipher_count_max and place not in openers:
-                del openers[next(iter(openers))]
+                for old in oldest(openers):
+                    del openers[old]
             openers[place] = opener
 
     def _module_changed(self) -> None:

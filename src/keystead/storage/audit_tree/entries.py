@@ -8,7 +8,6 @@ Source: docs/adr/0060-audit-tree.md; RFC 8949 section 4.2.
 """
 
 import hmac
-import os
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ import cbor2
 
 from keystead.core.errors import Tampered
 from keystead.storage.journal import Leaf
+from keystead.trust.random_pool import random_bytes
 
 FORMAT = 1
 ENTRY_BYTES_MAX = 65_535  # the length before an entry in a bundle has 16 bits
@@ -114,7 +114,7 @@ def entry_of(file: str, leaf: Leaf) -> tuple[bytes, Kept]:
     """Return the entry of a leaf and the personal part beside it; another salt each time."""
     kind, _, name = leaf.principal.partition(":")
     part = cbor2.dumps([name, leaf.origin, leaf.detail], canonical=True)
-    kept = Kept(os.urandom(SALT_BYTES), part)
+    kept = Kept(random_bytes(SALT_BYTES), part)
     target = leaf.target
     if len(target) > TARGET_CHARACTERS_MAX:
         target = f"sha256:{sha256(target.encode()).hexdigest()}"
