@@ -517,7 +517,7 @@ def test_a_watching_reader_does_not_read_back_what_its_own_process_wrote(store: 
 def test_a_watching_reader_learns_of_each_change_once_whoever_makes_them(store: SqliteStore) -> None:
     others = open_store(store.path, KEYS)  # as another process opens it
     reader, writers = store.reader(watching=True), (store.writer(), others.writer())
-    rng = random.Random(7)  # noqa: S311 - no secret
+    rng = random.Random(7)
     seen: list[str] = []
     sequence = 0
     for number in range(1, 201):
