@@ -30,7 +30,6 @@ from keystead.storage.audit_tree.pseudonyms import Act, pseudonymise
 from keystead.storage.audit_tree.taking import Source, Taken, first_epoch, new_leaves, put_back
 from keystead.storage.audit_tree.tiles import Tiles
 from keystead.storage.audit_tree.tree import BATCH_COUNT_MAX, AuditTree, open_tree
-from keystead.storage.journal import Leaf
 from keystead.storage.store import Store
 from keystead.trust.notes import Checkpoint, VerifierKey, new_signing_key, sign
 
@@ -200,14 +199,14 @@ class Auditing:
         taken = self._new_leaves(epochs)
         if not taken:
             return False
-        lists = ([(leaf.at_us, name, leaf) for leaf in one.leaves] for name, one in taken.items())
-        merged: list[tuple[int, str, Leaf]] = list(heapq.merge(*lists, key=lambda found: found[0]))
-        size, root = tree.append([entry_of(name, leaf) for _, name, leaf in merged])
+        lists = [[(name, leaf) for leaf in one.leaves] for name, one in taken.items()]
+        merged = lists[0] if len(lists) == 1 else list(heapq.merge(*lists, key=lambda found: found[1].at_us))
+        size, root = tree.append([entry_of(name, leaf) for name, leaf in merged])
         origin = self._key.name if self._key is not None else ""
         lines = tuple(epoch.line(name) for name, epoch in sorted(epochs.items()))
         tree.publish(sign(Checkpoint(origin, size, root, lines).text, origin, self._private))
         self._head = tree.head
-        self._news_count += sum(leaf.operation != REMEMBER for _, _, leaf in merged)
+        self._news_count += sum(leaf.operation != REMEMBER for _, leaf in merged)
         if time.monotonic() - self._remembered_s > REMEMBERED_ANEW_S:
             self.remember()
         return any(len(one.leaves) == STORE_COUNT_MAX for one in taken.values())

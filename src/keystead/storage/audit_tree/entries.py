@@ -8,6 +8,7 @@ Source: docs/adr/0060-audit-tree.md; RFC 8949 section 4.2.
 """
 
 import hmac
+from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -23,6 +24,9 @@ TARGET_CHARACTERS_MAX = 8_192
 SALT_BYTES = 32
 _ITEMS = (int, str, int, int, bytes, str, str, str, str, bytes)
 _DIGEST_BYTES = 32
+_PARTS_COUNT_MAX = 1024
+_EMPTY = cbor2.dumps(b"")
+_PACKED_HEAD = cbor2.dumps([FORMAT, bytes(SALT_BYTES), b""])[: -SALT_BYTES - len(_EMPTY)]
 
 
 class Entry(NamedTuple):
@@ -94,6 +98,8 @@ class Kept(NamedTuple):
 
     def packed(self) -> bytes:
         """Return the form in a file."""
+        if not self.pseudonyms and len(self.salt) == SALT_BYTES:
+            return b"%b%b%b" % (_PACKED_HEAD, self.salt, _packed_part(self.part))
         more = [list(self.pseudonyms)] if self.pseudonyms else []
         return cbor2.dumps([FORMAT, self.salt, self.part, *more], canonical=True)
 
@@ -113,7 +119,7 @@ class Kept(NamedTuple):
 def entry_of(file: str, leaf: Leaf) -> tuple[bytes, Kept]:
     """Return the entry of a leaf and the personal part beside it; another salt each time."""
     kind, _, name = leaf.principal.partition(":")
-    part = cbor2.dumps([name, leaf.origin, leaf.detail], canonical=True)
+    part = _part(name, leaf.origin, leaf.detail)
     kept = Kept(random_bytes(SALT_BYTES), part)
     target = leaf.target
     if len(target) > TARGET_CHARACTERS_MAX:
@@ -138,6 +144,17 @@ def read_entry(stored: bytes) -> Entry:
     if items[0] != FORMAT or len(items[-1]) != _DIGEST_BYTES:
         raise Tampered("an entry of the audit tree is not of its form")
     return Entry(*items[1:])
+
+
+@lru_cache(_PARTS_COUNT_MAX)
+def _part(name: str, origin: str, detail: str) -> bytes:
+    """Return what is personal of an entry, as it is kept; the same for most of what somebody does."""
+    return cbor2.dumps([name, origin, detail], canonical=True)
+
+
+@lru_cache(_PARTS_COUNT_MAX)
+def _packed_part(part: bytes) -> bytes:
+    return cbor2.dumps(part)
 
 
 def _commitment(salt: bytes, part: bytes) -> bytes:
