@@ -10,7 +10,14 @@ import pytest
 
 from keystead.core.changes import Change, Transaction
 from keystead.core.errors import Conflict, KeysteadError, Unavailable
-from keystead.gate.committer import GROUP_COUNT_MAX, IDLE_S, LINGER_COUNT, STAGED_STEPS_MAX, GroupCommitter
+from keystead.gate.committer import (
+    GROUP_COUNT_MAX,
+    IDLE_S,
+    LINGER_COUNT,
+    QUICK_FLUSH_S,
+    STAGED_STEPS_MAX,
+    GroupCommitter,
+)
 from keystead.storage.store import Staged
 
 
@@ -22,6 +29,8 @@ class Recorder:
     def __init__(self, fate: Callable[[int], KeysteadError | None], *, waits: bool = True) -> None:
         self.groups: list[int] = []
         self.threads: list[tuple[str, str]] = []
+        self.tidied: list[str] = []
+        self.flush_s = 0.0
         self._fate = fate
         self._waits = waits
 
@@ -29,8 +38,11 @@ class Recorder:
         if self._waits:
             return None
         self.threads.append(("stage", threading.current_thread().name))
-        finished = self.commit(group)
-        return Staged(finished, lambda: self.threads.append(("finish", threading.current_thread().name)))
+        return Staged(self.commit(group), self._finish)
+
+    def _finish(self) -> None:
+        self.threads.append(("finish", threading.current_thread().name))
+        time.sleep(self.flush_s)
 
     def commit(self, group: Sequence[Transaction]) -> list[KeysteadError | None]:
         self.groups.append(len(group))
@@ -41,7 +53,7 @@ class Recorder:
         return outcomes
 
     def tidy(self) -> None:
-        """Nothing gathers."""
+        self.tidied.append(threading.current_thread().name)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -230,3 +242,67 @@ def test_a_mistake_of_ours_is_met_by_the_other_thread_too() -> None:
     asyncio.run(run())
     assert failed == ["ZeroDivisionError"]
     assert writer.groups == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("connection_count", "flush_s", "threads"),
+    [
+        (3, 0.0, ["committer", "MainThread"]),  # the first tells how quick the disk is
+        (4, 0.0, ["committer", "committer"]),  # a fourth client could ask meanwhile
+        (3, 2 * QUICK_FLUSH_S, ["committer", "committer"]),  # the loop does not wait for a slow disk
+    ],
+)
+def test_the_loop_flushes_itself_when_everybody_waits_and_the_disk_is_quick(
+    connection_count: int, flush_s: float, threads: list[str]
+) -> None:
+    writer = Recorder(lambda _number: None, waits=False)
+    writer.flush_s = flush_s
+
+    async def run() -> None:
+        committer = GroupCommitter(opened(writer), asyncio.get_running_loop())
+        committer.connection_count = lambda: connection_count
+        for turn in range(2):
+            outcomes: list[asyncio.Future[Any]] = []
+            for number in range(3):
+                outcomes.append(asyncio.get_running_loop().create_future())
+                committer.submit(transaction(3 * turn + number), outcomes[-1].set_result)
+            assert await asyncio.gather(*outcomes) == [None] * 3
+        assert committer.stored_count == 6
+        committer.close()
+
+    asyncio.run(run())
+    assert [thread for what, thread in writer.threads if what == "finish"] == threads
+    assert writer.tidied == ["committer"] * 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # that is how the process ends
+def test_a_mistake_of_ours_while_the_loop_flushes_is_met_by_the_other_thread_too() -> None:
+    def mistaken() -> None:
+        raise ZeroDivisionError
+
+    class Broken(Recorder):
+        def stage(self, group: Sequence[Transaction]) -> Staged | None:
+            staged = super().stage(group)
+            assert staged is not None
+            if group[0].at_us:
+                return Staged(staged.outcomes, mistaken)
+            return staged
+
+    writer = Broken(lambda _number: None, waits=False)
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, _context: None)
+        committer = GroupCommitter(opened(writer), loop)
+        committer.connection_count = lambda: 1
+        first = loop.create_future()
+        committer.submit(transaction(0), first.set_result)
+        await first
+        committer.submit(transaction(1), lambda _error: None)
+        for _ in range(100):
+            if not committer._thread.is_alive():
+                break
+            await asyncio.sleep(0.01)
+        assert not committer._thread.is_alive()
+
+    asyncio.run(run())

@@ -30,6 +30,9 @@ LINGER_COUNT = 12  # transactions of a group that does not wait for more; the se
 IDLE_S = 0.0001  # between two looks, when the loop had nothing else to do
 FLUSH_BOUNDS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 STAGED_STEPS_MAX = 16  # changes that the serving thread writes down itself, about 0.1 ms each
+QUICK_FLUSH_S = 0.001
+"""A disk that was as quick as this the last time is waited for by the serving thread itself, when everybody who could
+ask it for anything waits for this very group: changing threads twice would take longer than many a flush."""
 
 Done = Callable[[KeysteadError | None], None]
 Job = tuple[Transaction, Done]
@@ -66,6 +69,7 @@ class GroupCommitter:
         linger_s: How long a small group waits at most while the loop is busy.
 
     Attributes:
+        connection_count: Tells how many clients there are; each waits for its answer before it asks again.
         flushes: How long each group took to become durable, whether it did or not.
         stored_count: Transactions that became durable.
     """
@@ -81,6 +85,8 @@ class GroupCommitter:
         self._linger_s = linger_s
         self._linger_ends_s = 0.0
         self._looked_s = 0.0
+        self._flush_s = float("inf")  # the last one
+        self.connection_count: Callable[[], int] | None = None
         self.flushes = Histogram(FLUSH_BOUNDS_S)
         self.stored_count = 0
         self._writer = open_writer()
@@ -111,8 +117,28 @@ class GroupCommitter:
                 staged = self._writer.stage([transaction for transaction, _ in jobs])
         except Unavailable as error:
             staged = Staged([error] * len(jobs), do_nothing)
-        finally:  # after a mistake of ours the other thread meets it too, and takes the process down with it
+        except (
+            BaseException
+        ):  # after a mistake of ours the other thread meets it too, and takes the process down with it
+            self._queue.put((jobs, None))
+            raise
+        if staged is None or not self._may_flush_here(len(jobs)):
             self._queue.put((jobs, staged))
+            return
+        try:
+            told = self._finished(jobs, staged)
+        except BaseException:
+            self._queue.put((jobs, staged))
+            raise
+        self._tell(told, not self._writer.is_untidy)
+        if self._is_busy:
+            self._queue.put(([], None))
+
+    def _may_flush_here(self, count: int) -> bool:
+        """Whether the loop may wait for the disk: nobody else is there, and the disk has been quick."""
+        if self._flush_s > QUICK_FLUSH_S or self.connection_count is None:
+            return False
+        return self.connection_count() <= count
 
     def _may_grow(self, count: int) -> bool:
         """Whether waiting is worth it: somebody who was just answered may ask again, or the loop is busy anyway."""
@@ -134,13 +160,7 @@ class GroupCommitter:
         writer = self._writer
         while (task := self._queue.get()) is not None:
             jobs, staged = task
-            began_s = time.perf_counter()
-            outcomes = self._outcomes(jobs, staged)
-            self.flushes.add(time.perf_counter() - began_s)
-            self.stored_count += outcomes.count(None)
-            told: list[Callable[[], None]] = [
-                partial(done, outcome) for (_, done), outcome in zip(jobs, outcomes, strict=True)
-            ]
+            told = self._finished(jobs, staged) if jobs else []
             is_untidy = writer.is_untidy
             self._post(self._tell, told, not is_untidy)
             if is_untidy:
@@ -148,6 +168,15 @@ class GroupCommitter:
                     writer.tidy()
                 self._post(self._tell, [], True)
         writer.close()
+
+    def _finished(self, jobs: list[Job], staged: Staged | None) -> list[Callable[[], None]]:
+        """Make a group durable; returns what tells each of its fate."""
+        began_s = time.perf_counter()
+        outcomes = self._outcomes(jobs, staged)
+        self._flush_s = time.perf_counter() - began_s
+        self.flushes.add(self._flush_s)
+        self.stored_count += outcomes.count(None)
+        return [partial(done, outcome) for (_, done), outcome in zip(jobs, outcomes, strict=True)]
 
     def _post(self, what: Callable[..., None], *arguments: object) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody waits for an answer any more

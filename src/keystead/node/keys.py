@@ -133,6 +133,7 @@ class KeysProcess:
         self.events = ClientEventLog(parts.config.client_event_log)
         self.gate.services[CLIENT_EVENTS] = self.events
         self.turn = Turn(self._loop, self.objects.refresh, self._flush_logs)
+        self.committer.connection_count = self.turn.connection_count
         self.door = LocalDoor(Asker(self.gate, (self.objects.refresh, self.activity.flush)))
         self._trust = Trust(self.objects)
         self.listener = TlsListener(self._context(), self.turn, self._session, self._identity, self._refused)

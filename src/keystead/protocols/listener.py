@@ -79,6 +79,10 @@ class Turn:
         """Refresh caches."""
         self._before()
 
+    def connection_count(self) -> int:
+        """Tell how many there are, whoever listens."""
+        return sum([len(each._connections) for each in self.listeners])
+
     def wake(self, connection: "Connection") -> None:
         """Let a connection with received bytes take part, once in each turn."""
         if not connection.is_awake:

@@ -25,7 +25,7 @@ from keystead.storage.sqlite_watch import Committed, Watch
 from keystead.storage.statements import HOLDER, PUT_ROOT, ROOT, SQLITE, STORED, rows_of
 from keystead.storage.store import KIND_COUNTER, Staged, do_nothing
 
-ROWS_BETWEEN_CHECKPOINTS = 6000
+ROWS_BETWEEN_CHECKPOINTS = 16_000
 ROWS_WITHOUT_PAUSE_MAX = 60_000  # then the WAL is copied back although somebody may be waiting
 
 

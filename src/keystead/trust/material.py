@@ -7,11 +7,12 @@ material id, version). Nothing here holds a key longer than a call.
 Source: NIST SP 800-38D; NIST SP 800-108 (KDF in counter mode, one block of HMAC-SHA256); design.md law 6; KS-GEN-006.
 """
 
-import hmac
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from keystead.core.changes import SealedMaterial
 from keystead.core.errors import Tampered
@@ -23,6 +24,7 @@ TAG_BYTES = 16
 _FORMAT = 1
 _SUBKEY_LABEL = b"\x00\x00\x00\x01keystead/1/material-key\x00"
 _HEAD_BYTES = 1 + NONCE_BYTES
+_SHA256 = SHA256()
 
 
 PlaceFields = tuple[str, str, str, str, int]
@@ -49,7 +51,9 @@ class Place(NamedTuple):
 
 def subkey_cipher(realm_key: bytes, material_id: str) -> AESGCM:
     """Make the cipher of one material from its realm's key-encryption key (32 bytes)."""
-    return AESGCM(hmac.digest(realm_key, _SUBKEY_LABEL + material_id.encode(), "sha256"))
+    keyed = HMAC(realm_key, _SHA256)
+    keyed.update(_SUBKEY_LABEL + material_id.encode())
+    return AESGCM(keyed.finalize())
 
 
 def binding(place: PlaceFields) -> bytes:
