@@ -201,6 +201,15 @@ while True:
 """
 
 
+def test_what_a_checkpoint_covers_is_not_written_again(tmp_path: Path) -> None:
+    tree = open_tree(tmp_path / "audit", KEY)
+    extend(tree, [leaf(1 + place) for place in range(300)])
+    covered = {path: path.stat().st_mtime_ns for path in (tmp_path / "audit" / "tile").glob("**/*") if path.is_file()}
+    assert tmp_path / "audit" / "tile/1/000.p/1" in covered
+    extend(tree, [leaf(301 + place) for place in range(10)])  # the second level stays as wide as it is
+    assert {path: path.stat().st_mtime_ns for path in covered} == covered
+
+
 @pytest.mark.timeout(300)
 def test_a_killed_writer_loses_nothing_published_and_signs_no_fork(tmp_path: Path) -> None:
     folder = tmp_path / "audit"
