@@ -19,6 +19,7 @@ from keystead.node.auditing import (
     KEY_HANDLE,
     KEY_ID,
     KEY_PURPOSE,
+    PERIOD_S,
     REMEMBER,
     STORE_COUNT_MAX,
     Auditing,
@@ -121,6 +122,19 @@ def test_under_load_leaves_wait_for_the_next_second_unless_they_fill_a_batch(con
     assert auditing.take_over()
     assert not auditing.take_over()
     assert auditing.state().behind_count == 0
+
+
+def test_clients_go_first_until_too_much_waits(config: NodeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = open_parts(config)
+    auditing = taken(parts)
+    assert auditing._rest_s(0.0, is_more=False) == PERIOD_S
+    assert auditing._rest_s(0.035, is_more=True) == pytest.approx(0.665)  # a twentieth of the time is taken
+    monkeypatch.setattr("keystead.node.auditing.BEHIND_COUNT_MAX", 2)
+    work(parts.shared, STORE_COUNT_MAX + 3)
+    assert auditing.take_over()
+    assert auditing._rest_s(0.035, is_more=True) == 0.0
+    auditing.take_over()
+    assert auditing._rest_s(0.0, is_more=False) == PERIOD_S
 
 
 def test_taking_over_again_changes_nothing(config: NodeConfig) -> None:

@@ -39,6 +39,7 @@ REMEMBERED_ANEW_S = 60.0
 COMPLAINED_ANEW_S = 60.0
 STOP_S_MAX = 3.0
 SHARE_MAX = 0.05  # of a core; clients who write more than this can take over go first, and their leaves wait
+BEHIND_COUNT_MAX = 100_000  # leaves; from then on there is no rest between batches
 KEY_ID, KEY_HANDLE = "audit-key", "audit"
 TREE_ID, TREE_HANDLE = "audit-tree", "tree"
 KEY_PURPOSE = "audit-key"
@@ -112,6 +113,7 @@ class Auditing:
         self._troubles: dict[str, str] = {}
         self._complained_s = -COMPLAINED_ANEW_S
         self._remembered_s = time.monotonic()
+        self._behind_count = 0  # leaves that the last batch left
         self._news_count = 0  # entries since the tree was remembered, but for the remembering itself
         self._wanted, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="audit-tree", daemon=True)
@@ -187,14 +189,19 @@ class Auditing:
     def _work(self) -> None:
         while not self._stopping.is_set():
             began_s = time.thread_time()
-            is_behind = self.take_over()
-            used_s = time.thread_time() - began_s
-            self._wanted.wait(max(0.0 if is_behind else PERIOD_S, used_s / SHARE_MAX - used_s))
+            is_more = self.take_over()
+            self._wanted.wait(self._rest_s(time.thread_time() - began_s, is_more=is_more))
             self._wanted.clear()
         while self.take_over():
             pass
         with suppress(KeysteadError), self._lock:
             self.remember()
+
+    def _rest_s(self, used_s: float, *, is_more: bool) -> float:
+        """Return how long clients go first, after a batch that took so much processor time."""
+        if self._behind_count > BEHIND_COUNT_MAX:
+            return 0.0
+        return max(0.0 if is_more else PERIOD_S, used_s / SHARE_MAX - used_s)
 
     def _taken_over(self) -> bool:
         tree = self._opened()
@@ -217,6 +224,7 @@ class Auditing:
     def _new_leaves(self, epochs: dict[str, Epoch]) -> Mapping[str, Taken]:
         """Return what is new in each store, and move its epoch; one that fails does not keep the other back."""
         taken = {}
+        self._behind_count = 0
         for name, source in self._sources.items():
             before = epochs.get(name) or first_epoch(source)
             self._troubles.pop(name, None)
@@ -230,6 +238,7 @@ class Auditing:
             except KeysteadError as error:
                 self._troubles[name] = error.message
                 continue
+            self._behind_count += anchor.audit_sequence - found.sequence
             if found.leaves:
                 taken[name] = found
                 epochs[name] = Epoch.of(anchor, found.sequence, found.digest)
