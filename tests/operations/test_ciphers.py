@@ -287,7 +287,7 @@ def test_what_is_held_is_bounded(node: Node) -> None:
     ready.update(dict.fromkeys(range(READY_COUNT_MAX)))
     key = a_key(node)
     node.ask(ALICE, Encrypt(DATA, key, RANDOM_GCM))
-    assert len(ready) == READY_COUNT_MAX
+    assert len(ready) <= READY_COUNT_MAX
     assert 0 not in ready
 
 
