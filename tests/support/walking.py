@@ -36,8 +36,11 @@ CONTRAST = """() => {
   }
   return found.sort((x, y) => x[0] - y[0])[0];
 }"""
-HARMLESS = ("status of 422", "Autofocus processing was blocked")
-"""What a browser tells of a form that was refused: its status, and that the script has shown the fault first."""
+HARMLESS = ("status of 422", "Autofocus processing was blocked", "Password forms should have")
+"""What a browser tells of a form that was refused: its status, and that the script has shown the fault first. And what
+it says of a page that it has only half of: `look` holds that who has an own password typed in is named beside it."""
+NAMELESS = """[...document.forms].filter(form => form.querySelector('[autocomplete=current-password]')
+    && !form.querySelector('[autocomplete=username]')).length"""
 SCROLLS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -143,6 +146,7 @@ class Person:
         """Keep a picture of the page, which fits the screen and can be read."""
         self._pictures_count += 1
         assert self.page.evaluate(SCROLLS) <= 0, f"{self.page.url} is wider than the screen"
+        assert self.page.evaluate(NAMELESS) == 0, f"{self.page.url}: a password is asked for, and not whose"
         ratio, what = self.page.evaluate(CONTRAST)
         assert ratio >= CONTRAST_MIN, f"{self.page.url}: {what}"
         picture(self.page, f"journey-{self.journey}-{self.way.name}-{self._pictures_count}-{name}")
