@@ -83,6 +83,14 @@ async def told(writer: Recorder, turns: Sequence[int]) -> list[KeysteadError | N
     return [outcome.result() for outcome in outcomes]
 
 
+async def thread_ended(committer: GroupCommitter) -> None:
+    for _ in range(100):
+        if not committer._thread.is_alive():
+            break
+        await asyncio.sleep(0.01)
+    assert not committer._thread.is_alive()
+
+
 def test_a_turn_is_a_group() -> None:
     writer = Recorder(lambda _number: None)
     assert asyncio.run(told(writer, [8, 1, 3])) == [None] * 12
@@ -233,11 +241,7 @@ def test_a_mistake_of_ours_is_met_by_the_other_thread_too() -> None:
         loop.set_exception_handler(lambda _loop, context: failed.append(type(context["exception"]).__name__))
         committer = GroupCommitter(opened(writer), loop)
         committer.submit(transaction(1), lambda _error: None)
-        for _ in range(100):
-            if not committer._thread.is_alive():
-                break
-            await asyncio.sleep(0.01)
-        assert not committer._thread.is_alive()
+        await thread_ended(committer)
 
     asyncio.run(run())
     assert failed == ["ZeroDivisionError"]
@@ -299,10 +303,6 @@ def test_a_mistake_of_ours_while_the_loop_flushes_is_met_by_the_other_thread_too
         committer.submit(transaction(0), first.set_result)
         await first
         committer.submit(transaction(1), lambda _error: None)
-        for _ in range(100):
-            if not committer._thread.is_alive():
-                break
-            await asyncio.sleep(0.01)
-        assert not committer._thread.is_alive()
+        await thread_ended(committer)
 
     asyncio.run(run())

@@ -117,9 +117,7 @@ class GroupCommitter:
                 staged = self._writer.stage([transaction for transaction, _ in jobs])
         except Unavailable as error:
             staged = Staged([error] * len(jobs), do_nothing)
-        except (
-            BaseException
-        ):  # after a mistake of ours the other thread meets it too, and takes the process down with it
+        except BaseException:  # a mistake of ours: the other thread meets it too, and takes the process down with it
             self._queue.put((jobs, None))
             raise
         if staged is None or not self._may_flush_here(len(jobs)):
